@@ -1,0 +1,79 @@
+/** What the rest of the house sees of a model. N = B·T rows, D hidden, V vocabulary, H heads, K key-value heads, Dh head dim. */
+
+import type { Value } from '../graph/ir.ts';
+import type { LinearShape, Sites } from '../graph/sites.ts';
+import type { WeightSource } from '../runtime/executor.ts';
+
+/** Facts that every decoder has, whatever its architecture. */
+export interface ModelShape {
+  readonly hiddenSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+}
+
+export interface AttendOptions {
+  /** Score multiplier, usually 1/√Dh. */
+  readonly scale: number;
+  /** Sliding window in tokens: query i sees keys j with i − window < j ≤ i. Omitted: full causal attention. */
+  readonly window?: number;
+}
+
+/**
+ * Attention as the surroundings want it: with packing isolation in training, over a key-value cache in generation.
+ * q [B, H, T, Dh], k and v [B, K, T, Dh] (rotary already applied) → [B, H, T, Dh].
+ */
+export type Attend = (layer: number, q: Value, k: Value, v: Value, options: AttendOptions) => Value;
+
+export interface ForwardInputs {
+  readonly sites: Sites;
+  /** int32 [B, T]. */
+  readonly tokens: Value;
+  /** int32 [B, T]: position of each token inside its own sequence. */
+  readonly positions: Value;
+  readonly attend: Attend;
+}
+
+/** A linear module that PEFT kinds may target. */
+export interface LinearModule extends LinearShape {
+  readonly module: string;
+}
+
+/** A loaded configuration bound to its architecture: builds graphs, knows names and shapes, holds no weights. */
+export interface ModelDefinition {
+  /** Hugging Face `model_type`. */
+  readonly architecture: string;
+  readonly shape: ModelShape;
+  /** Checkpoint tensors and shapes, in checkpoint names, tied tensors once. */
+  readonly parameters: ReadonlyMap<string, readonly number[]>;
+  /** Linear modules in network order; the vocabulary projection is not among them. */
+  readonly linears: readonly LinearModule[];
+  /** Final hidden states after the last norm, [N, D]. */
+  forward(inputs: ForwardInputs): Value;
+  /** Vocabulary matrix [V, D] (the embedding when tied): logits = hidden · Wᵀ. */
+  vocabulary(sites: Sites): Value;
+}
+
+/** A model folder opened: definition, weights where they lie, identity. */
+export interface Model {
+  /** Folder or hub id as the user wrote it. */
+  readonly source: string;
+  /** Absolute folder with config.json, shards, tokenizer. */
+  readonly folder: string;
+  readonly definition: ModelDefinition;
+  readonly weights: WeightSource;
+  /** Stored dtype of every checkpoint tensor (mixed files exist). */
+  readonly storedTypes: ReadonlyMap<
+    string,
+    { dtype: 'float32' | 'float16' | 'bfloat16'; shape: readonly number[] }
+  >;
+  /** SHA-256 over config and tensor bytes, for run identity and the wire; computed once, cached by caller. */
+  digest(): Promise<string>;
+  /** Token ids that end generation (generation_config.json, else config.json). */
+  readonly eosTokenIds: readonly number[];
+  readonly bosTokenId: number | undefined;
+  readonly padTokenId: number | undefined;
+}

@@ -1,0 +1,64 @@
+/**
+ * A PEFT kind: which tensors are trained, how they enter the network, how they are written in PEFT's format.
+ * One file a kind (`lora.ts`, `full.ts`), one line in `registry.ts`. A kind wraps sites; it knows no architecture.
+ */
+
+import type { z } from 'zod';
+import type { Rng } from '../base/random.ts';
+import type { Params } from '../base/tensor.ts';
+import type { Graph, Value } from '../graph/ir.ts';
+import type { Sites } from '../graph/sites.ts';
+
+/** A trainable tensor. Names are the ones of the adapter file (`base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`). */
+export interface TrainableTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** What a kind may know of a model: its linear modules and parameters by name, no architecture. */
+export interface ModelLayout {
+  readonly linears: readonly {
+    readonly module: string;
+    readonly inFeatures: number;
+    readonly outFeatures: number;
+    readonly bias: boolean;
+  }[];
+  readonly parameters: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Dropout masks are graph inputs made from the seed by the trainer: name, shape and keep probability. */
+export interface DropoutSite {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dropoutProbability: number;
+}
+
+export interface Wrapped {
+  readonly sites: Sites;
+  /** Graph inputs of the trainable tensors, by tensor name. */
+  readonly trainable: ReadonlyMap<string, Value>;
+  readonly dropout: readonly DropoutSite[];
+}
+
+/** A kind bound to options and a model layout. */
+export interface BoundTuning {
+  readonly kind: string;
+  readonly options: unknown;
+  /** Sorted by name. */
+  readonly tensors: readonly TrainableTensor[];
+  /** Fresh values, e.g. Kaiming-uniform A and zero B. `full` starts from the checkpoint: `baseValue` reads it as float32. */
+  init(random: Rng, baseValue: (name: string) => Promise<Float32Array>): Promise<Params>;
+  /** Declares inputs in `graph` and wraps the frozen sites. `training` switches dropout on. */
+  wrap(graph: Graph, base: Sites, mode: { readonly training: boolean }): Wrapped;
+  /** adapter_config.json without base_model_name_or_path; undefined for kinds that write whole checkpoints (full). */
+  adapterConfig(): Record<string, unknown> | undefined;
+}
+
+export interface TuningKind<O> {
+  readonly id: string;
+  readonly summary: string;
+  readonly options: z.ZodType<O>;
+  bind(options: O, layout: ModelLayout): BoundTuning;
+  /** Options from a PEFT adapter_config.json of this kind; undefined when it is another kind's. Throws ADAPTER_INVALID on unsupported settings. */
+  fromAdapterConfig(config: Record<string, unknown>): O | undefined;
+}
