@@ -1,0 +1,83 @@
+/**
+ * Mistakes that no single key shows: numbers that contradict each other, parts that exclude each other. Works on raw
+ * data, so that these mistakes are reported together with the others; values of a wrong type are left to the schema.
+ */
+
+import { type Issue, type Path, valueAt } from './issues.ts';
+
+type Rule = (get: Getter) => Issue | undefined;
+
+interface Getter {
+  readonly number: (path: string) => number | undefined;
+  readonly value: (path: string) => unknown;
+}
+
+const RULES: readonly Rule[] = [
+  ({ number }) => {
+    const quorum = number('federation.quorum');
+    const cohort = number('federation.cohortSize');
+    if (quorum === undefined || cohort === undefined || quorum <= cohort) return undefined;
+    return mistake('federation.quorum', `expected at most cohortSize (${cohort}), got ${quorum}`);
+  },
+  ({ number }) => {
+    const batch = number('training.batchSize');
+    const micro = number('training.microBatchSize');
+    if (batch === undefined || micro === undefined || batch % micro === 0) return undefined;
+    const message = `expected a divisor of batchSize (${batch}), got ${micro}: gradients are accumulated over batchSize / microBatchSize passes`;
+    return mistake('training.microBatchSize', message);
+  },
+  ({ number }) => {
+    const validation = number('data.validationFraction') ?? 0;
+    const test = number('data.testFraction') ?? 0;
+    if (validation + test < 1) return undefined;
+    const message = `together with validationFraction it takes ${validation + test} of the rows; nothing is left to train on`;
+    return mistake('data.testFraction', message);
+  },
+  ({ value }) => {
+    if (value('data.ownerColumn') === undefined || value('data.ownerByFile') !== true) return undefined;
+    return mistake(
+      'data.ownerByFile',
+      'excludes data.ownerColumn: an owner is named by a column or by a file',
+    );
+  },
+  ({ value, number }) => {
+    if (value('data.validation') === undefined || !((number('data.validationFraction') ?? 0) > 0))
+      return undefined;
+    return mistake('data.validationFraction', 'excludes data.validation: a file is given already');
+  },
+  ({ value, number }) => {
+    if (value('data.test') === undefined || !((number('data.testFraction') ?? 0) > 0)) return undefined;
+    return mistake('data.testFraction', 'excludes data.test: a file is given already');
+  },
+  ({ value, number }) => {
+    const selects = value('federation.earlyStopping') !== undefined || value('federation.keepBest') === true;
+    const validated = value('data.validation') !== undefined || (number('data.validationFraction') ?? 0) > 0;
+    if (!selects || validated) return undefined;
+    const key = value('federation.earlyStopping') !== undefined ? 'earlyStopping' : 'keepBest';
+    const message =
+      'needs a validation set: give data.validation or data.validationFraction (never the test set)';
+    return mistake(`federation.${key}`, message);
+  },
+  ({ value, number }) => {
+    const momentum = number('training.optimizer.momentum') ?? 0;
+    if (momentum === 0 || (value('training.optimizer.kind') ?? 'adamw') !== 'adamw') return undefined;
+    return mistake('training.optimizer.momentum', 'is for sgd; adamw has beta1 and beta2');
+  },
+];
+
+export function crossCheck(raw: unknown): Issue[] {
+  const value = (path: string) => valueAt(raw, split(path));
+  const number = (path: string) => {
+    const found = value(path);
+    return typeof found === 'number' && Number.isFinite(found) ? found : undefined;
+  };
+  return RULES.flatMap((rule) => rule({ value, number }) ?? []);
+}
+
+function mistake(path: string, message: string): Issue {
+  return { path: split(path), message };
+}
+
+function split(path: string): Path {
+  return path.split('.');
+}

@@ -1,0 +1,102 @@
+/**
+ * A recipe file → a checked recipe with absolute paths. All mistakes are reported together, each with file, line and
+ * column or with the `--set` that made it. Knows files and YAML; what is right is decided by `check.ts`.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { type Document, LineCounter, parseDocument } from 'yaml';
+import { HeadwaterError } from '../base/errors.ts';
+import { checkRecipe } from './check.ts';
+import { type Issue, pathText } from './issues.ts';
+import { applyOverrides, firstLine, type Override, overrideOf, parseOverride } from './overrides.ts';
+import { withAbsolutePaths } from './paths-node.ts';
+import { lineText, offsetOf } from './positions.ts';
+import type { Registries } from './registries.ts';
+import type { Recipe } from './schema.ts';
+
+export interface LoadOptions {
+  /** `--set` texts. */
+  readonly overrides?: readonly string[];
+  readonly registries: Registries;
+  /** How the file is called in messages; default: the path as given. */
+  readonly displayName?: string;
+}
+
+/** Throws RECIPE_NOT_FOUND, RECIPE_INVALID, OPTION_INVALID. */
+export async function loadRecipe(file: string, options: LoadOptions): Promise<Recipe> {
+  const source = await readRecipeSource(file);
+  const recipe = recipeFromText(source, { ...options, displayName: options.displayName ?? file });
+  return withAbsolutePaths(recipe, dirname(resolve(file)));
+}
+
+/** The plug-ins a recipe names, read before its records can be checked. Mistakes elsewhere are left for `loadRecipe`. */
+export async function pluginsNamedBy(file: string, overrides: readonly string[] = []): Promise<string[]> {
+  const document = parseDocument(await readRecipeSource(file));
+  if (document.errors.length > 0) return [];
+  applyOverrides(document, overrides.map(parseOverride));
+  const raw = document.toJS() as { plugins?: unknown } | null;
+  if (!Array.isArray(raw?.plugins)) return [];
+  const folder = dirname(resolve(file));
+  return raw.plugins.filter((name) => typeof name === 'string').map((name) => resolve(folder, name));
+}
+
+/** Text → recipe, paths untouched. */
+export function recipeFromText(text: string, options: LoadOptions): Recipe {
+  const file = options.displayName ?? 'recipe';
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const syntax = document.errors.map(
+      ({ pos, message }) => `${lineText(file, pos[0], lines)}  ${firstLine(message)}`,
+    );
+    throw invalid(file, [...new Set(syntax)]);
+  }
+  const overrides = (options.overrides ?? []).map(parseOverride);
+  const positions = document.clone() as Document;
+  applyOverrides(document, overrides);
+  const { recipe, issues } = checkRecipe(document.toJS(), options.registries);
+  if (recipe !== undefined) return recipe;
+  throw invalid(file, sortedLines(issues, file, positions, lines, overrides));
+}
+
+/** Overrides are listed after the mistakes of the file, in their own order. */
+const AFTER_THE_FILE = 2 ** 40;
+
+function sortedLines(
+  issues: readonly Issue[],
+  file: string,
+  document: Document,
+  lines: LineCounter,
+  overrides: readonly Override[],
+): string[] {
+  const located = issues.map((issue) => {
+    const override = overrideOf(issue.path, overrides);
+    const offset = override === undefined ? offsetOf(document, issue.path, issue.atKey === true) : undefined;
+    const where = override === undefined ? lineText(file, offset, lines) : `--set ${override.text}`;
+    const order = override === undefined ? (offset ?? 0) : AFTER_THE_FILE + overrides.indexOf(override);
+    return { order, text: `${where}  ${pathText(issue.path)}: ${issue.message}` };
+  });
+  located.sort((a, b) => a.order - b.order);
+  return located.map(({ text }) => text);
+}
+
+function invalid(file: string, mistakes: readonly string[]): HeadwaterError {
+  const count = mistakes.length === 1 ? '1 mistake' : `${mistakes.length} mistakes`;
+  return new HeadwaterError('RECIPE_INVALID', `${count}\n${mistakes.map((line) => `  ${line}`).join('\n')}`, {
+    where: file,
+    hint: 'Every key is explained in docs/recipe.md.',
+  });
+}
+
+async function readRecipeSource(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new HeadwaterError('RECIPE_NOT_FOUND', `cannot read the recipe: ${(cause as Error).message}`, {
+      where: file,
+      hint: 'Give the path of a YAML file; `headwater run` without arguments lists the recipes that come with Headwater.',
+      cause,
+    });
+  }
+}

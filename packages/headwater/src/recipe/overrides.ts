@@ -1,0 +1,66 @@
+/** `--set a.b=c`: values of a recipe given on the command line. Values are YAML, so `true`, `3e-4`, `[q, v]` work. */
+
+import { type Document, isCollection, isNode, parseDocument } from 'yaml';
+import { HeadwaterError } from '../base/errors.ts';
+import type { Path } from './issues.ts';
+
+export interface Override {
+  /** As the user typed it, for messages. */
+  readonly text: string;
+  readonly path: Path;
+  readonly value: unknown;
+}
+
+/** Throws OPTION_INVALID when the text is no `path=value`. */
+export function parseOverride(text: string): Override {
+  const equals = text.indexOf('=');
+  const path = text
+    .slice(0, Math.max(equals, 0))
+    .trim()
+    .replaceAll(/\[(\d+)\]/g, '.$1')
+    .split('.')
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  if (equals < 0 || path.some((part) => part === ''))
+    throw new HeadwaterError('OPTION_INVALID', `--set ${text}: expected path=value`, {
+      hint: 'For example: --set training.batchSize=16',
+    });
+  const value = parseDocument(text.slice(equals + 1));
+  const mistake = value.errors[0];
+  if (mistake !== undefined)
+    throw new HeadwaterError(
+      'OPTION_INVALID',
+      `--set ${text}: the value is no YAML: ${firstLine(mistake.message)}`,
+      {
+        hint: 'Quote values with special characters: --set name="a: b"',
+      },
+    );
+  return { text, path, value: value.toJS() };
+}
+
+/** Writes the overrides into the document, in order. A list or map that does not exist yet is created. */
+export function applyOverrides(document: Document, overrides: readonly Override[]): void {
+  for (const override of overrides) {
+    clearTheWay(document, override);
+    document.setIn(override.path, document.createNode(override.value));
+  }
+}
+
+/** `--set a.b=1` where `a: 3`: the scalar in the way would make the library throw; the schema judges what comes out. */
+function clearTheWay(document: Document, override: Override): void {
+  for (let depth = 1; depth < override.path.length; depth++) {
+    const parent = document.getIn(override.path.slice(0, depth), true);
+    if (isNode(parent) && !isCollection(parent)) document.deleteIn(override.path.slice(0, depth));
+  }
+}
+
+/** The last override that set this path, something above it or something below it. */
+export function overrideOf(path: Path, overrides: readonly Override[]): Override | undefined {
+  return overrides.findLast(({ path: set }) => {
+    const common = Math.min(set.length, path.length);
+    return set.slice(0, common).every((part, index) => String(part) === String(path[index]));
+  });
+}
+
+export function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}

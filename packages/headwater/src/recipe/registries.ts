@@ -1,0 +1,34 @@
+/**
+ * What the recipe needs to know of the record families that fill its parts: ids and option schemas, nothing else.
+ * The records themselves live in their rooms (`federation/methods`, `tuning`, `training/tasks`, `data`); plug-ins join
+ * by being put into the same maps. This file refuses to know any id.
+ */
+
+import type { z } from 'zod';
+
+/** The part of a record that the recipe reads. Every record family has it. */
+export interface RecipeRecord {
+  readonly id: string;
+  readonly summary: string;
+  readonly options: z.ZodType;
+}
+
+/** Families by the name that plug-ins use for them. */
+export interface Registries<R extends RecipeRecord = RecipeRecord> {
+  readonly methods: ReadonlyMap<string, R>;
+  readonly tuningKinds: ReadonlyMap<string, R>;
+  readonly tasks: ReadonlyMap<string, R>;
+  readonly partitioners: ReadonlyMap<string, R>;
+  readonly schemas: ReadonlyMap<string, R>;
+}
+
+export type Family = keyof Registries;
+
+/** Where each family's records stand in a recipe; `*` is any list index. */
+export const FAMILIES: Record<Family, { readonly path: readonly string[]; readonly noun: string }> = {
+  methods: { path: ['federation', 'method'], noun: 'federated method' },
+  tuningKinds: { path: ['tuning'], noun: 'tuning kind' },
+  tasks: { path: ['evaluation', 'tasks', '*'], noun: 'evaluation task' },
+  partitioners: { path: ['partition'], noun: 'partitioner' },
+  schemas: { path: ['data', 'schema'], noun: 'data schema' },
+};
