@@ -1,0 +1,8 @@
+/** Every op of the dialect. */
+
+export * from './arithmetic.ts';
+export * from './gather.ts';
+export * from './matmul.ts';
+export * from './nn.ts';
+export * from './shape.ts';
+export * from './with-gradients.ts';

@@ -1,0 +1,33 @@
+/** A value with a hand-written backward pass: the forward already knows its gradient better than the chain rule would. */
+
+import { assert } from '../../base/errors.ts';
+import { type Attrs, apply, defineOp, type Value } from '../ir.ts';
+import { mul } from './arithmetic.ts';
+import { only } from './types.ts';
+
+interface WithGradientsAttrs extends Attrs {
+  /** d(scalar)/d(input i), built only if it is needed. */
+  readonly gradientOf: (input: number) => Value;
+}
+
+const WITH_GRADIENTS = defineOp<WithGradientsAttrs>({
+  id: 'withGradients',
+  infer: (inputs) => [only(inputs)],
+  vjp: ({ inputs, attrs, grads, needs }) => {
+    const g = grads[0];
+    if (g === undefined) return [];
+    return inputs.map((_, i) => (i > 0 && needs[i] ? mul(attrs.gradientOf(i - 1), g) : undefined));
+  },
+  onnx: (c) => [only(c.inputs)],
+  reference: (inputs) => [only(inputs)],
+});
+
+/** `scalar`, whose gradient with respect to `inputs[i]` is `gradientOf(i)`. */
+export function withGradients(
+  scalar: Value,
+  inputs: readonly Value[],
+  gradientOf: (input: number) => Value,
+): Value {
+  assert(scalar.shape.length === 0, 'withGradients takes a scalar');
+  return apply(WITH_GRADIENTS, [scalar, ...inputs], { gradientOf });
+}

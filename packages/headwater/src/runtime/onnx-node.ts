@@ -1,0 +1,174 @@
+/**
+ * The Executor port on onnxruntime-node. `run` blocks this thread; keep executors in workers where the event loop
+ * matters. Frozen weights stay in their safetensors shards: ONNX Runtime maps the files, so all sessions of all workers
+ * share one physical copy.
+ */
+
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { HeadwaterError } from '../base/errors.ts';
+import { type DType, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
+import type { Graph } from '../graph/ir.ts';
+import { type WeightPlacement, writeOnnx } from '../graph/onnx/writer.ts';
+import type { Device, Executor, Session, SessionOptions, WeightLocation, WeightSource } from './executor.ts';
+
+export interface NodeExecutorOptions {
+  readonly device?: Device;
+  /** Threads inside one session. With them fixed, results do not depend on how many workers run. */
+  readonly threads?: number;
+  /** Let idle threads spin between operators: faster alone, wasteful when several workers share the cores. */
+  readonly spinning?: boolean;
+  /** Writes a JSON profile of each session with this prefix. */
+  readonly profilePrefix?: string;
+}
+
+const PROVIDERS: Record<Device, string> = {
+  cpu: 'cpu',
+  webgpu: 'webgpu',
+  cuda: 'cuda',
+  coreml: 'coreml',
+  dml: 'dml',
+};
+
+export function createNodeExecutor(options: NodeExecutorOptions = {}): Executor {
+  const { device = 'cpu', threads = 1 } = options;
+  const sessions = new Set<Session>();
+  return {
+    device,
+    threads,
+    async load(graph, weights, sessionOptions = {}) {
+      const session = await openSession(graph, weights, { ...options, device, threads }, sessionOptions);
+      sessions.add(session);
+      return session;
+    },
+    async dispose() {
+      for (const session of sessions) await session.release();
+      sessions.clear();
+    },
+  };
+}
+
+async function openSession(
+  graph: Graph,
+  weights: WeightSource,
+  options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
+  { label = 'graph' }: SessionOptions,
+): Promise<Session> {
+  const locations = new Map([...graph.weights.keys()].map((name) => [name, weights.locate(name)]));
+  const folder = commonFolder([...locations.values()]);
+  const place = (name: string) => placement(locations.get(name) as WeightLocation, folder);
+  const model = writeOnnx(graph, { kernels: options.device === 'cpu' ? 'cpu' : 'portable', place });
+  const native = await createNative(model.bytes, folder, options, label);
+  return {
+    inputs: model.inputs,
+    outputs: model.outputs,
+    async run(inputs) {
+      try {
+        return fromNative(await native.run(toNative(model.inputs, inputs)), model.outputs);
+      } catch (cause) {
+        throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
+      }
+    },
+    release: () => native.release(),
+  };
+}
+
+async function createNative(
+  bytes: Uint8Array,
+  folder: string,
+  options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
+  label: string,
+): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(bytes, sessionOptions(folder, options));
+  } catch (cause) {
+    const code = options.device === 'cpu' ? 'RUNTIME_FAILED' : 'DEVICE_UNAVAILABLE';
+    const hint = 'Run `headwater doctor` to see which devices work here.';
+    throw new HeadwaterError(code, `${label} does not load on ${options.device}: ${messageOf(cause)}`, {
+      cause,
+      hint,
+    });
+  }
+}
+
+/**
+ * Prepacking would copy each frozen matrix (twice: forward and backward) and ConstantFolding would expand bfloat16
+ * weights to float32 at load; both are off so that the mapped file stays the only copy.
+ */
+function sessionOptions(
+  folder: string,
+  options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
+): InferenceSession.SessionOptions {
+  const extra = {
+    session: {
+      disable_prepacking: '1',
+      intra_op: { allow_spinning: options.spinning ? '1' : '0' },
+      ...(folder === '' ? {} : { model_external_initializers_file_folder_path: folder }),
+    },
+    optimization: { disable_specified_optimizers: 'ConstantFolding' },
+  };
+  return {
+    executionProviders: [PROVIDERS[options.device]],
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    logSeverityLevel: 3,
+    ...(options.profilePrefix === undefined
+      ? {}
+      : { enableProfiling: true, profileFilePrefix: options.profilePrefix }),
+    extra,
+  };
+}
+
+function placement(location: WeightLocation, folder: string): WeightPlacement {
+  if (location.kind === 'memory') return { tensor: location.tensor };
+  const { path, offsetBytes, lengthBytes } = location;
+  return { location: path.slice(folder.length + 1), offsetBytes, lengthBytes };
+}
+
+/** The deepest folder that holds all shards; ONNX Runtime takes paths relative to one folder only. */
+function commonFolder(locations: readonly WeightLocation[]): string {
+  const folders = locations.flatMap((l) => (l.kind === 'file' ? [l.path.split(/[\\/]/).slice(0, -1)] : []));
+  const [first, ...others] = folders;
+  if (first === undefined) return '';
+  let length = first.length;
+  for (const other of others) {
+    let same = 0;
+    while (same < Math.min(length, other.length) && other[same] === first[same]) same++;
+    length = same;
+  }
+  return first.slice(0, length).join('/');
+}
+
+function toNative(
+  types: ReadonlyMap<string, TensorType>,
+  inputs: ReadonlyMap<string, Tensor>,
+): Record<string, OrtTensor> {
+  const feeds: Record<string, OrtTensor> = {};
+  for (const [name, type] of types) {
+    const value = inputs.get(name);
+    if (value === undefined) throw new Error(`input ${name} is missing`);
+    if (value.dtype !== type.dtype || value.shape.join() !== type.shape.join())
+      throw new Error(
+        `input ${name} is ${value.dtype}[${value.shape}], expected ${type.dtype}[${type.shape}]`,
+      );
+    feeds[name] = new OrtTensor(value.dtype as 'float32', value.data as Float32Array, type.shape);
+  }
+  return feeds;
+}
+
+function fromNative(
+  results: InferenceSession.OnnxValueMapType,
+  types: ReadonlyMap<string, TensorType>,
+): Map<string, Tensor> {
+  const outputs = new Map<string, Tensor>();
+  for (const [name, type] of types) {
+    const value = results[name] as OrtTensor;
+    outputs.set(name, tensor(type.dtype as DType, type.shape, value.data as Float32Array));
+  }
+  return outputs;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
