@@ -1,8 +1,8 @@
 /** One mistake of a recipe, and zod's issues turned into such mistakes: what is expected, what was found. No positions. */
 
 import type { z } from 'zod';
+import { didYouMean } from '../base/suggest.ts';
 import { describeSchema, describeValue, schemasAt, shapeOf } from './describe.ts';
-import { didYouMean } from './suggest.ts';
 
 export type Path = readonly PropertyKey[];
 

@@ -10,9 +10,9 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
+import { didYouMean } from '../base/suggest.ts';
 import { describeValue } from './describe.ts';
 import { FAMILIES, type Family, type RecipeRecord, type Registries } from './registries.ts';
-import { didYouMean } from './suggest.ts';
 
 const families = Object.keys(FAMILIES) as Family[];
 

@@ -1,10 +1,10 @@
 /** The parts of a recipe that a record parses: `{ kind, …options }`, each against its own record's schema. */
 
 import type { z } from 'zod';
+import { didYouMean } from '../base/suggest.ts';
 import { defOf, describeValue } from './describe.ts';
 import { type Issue, type Path, parseAt, valueAt } from './issues.ts';
 import { FAMILIES, type Family, type RecipeRecord, type Registries } from './registries.ts';
-import { didYouMean } from './suggest.ts';
 
 export interface ParsedRecord {
   readonly path: Path;
