@@ -4,13 +4,13 @@ import { assert } from './errors.ts';
 import type { Tensor } from './tensor.ts';
 
 /** bfloat16 is the upper half of a float32. */
-export function bfloat16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+export function widenBfloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
   const words = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
   return new Float32Array(words.buffer);
 }
 
-export function float16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+export function widenFloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
   const result = new Float32Array(bits.length);
   for (let i = 0; i < bits.length; i++) result[i] = float16Value(bits[i] as number);
   return result;
@@ -29,9 +29,9 @@ function float16Value(bits: number): number {
 /** Values of a floating-point tensor as float32; a float32 tensor gives its own array, uncopied. */
 export function float32Values(tensor: Tensor): Float32Array {
   if (tensor.dtype === 'float32') return tensor.data as Float32Array;
-  if (tensor.dtype === 'bfloat16') return bfloat16ToFloat32(tensor.data as Uint16Array);
+  if (tensor.dtype === 'bfloat16') return widenBfloat16(tensor.data as Uint16Array);
   assert(tensor.dtype === 'float16', `${tensor.dtype} holds no real numbers`);
-  return float16ToFloat32(tensor.data as Uint16Array);
+  return widenFloat16(tensor.data as Uint16Array);
 }
 
 /** Index of the first NaN or infinity of a floating-point tensor, −1 when there is none (or the dtype has none). */
