@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   RUNTIME_FAILED: 'The execution engine failed.',
   RUN_EXISTS: 'The run folder already holds a run.',
   RUN_NOT_FOUND: 'There is no run in this folder.',
+  RUN_LOCKED: 'Another process is writing this run.',
   RUN_CORRUPT: 'The journal or a blob of the run is damaged.',
   STORAGE_FAILED: 'Reading or writing failed (disk full, no permission).',
   UPDATE_REJECTED: 'A client update was refused.',

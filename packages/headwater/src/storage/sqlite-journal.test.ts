@@ -1,0 +1,127 @@
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, describe, expect, it } from 'vitest';
+import { journalConformance } from './journal-conformance.ts';
+import { openSqliteJournal } from './sqlite-journal.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'headwater-journal-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let count = 0;
+const newPath = () => join(folder, `${++count}.sqlite`);
+
+let path = newPath();
+journalConformance({
+  name: 'node:sqlite',
+  open: () => openSqliteJournal(path),
+  fresh: () => {
+    path = newPath();
+  },
+});
+
+function written(events: readonly string[]): string {
+  const file = newPath();
+  const journal = openSqliteJournal(file);
+  journal.append(events, 0);
+  journal.close();
+  return file;
+}
+
+const corrupt = expect.objectContaining({ code: 'RUN_CORRUPT' });
+
+describe('journal in a SQLite file', () => {
+  it('is there after reopening', () => {
+    const file = written(['a', 'b']);
+    const journal = openSqliteJournal(file);
+    expect(journal.lastSeq).toBe(2);
+    expect(journal.append(['c'], 2)).toBe(3);
+    journal.close();
+    const reader = openSqliteJournal(file, { readOnly: true });
+    expect(reader.readAll().map((entry) => entry.event)).toEqual(['a', 'b', 'c']);
+    reader.close();
+  });
+
+  it('can be read while another connection writes', () => {
+    const file = newPath();
+    const writer = openSqliteJournal(file);
+    writer.append(['a'], 0);
+    const reader = openSqliteJournal(file, { readOnly: true });
+    writer.append(['b'], 1);
+    expect(reader.readAll()).toHaveLength(2);
+    reader.close();
+    writer.close();
+  });
+
+  it('a second writer with an old view is refused', () => {
+    const file = newPath();
+    const first = openSqliteJournal(file);
+    const second = openSqliteJournal(file);
+    first.append(['a'], 0);
+    expect(() => second.append(['b'], 0)).toThrow(expect.objectContaining({ code: 'RUN_LOCKED' }));
+    expect(first.readAll()).toHaveLength(1);
+    first.close();
+    second.close();
+  });
+
+  it('uses WAL and an application id', () => {
+    const file = written(['a']);
+    const database = new DatabaseSync(file);
+    expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(database.prepare('PRAGMA application_id').get()).toEqual({ application_id: 0x48574a31 });
+    database.close();
+  });
+
+  it.each([
+    ['a changed event', 'UPDATE events SET event = \'"x"\' WHERE seq = 2', /entry 2 is damaged/],
+    ['a missing event', 'DELETE FROM events WHERE seq = 2', /entry 2 is missing/],
+    [
+      'swapped events',
+      'UPDATE events SET seq = 9 WHERE seq = 4; UPDATE events SET seq = 4 WHERE seq = 5; UPDATE events SET seq = 5 WHERE seq = 9',
+      /entry 4 is damaged/,
+    ],
+  ])('%s is found', (_, sql, message) => {
+    const file = written(['a', 'b', 'c', 'd', 'e']);
+    const database = new DatabaseSync(file);
+    database.exec(sql);
+    database.close();
+    expect(() => openSqliteJournal(file)).toThrow(message);
+    expect(() => openSqliteJournal(file)).toThrow(corrupt);
+  });
+
+  it('a truncated file, another file and another SQLite file are RUN_CORRUPT', () => {
+    const truncated = written(Array.from({ length: 200 }, (_, i) => `${'x'.repeat(200)}${i}`));
+    truncateSync(truncated, 9000);
+    expect(() => openSqliteJournal(truncated)).toThrow(corrupt);
+    const text = newPath();
+    writeFileSync(text, 'not a database, but long enough to have a header of one hundred bytes'.repeat(20));
+    expect(() => openSqliteJournal(text)).toThrow(corrupt);
+    const other = newPath();
+    const database = new DatabaseSync(other);
+    database.exec('CREATE TABLE t (x)');
+    database.close();
+    expect(() => openSqliteJournal(other)).toThrow(/not a Headwater journal/);
+  });
+
+  it('a crash with a torn last write loses at most the unfinished event', () => {
+    const file = newPath();
+    const writer = openSqliteJournal(file);
+    writer.append(['a'], 0);
+    writer.append(['b'], 1);
+    // What a killed process leaves: the main file and the write-ahead log, here with its tail torn off.
+    const crashed = newPath();
+    copyFileSync(file, crashed);
+    const wal = readFileSync(`${file}-wal`);
+    writer.close();
+    writeFileSync(`${crashed}-wal`, wal.subarray(0, wal.length - 100));
+    const journal = openSqliteJournal(crashed);
+    expect(journal.readAll().map((entry) => entry.event)).toEqual(['a']);
+    journal.close();
+  });
+
+  it('a folder that does not exist is STORAGE_FAILED', () => {
+    expect(() => openSqliteJournal(join(folder, 'no', 'such', 'j.sqlite'))).toThrow(
+      expect.objectContaining({ code: 'STORAGE_FAILED' }),
+    );
+  });
+});
