@@ -1,16 +1,27 @@
-/** 16-bit floats as numbers: IEEE 754 binary16 and bfloat16 bit patterns widened to float32. Widening is exact. */
+/** 16-bit floats: IEEE 754 binary16 and bfloat16 bit patterns to and from float32. Widening is exact, narrowing rounds to nearest even. */
 
 import { assert } from './errors.ts';
 import type { Tensor } from './tensor.ts';
 
 /** bfloat16 is the upper half of a float32. */
-export function widenBfloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
+export function bfloat16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
   const words = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
   return new Float32Array(words.buffer);
 }
 
-export function widenFloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
+export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const words = new Uint32Array(Float32Array.from(values).buffer);
+  const bits = new Uint16Array(values.length);
+  for (const [i, word] of words.entries()) {
+    const isNaN = (word & 0x7fffffff) > 0x7f800000;
+    // Adding half a unit (less one when the kept half is even) before cutting rounds ties to even.
+    bits[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return bits;
+}
+
+export function float16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
   const result = new Float32Array(bits.length);
   for (let i = 0; i < bits.length; i++) result[i] = float16Value(bits[i] as number);
   return result;
@@ -26,12 +37,35 @@ function float16Value(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+export function float32ToFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  return Uint16Array.from(values, float16Bits);
+}
+
+function float16Bits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  // 65520 is half-way between the largest float16 and 2^16.
+  if (magnitude >= 65520) return sign | 0x7c00;
+  if (magnitude < 2 ** -14) return sign | roundHalfEven(magnitude * 2 ** 24);
+  const exponent = Math.min(15, Math.floor(Math.log2(magnitude)));
+  const fraction = roundHalfEven((magnitude / 2 ** exponent - 1) * 1024);
+  // A fraction of 1024 carries into the exponent, which is what the sum does.
+  return sign | (((exponent + 15) << 10) + fraction);
+}
+
+function roundHalfEven(x: number): number {
+  const down = Math.floor(x);
+  const rest = x - down;
+  return rest > 0.5 || (rest === 0.5 && down % 2 === 1) ? down + 1 : down;
+}
+
 /** Values of a floating-point tensor as float32; a float32 tensor gives its own array, uncopied. */
 export function float32Values(tensor: Tensor): Float32Array {
   if (tensor.dtype === 'float32') return tensor.data as Float32Array;
-  if (tensor.dtype === 'bfloat16') return widenBfloat16(tensor.data as Uint16Array);
+  if (tensor.dtype === 'bfloat16') return bfloat16ToFloat32(tensor.data as Uint16Array);
   assert(tensor.dtype === 'float16', `${tensor.dtype} holds no real numbers`);
-  return widenFloat16(tensor.data as Uint16Array);
+  return float16ToFloat32(tensor.data as Uint16Array);
 }
 
 /** Index of the first NaN or infinity of a floating-point tensor, −1 when there is none (or the dtype has none). */

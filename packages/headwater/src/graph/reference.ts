@@ -1,7 +1,7 @@
 /** The float64 interpreter: runs a graph node by node with the ops' `reference` functions. Slow, obvious, the oracle of tests. */
 
 import { assert } from '../base/errors.ts';
-import { widenBfloat16, widenFloat16 } from '../base/half.ts';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../base/half.ts';
 import type { Tensor } from '../base/tensor.ts';
 import { CONSTANT, type Graph, INPUT, type Node, type RefTensor, type Value, WEIGHT } from './ir.ts';
 import { needed } from './reachable.ts';
@@ -34,7 +34,7 @@ export function interpret(
 
 export function toRef(tensor: Tensor): RefTensor {
   const { data, dtype, shape } = tensor;
-  if (dtype === 'bfloat16') return { shape, data: Float64Array.from(widenBfloat16(data as Uint16Array)) };
-  if (dtype === 'float16') return { shape, data: Float64Array.from(widenFloat16(data as Uint16Array)) };
+  if (dtype === 'bfloat16') return { shape, data: Float64Array.from(bfloat16ToFloat32(data as Uint16Array)) };
+  if (dtype === 'float16') return { shape, data: Float64Array.from(float16ToFloat32(data as Uint16Array)) };
   return { shape, data: Float64Array.from(data as ArrayLike<number | bigint>, Number) };
 }

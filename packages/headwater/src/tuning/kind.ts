@@ -61,4 +61,6 @@ export interface TuningKind<O> {
   bind(options: O, layout: ModelLayout): BoundTuning;
   /** Options from a PEFT adapter_config.json of this kind; undefined when it is another kind's. Throws ADAPTER_INVALID on unsupported settings. */
   fromAdapterConfig(config: Record<string, unknown>): O | undefined;
+  /** As `bind` for options read from somebody's adapter: what matches nothing in the model is dropped, not refused. Omitted: `bind`. */
+  bindAdapter?(options: O, layout: ModelLayout): BoundTuning;
 }

@@ -1,0 +1,129 @@
+/**
+ * Which linear modules LoRA adapts, by PEFT's rules (`tuners_utils.check_target_module_exists`, `get_pattern_key`), so
+ * that a configuration selects the same modules in PEFT and here. Knows module names only, no tensors.
+ */
+
+import { distance } from 'fastest-levenshtein';
+import { HeadwaterError } from '../base/errors.ts';
+
+export interface TargetRules {
+  /** Names or name suffixes; a lone string is `all-linear` or a regular expression over the whole name. */
+  readonly targetModules: string | readonly string[];
+  readonly excludeModules?: string | readonly string[] | undefined;
+  /** Only these layer indices; needs a list of targets. */
+  readonly layersToTransform?: number | readonly number[] | undefined;
+  /** Name of the list that holds the layers, when it is not the first numbered one. */
+  readonly layersPattern?: string | readonly string[] | undefined;
+}
+
+const ALL_LINEAR = 'all-linear';
+
+/**
+ * The modules of `names` that the rules select, in the given order.
+ * Throws OPTION_INVALID when nothing is selected or one listed target matches no module.
+ */
+export function selectModules(names: readonly string[], rules: TargetRules): string[] {
+  const { targetModules } = rules;
+  const listed = typeof targetModules === 'string' ? [] : targetModules;
+  for (const target of listed) if (!hasTarget(names, target)) throw unmatched(target, names);
+  const selected = names.filter((name) => matches(name, rules));
+  if (selected.length === 0) throw unmatched(describeRules(rules), names);
+  return selected;
+}
+
+/** The rules without listed targets that match nothing, which PEFT accepts in adapter files. */
+export function withoutIdleTargets<T extends TargetRules>(names: readonly string[], rules: T): T {
+  if (typeof rules.targetModules === 'string') return rules;
+  const targetModules = rules.targetModules.filter((target) => hasTarget(names, target));
+  return targetModules.length === 0 ? rules : { ...rules, targetModules };
+}
+
+function hasTarget(names: readonly string[], target: string): boolean {
+  return names.some((name) => isSuffix(name, target));
+}
+
+function matches(name: string, rules: TargetRules): boolean {
+  if (isExcluded(name, rules.excludeModules)) return false;
+  const { targetModules } = rules;
+  if (typeof targetModules === 'string')
+    return targetModules.toLowerCase() === ALL_LINEAR || fullMatch(targetModules, name, 'targetModules');
+  if (targetModules.includes(name)) return true;
+  return targetModules.some((target) => isSuffix(name, target)) && isInLayers(name, rules);
+}
+
+function isSuffix(name: string, target: string): boolean {
+  return name === target || name.endsWith(`.${target}`);
+}
+
+function isExcluded(name: string, exclude: TargetRules['excludeModules']): boolean {
+  if (exclude === undefined || exclude.length === 0) return false;
+  if (typeof exclude === 'string') return fullMatch(exclude, name, 'excludeModules');
+  return exclude.some((entry) => isSuffix(name, entry));
+}
+
+/** The layer index is the first numbered segment (after `layersPattern` when given). */
+function isInLayers(name: string, rules: TargetRules): boolean {
+  const wanted = rules.layersToTransform;
+  if (wanted === undefined || (typeof wanted !== 'number' && wanted.length === 0)) return true;
+  const index = layerIndex(name, rules.layersPattern);
+  if (index === undefined) return false;
+  return typeof wanted === 'number' ? index === wanted : wanted.includes(index);
+}
+
+function layerIndex(name: string, layersPattern: TargetRules['layersPattern']): number | undefined {
+  const patterns =
+    layersPattern === undefined || layersPattern.length === 0
+      ? [String.raw`^.*?\.[^.]*\.(?<idx>\d+)\.`]
+      : [layersPattern].flat().map((pattern) => String.raw`^(?:|.*?\.)(?:${pattern})\.(?<idx>\d+)\.`);
+  for (const pattern of patterns) {
+    const index = compile(pattern, 'layersPattern').exec(name)?.groups?.idx;
+    if (index !== undefined) return Number(index);
+  }
+  return undefined;
+}
+
+/** The value of the first pattern that matches the end of `name` at a dot boundary, as PEFT's rank_pattern; else `fallback`. */
+export function patternValue(
+  patterns: Readonly<Record<string, number>>,
+  name: string,
+  fallback: number,
+): number {
+  for (const [pattern, value] of Object.entries(patterns))
+    if (compile(String.raw`^(?:.*\.)?(?:${pattern})$`, 'rankPattern or alphaPattern').test(name))
+      return value;
+  return fallback;
+}
+
+function fullMatch(pattern: string, name: string, option: string): boolean {
+  return compile(`^(?:${pattern})$`, option).test(name);
+}
+
+function compile(pattern: string, option: string): RegExp {
+  try {
+    return new RegExp(pattern);
+  } catch (cause) {
+    throw new HeadwaterError('OPTION_INVALID', `${option}: "${pattern}" is no regular expression`, { cause });
+  }
+}
+
+function describeRules(rules: TargetRules): string {
+  const target = [rules.targetModules].flat().join(', ');
+  const layers =
+    rules.layersToTransform === undefined ? '' : ` in layers ${[rules.layersToTransform].flat().join(', ')}`;
+  const exclude =
+    rules.excludeModules === undefined ? '' : ` without ${[rules.excludeModules].flat().join(', ')}`;
+  return `${target}${layers}${exclude}`;
+}
+
+function unmatched(target: string, names: readonly string[]): HeadwaterError {
+  const suffixes = [...new Set(names.map((name) => name.split('.').at(-1) as string))];
+  const near = suffixes.filter((suffix) => distance(suffix, target) <= Math.max(2, target.length / 3));
+  const guess = near.length === 0 ? '' : `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}? `;
+  return new HeadwaterError(
+    'OPTION_INVALID',
+    `targetModules "${target}" matches no linear module of this model`,
+    {
+      hint: `${guess}Its linear modules end in ${suffixes.join(', ')}; "all-linear" takes them all.`,
+    },
+  );
+}
