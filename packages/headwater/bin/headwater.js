@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+// The door: checks the Node version in syntax that old versions read, then hands over to the command line.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED = 24;
+const here = dirname(fileURLToPath(import.meta.url));
+
+if (Number(process.versions.node.split('.')[0]) < NEEDED) startWithNewerNode();
+else await start();
+
+async function start() {
+  // node:sqlite works and is pinned with Node itself; its label would only alarm people who watch a training.
+  const emitWarning = process.emitWarning;
+  process.emitWarning = (warning, ...rest) => {
+    if (rest[0] !== 'ExperimentalWarning' && rest[0]?.type !== 'ExperimentalWarning')
+      emitWarning.call(process, warning, ...rest);
+  };
+  // In a checkout the sources run as they are; an installed package has no sources.
+  const source = join(here, '../src/cli/main.ts');
+  const { main } = await import(existsSync(source) ? '../src/cli/main.ts' : '../dist/cli/main.js');
+  await main(process.argv);
+}
+
+/** A workspace pins Node 24 among its packages: use that one, else say what is missing. */
+function startWithNewerNode() {
+  const node = findPinnedNode(here);
+  if (node === undefined) {
+    console.error(
+      `headwater needs Node.js ${NEEDED} or newer; this is ${process.version} (${process.execPath}).\n` +
+        `Install it from https://nodejs.org (or: npm install -g n && n ${NEEDED}), then run the same command again.`,
+    );
+    process.exit(1);
+  }
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
+  // Ctrl-C reaches both; the child stops cleanly and this process waits for it.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (status) => process.exit(status ?? 1));
+}
+
+function findPinnedNode(folder) {
+  const binary = join(folder, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
+  if (existsSync(binary)) return binary;
+  const parent = dirname(folder);
+  return parent === folder ? undefined : findPinnedNode(parent);
+}
