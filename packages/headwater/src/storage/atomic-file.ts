@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { storageFailed } from './failures.ts';
+import { storageError } from '../base/io-errors.ts';
 
 /** Replaces `path` by the given text or bytes. Throws STORAGE_FAILED and leaves the old file. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
@@ -15,7 +15,7 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
     await syncFolder(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw storageFailed('write a file', path, error);
+    throw storageError(error, 'write a file', path);
   }
 }
 
@@ -37,8 +37,7 @@ export async function writeFolderAtomically(
     await syncFolder(dirname(path));
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    if ((error as Error).name === 'HeadwaterError') throw error;
-    throw storageFailed('write a folder', path, error);
+    throw storageError(error, 'write a folder', path);
   }
 }
 

@@ -7,9 +7,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '../base/errors.ts';
+import { storageError } from '../base/io-errors.ts';
 import { syncFolder } from './atomic-file.ts';
 import type { Blobs } from './blobs.ts';
-import { runCorrupt, storageFailed } from './failures.ts';
+import { runCorrupt } from './failures.ts';
 
 const DIGEST = /^[0-9a-f]{64}$/;
 
@@ -83,7 +84,7 @@ async function sizeOfFile(path: string): Promise<number | undefined> {
     return (await stat(path)).size;
   } catch (error) {
     if (isMissing(error)) return undefined;
-    throw storageFailed('look for a blob', path, error);
+    throw storageError(error, 'look for a blob', path);
   }
 }
 
@@ -103,7 +104,6 @@ async function guarded<T>(action: string, path: string, body: () => Promise<T>):
   try {
     return await body();
   } catch (error) {
-    if ((error as Error).name === 'HeadwaterError') throw error;
-    throw storageFailed(action, path, error);
+    throw storageError(error, action, path);
   }
 }

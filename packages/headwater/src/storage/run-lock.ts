@@ -5,7 +5,7 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import { HeadwaterError } from '../base/errors.ts';
-import { storageFailed } from './failures.ts';
+import { storageError } from '../base/io-errors.ts';
 
 const SQLITE_BUSY = 5;
 
@@ -22,7 +22,7 @@ export function acquireRunLock(path: string): RunLock {
   } catch (error) {
     database?.close();
     if (((error as { errcode?: number }).errcode ?? 0) !== SQLITE_BUSY)
-      throw storageFailed('lock the run', path, Object.assign(error as Error, { code: 'EACCES' }));
+      throw storageError(error, 'lock the run', path);
     throw new HeadwaterError('RUN_LOCKED', 'another process is working on this run', {
       where: path,
       hint: 'Wait until it has finished, stop it with Ctrl-C, or choose another folder with --out.',

@@ -6,8 +6,9 @@
 import { DatabaseSync } from 'node:sqlite';
 import { canonicalJson } from '../base/canonical.ts';
 import type { HeadwaterError } from '../base/errors.ts';
+import { storageError } from '../base/io-errors.ts';
 import { FIRST_LINK, nextLink } from './chain.ts';
-import { runCorrupt, storageFailed } from './failures.ts';
+import { runCorrupt } from './failures.ts';
 import type { Journal, JournalEntry, Json } from './journal.ts';
 import { staleWriter } from './memory.ts';
 
@@ -143,7 +144,7 @@ const CODE_NAMES: Record<number, string> = {
   3: 'EACCES',
   8: 'EROFS',
   13: 'ENOSPC',
-  14: 'EACCES',
+  14: 'ENOENT',
   23: 'EACCES',
 };
 
@@ -161,9 +162,7 @@ function translated(action: string, path: string, error: unknown): HeadwaterErro
   const primary = errcode & 0xff;
   if (primary === SQLITE_CORRUPT || primary === SQLITE_NOTADB)
     return runCorrupt(`the journal is damaged: ${(error as Error).message}`, path, error);
-  return storageFailed(
-    action,
-    path,
-    Object.assign(error as Error, { code: CODE_NAMES[primary] ?? 'SQLITE' }),
-  );
+  const code = CODE_NAMES[primary];
+  const cause = code === undefined ? (error as Error) : Object.assign(error as Error, { code });
+  return storageError(cause, action, path);
 }
