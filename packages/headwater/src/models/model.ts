@@ -34,6 +34,11 @@ export interface ForwardInputs {
   readonly tokens: Value;
   /** int32 [B, T]: position of each token inside its own sequence. */
   readonly positions: Value;
+  /**
+   * Every position is below this; bounds the rotary tables inside the graph. Omitted, or larger than the model's:
+   * max_position_embeddings.
+   */
+  readonly maxPositions?: number;
   readonly attend: Attend;
 }
 

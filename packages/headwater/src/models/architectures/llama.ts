@@ -1,0 +1,33 @@
+/** Llama (Touvron et al. 2023, arXiv:2302.13971; grouped heads and llama3 rotary scaling in later versions). */
+
+import { z } from 'zod';
+import type { Architecture } from '../architecture.ts';
+import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
+import { decoderKeys, parseConfig, rotaryOf, shapeOf } from '../config.ts';
+
+const schema = z.strictObject({
+  ...decoderKeys,
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
+});
+
+export const llama: Architecture = {
+  id: 'llama',
+  summary: 'Llama 1–3 and models of the same form (SmolLM2, TinyLlama, Yi, DeepSeek-LLM …)',
+  define(raw, where) {
+    const config = parseConfig(schema, raw, 'LlamaForCausalLM', where);
+    return preNormDecoder({
+      architecture: 'llama',
+      shape: shapeOf(config, where),
+      intermediateSize: config.intermediate_size,
+      rmsNormEpsilon: config.rms_norm_eps,
+      rotary: rotaryOf(config, where),
+      qkvBias: config.attention_bias,
+      outputBias: config.attention_bias,
+      mlpBias: config.mlp_bias,
+      qkNorm: false,
+      windows: new Array<undefined>(config.num_hidden_layers).fill(undefined),
+      tieWordEmbeddings: config.tie_word_embeddings,
+    });
+  },
+};

@@ -1,0 +1,201 @@
+/**
+ * Reading config.json: what the decoders of the llama family have in common, and errors that name every offending key
+ * at once. Keys are Hugging Face's; what an architecture does with them is in its own file.
+ */
+
+import { z } from 'zod';
+import { HeadwaterError } from '../base/errors.ts';
+import type { RotaryConfig } from './blocks/rotary.ts';
+import { HARMLESS_KEYS } from './config-keys.ts';
+import type { ModelShape } from './model.ts';
+
+export type RawConfig = Readonly<Record<string, unknown>>;
+
+export const positiveInt = z.int().positive();
+const layerCount = positiveInt.max(10_000);
+
+/** Only the value that Hugging Face's code treats as "off". */
+const off = z.literal(false).optional();
+
+const ropeObject = z.strictObject({
+  rope_type: z.enum(['default', 'llama3']).optional(),
+  /** Older spelling of rope_type. */
+  type: z.enum(['default', 'llama3']).optional(),
+  rope_theta: z.number().positive().optional(),
+  factor: z.number().min(1).optional(),
+  low_freq_factor: z.number().positive().optional(),
+  high_freq_factor: z.number().positive().optional(),
+  original_max_position_embeddings: positiveInt.optional(),
+  partial_rotary_factor: z.literal(1).optional(),
+});
+
+/** Keys of every decoder with RMS norms, rotary positions and a gated MLP. */
+export const decoderKeys = {
+  hidden_size: positiveInt,
+  intermediate_size: positiveInt,
+  num_hidden_layers: layerCount,
+  num_attention_heads: positiveInt,
+  num_key_value_heads: positiveInt.optional(),
+  head_dim: positiveInt.optional(),
+  vocab_size: positiveInt,
+  max_position_embeddings: positiveInt,
+  rms_norm_eps: z.number().positive().default(1e-6),
+  /** `swish` is another name of the same function. */
+  hidden_act: z.enum(['silu', 'swish']).default('silu'),
+  attention_dropout: z.literal(0).optional(),
+  tie_word_embeddings: z.boolean().default(false),
+  /** transformers 5. */
+  rope_parameters: ropeObject.optional(),
+  /** transformers 4. */
+  rope_theta: z.number().positive().optional(),
+  rope_scaling: ropeObject.optional(),
+  rope_interleaved: off,
+  is_encoder_decoder: off,
+  add_cross_attention: off,
+  is_decoder: z.boolean().optional(),
+  tie_encoder_decoder: off,
+};
+
+const decoderConfig = z.strictObject(decoderKeys);
+export type DecoderConfig = z.infer<typeof decoderConfig>;
+
+/**
+ * Parses config.json by an architecture's schema. `null` means "not set", as in Hugging Face's files.
+ * Throws MODEL_UNSUPPORTED for keys and values that Headwater cannot compute, MODEL_INVALID for missing or ill-typed ones.
+ */
+export function parseConfig<T>(schema: z.ZodType<T>, raw: RawConfig, causalClass: string, where: string): T {
+  checkHead(raw.architectures, causalClass, where);
+  const { model_type: _, architectures: __, ...rest } = raw;
+  const relevant = Object.entries(rest).filter(([key, value]) => value !== null && !HARMLESS_KEYS.has(key));
+  const result = schema.safeParse(Object.fromEntries(relevant));
+  if (result.success) return result.data;
+  const faults = result.error.issues.map((issue) => describe(issue, raw));
+  const unsupported = faults.some((fault) => fault.unsupported);
+  throw new HeadwaterError(
+    unsupported ? 'MODEL_UNSUPPORTED' : 'MODEL_INVALID',
+    faults.map((fault) => fault.text).join('; '),
+    {
+      where,
+      hint: unsupported
+        ? 'Choose a model without these settings: computing it anyway would give wrong results.'
+        : 'Get the file again from where the model was published.',
+    },
+  );
+}
+
+function checkHead(architectures: unknown, causalClass: string, where: string): void {
+  if (architectures === undefined || architectures === null) return;
+  if (Array.isArray(architectures) && architectures.includes(causalClass)) return;
+  throw new HeadwaterError(
+    'MODEL_UNSUPPORTED',
+    `architectures is ${show(architectures)}; supported: ["${causalClass}"]`,
+    { where, hint: 'Only causal language models with their vocabulary head can be trained.' },
+  );
+}
+
+interface Fault {
+  readonly unsupported: boolean;
+  readonly text: string;
+}
+
+function describe(issue: z.core.$ZodIssue, raw: RawConfig): Fault {
+  if (issue.code === 'unrecognized_keys') {
+    const prefix = issue.path.length === 0 ? '' : `${issue.path.join('.')}.`;
+    const holder = valueAt(raw, issue.path) as RawConfig;
+    const keys = issue.keys.map((key) => `${prefix}${key} (${show(holder[key])})`);
+    return { unsupported: true, text: `not known for this architecture: ${keys.join(', ')}` };
+  }
+  const key = issue.path.join('.');
+  const got = valueAt(raw, issue.path);
+  if (issue.code === 'invalid_value')
+    return { unsupported: true, text: `${key} is ${show(got)}; supported: ${issue.values.join(', ')}` };
+  if (got === undefined || got === null) return { unsupported: false, text: `${key} is missing` };
+  return { unsupported: false, text: `${key} is ${show(got)}: ${issue.message}` };
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], root);
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+/** Sizes of a decoder; `num_key_value_heads` defaults to all heads, `head_dim` to hidden_size / num_attention_heads. */
+export function shapeOf(config: DecoderConfig, where: string): ModelShape {
+  const numAttentionHeads = config.num_attention_heads;
+  const numKeyValueHeads = config.num_key_value_heads ?? numAttentionHeads;
+  const headDim = config.head_dim ?? config.hidden_size / numAttentionHeads;
+  const invalid = (message: string) => new HeadwaterError('MODEL_INVALID', message, { where });
+  if (!Number.isInteger(headDim))
+    throw invalid(`hidden_size ${config.hidden_size} is no multiple of ${numAttentionHeads} heads`);
+  if (headDim % 2 !== 0) throw invalid(`head_dim ${headDim} is odd; rotary embeddings need pairs`);
+  if (numAttentionHeads % numKeyValueHeads !== 0)
+    throw invalid(`${numAttentionHeads} heads cannot share ${numKeyValueHeads} key-value heads evenly`);
+  return {
+    hiddenSize: config.hidden_size,
+    numHiddenLayers: config.num_hidden_layers,
+    numAttentionHeads,
+    numKeyValueHeads,
+    headDim,
+    vocabSize: config.vocab_size,
+    maxPositionEmbeddings: config.max_position_embeddings,
+  };
+}
+
+/** Hugging Face's default where config.json says nothing. */
+const DEFAULT_ROPE_THETA = 10_000;
+
+/** Rotary settings in either spelling: `rope_parameters`, or `rope_theta` beside `rope_scaling`. */
+export function rotaryOf(config: DecoderConfig, where: string): RotaryConfig {
+  const key = config.rope_parameters === undefined ? 'rope_scaling' : 'rope_parameters';
+  const rope = config[key] ?? {};
+  const ropeTheta = rope.rope_theta ?? config.rope_theta ?? DEFAULT_ROPE_THETA;
+  const { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } = rope;
+  const scaling = { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings };
+  const given = Object.entries(scaling).filter(([, value]) => value !== undefined);
+  const missing = Object.entries(scaling).filter(([, value]) => value === undefined);
+  if ((rope.rope_type ?? rope.type ?? 'default') === 'default') {
+    if (given.length === 0) return { ropeTheta };
+    const keys = given.map(([name]) => `${key}.${name}`).join(', ');
+    throw new HeadwaterError('MODEL_UNSUPPORTED', `${keys} given for rope_type "default"`, { where });
+  }
+  if (missing.length > 0) {
+    const keys = missing.map(([name]) => `${key}.${name}`).join(', ');
+    throw new HeadwaterError('MODEL_INVALID', `rope_type "llama3" needs ${keys}`, { where });
+  }
+  return {
+    ropeTheta,
+    llama3: {
+      factor: factor!,
+      lowFreqFactor: low_freq_factor!,
+      highFreqFactor: high_freq_factor!,
+      originalMaxPositionEmbeddings: original_max_position_embeddings!,
+    },
+  };
+}
+
+/** `full_attention` or `sliding_attention` for every layer → window of every layer. */
+export function windowsOf(
+  layerTypes: readonly string[],
+  numHiddenLayers: number,
+  window: number | undefined,
+  where: string,
+): (number | undefined)[] {
+  if (layerTypes.length !== numHiddenLayers)
+    throw new HeadwaterError(
+      'MODEL_INVALID',
+      `layer_types has ${layerTypes.length} entries for ${numHiddenLayers} layers`,
+      { where },
+    );
+  if (window === undefined && layerTypes.includes('sliding_attention'))
+    throw new HeadwaterError(
+      'MODEL_INVALID',
+      'layer_types has sliding_attention, but no sliding_window is in use',
+      {
+        where,
+      },
+    );
+  return layerTypes.map((type) => (type === 'sliding_attention' ? window : undefined));
+}

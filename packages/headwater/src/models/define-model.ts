@@ -1,0 +1,55 @@
+/**
+ * Makes a ModelDefinition from its two functions. Parameter names, shapes and linear modules are not listed by hand:
+ * they are what the forward function asks of its sites, so the list cannot disagree with the network.
+ */
+
+import { Graph, type Value } from '../graph/ir.ts';
+import type { Sites } from '../graph/sites.ts';
+import type { LinearModule, ModelDefinition } from './model.ts';
+
+export type ModelFunctions = Pick<ModelDefinition, 'architecture' | 'shape' | 'forward' | 'vocabulary'>;
+
+export function defineModel(model: ModelFunctions): ModelDefinition {
+  return { ...model, ...layoutOf(model) };
+}
+
+function layoutOf(model: ModelFunctions): Pick<ModelDefinition, 'parameters' | 'linears'> {
+  const graph = new Graph();
+  const parameters = new Map<string, readonly number[]>();
+  const linears: LinearModule[] = [];
+  const sites = recordingSites(graph, parameters, linears);
+  model.forward({
+    sites,
+    tokens: graph.input('tokens', 'int32', [1, 1]),
+    positions: graph.input('positions', 'int32', [1, 1]),
+    maxPositions: 1,
+    attend: (_layer, q) => q,
+  });
+  model.vocabulary(sites);
+  return { parameters, linears };
+}
+
+/** Sites that compute nothing: every result is a placeholder of the right shape. */
+function recordingSites(
+  graph: Graph,
+  parameters: Map<string, readonly number[]>,
+  linears: LinearModule[],
+): Sites {
+  const placeholder = (name: string, shape: readonly number[]): Value => {
+    parameters.set(name, shape);
+    return graph.input(name, 'float32', shape);
+  };
+  return {
+    parameter: placeholder,
+    linear(x, module, shape) {
+      parameters.set(`${module}.weight`, [shape.outFeatures, shape.inFeatures]);
+      if (shape.bias) parameters.set(`${module}.bias`, [shape.outFeatures]);
+      linears.push({ module, ...shape });
+      return graph.input(`${module}()`, 'float32', [x.shape[0] as number, shape.outFeatures]);
+    },
+    embedding(ids, module, numEmbeddings, dim) {
+      parameters.set(`${module}.weight`, [numEmbeddings, dim]);
+      return graph.input(`${module}()`, 'float32', [ids.shape[0] as number, dim]);
+    },
+  };
+}

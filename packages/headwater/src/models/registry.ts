@@ -1,0 +1,34 @@
+/** Every architecture, by Hugging Face `model_type`. */
+
+import { HeadwaterError } from '../base/errors.ts';
+import type { Architecture } from './architecture.ts';
+import { llama } from './architectures/llama.ts';
+import { mistral } from './architectures/mistral.ts';
+import { qwen2 } from './architectures/qwen2.ts';
+import { qwen3 } from './architectures/qwen3.ts';
+import type { RawConfig } from './config.ts';
+import type { ModelDefinition } from './model.ts';
+
+export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
+  [llama, mistral, qwen2, qwen3].map((architecture) => [architecture.id, architecture]),
+);
+
+/** The definition that a parsed config.json describes; throws MODEL_UNSUPPORTED or MODEL_INVALID. */
+export function definitionOf(config: unknown, where: string): ModelDefinition {
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    throw new HeadwaterError('MODEL_INVALID', 'the configuration is no JSON object', { where });
+  const raw = config as RawConfig;
+  const architecture = ARCHITECTURES.get(String(raw.model_type));
+  if (architecture === undefined)
+    throw new HeadwaterError(
+      'MODEL_UNSUPPORTED',
+      `model_type is ${JSON.stringify(raw.model_type) ?? 'missing'}; supported: ${[...ARCHITECTURES.keys()].join(', ')}`,
+      { where, hint: 'Choose a model of a supported architecture.' },
+    );
+  if (raw.auto_map !== undefined)
+    throw new HeadwaterError('MODEL_UNSUPPORTED', 'auto_map: the model comes with its own Python code', {
+      where,
+      hint: 'Headwater runs no code from model repositories; choose a model that transformers supports itself.',
+    });
+  return architecture.define(raw, where);
+}

@@ -1,0 +1,123 @@
+/**
+ * Where the tensors of a model folder are: one `model.safetensors`, or the shards of `model.safetensors.index.json`.
+ * It reads headers only and knows no architecture.
+ */
+
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { HeadwaterError } from '../base/errors.ts';
+import { storageError, systemErrorCode } from '../base/io-errors.ts';
+import type { SafetensorsEntry } from './safetensors.ts';
+import { openSafetensors } from './safetensors-node.ts';
+
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+
+/** A tensor and the file it is in. */
+export interface StoredTensor extends SafetensorsEntry {
+  /** Absolute path of the shard with links resolved. */
+  readonly path: string;
+  /** Shard name inside the folder, for messages. */
+  readonly file: string;
+}
+
+/**
+ * Every tensor of the folder by name. Throws MODEL_INVALID (missing shard, index and shard disagree), MODEL_UNSUPPORTED
+ * (only pickle files) or SAFETENSORS_INVALID.
+ */
+export async function openShards(folder: string): Promise<ReadonlyMap<string, StoredTensor>> {
+  const names = await readdir(folder).catch((cause) => {
+    throw storageError(cause, 'read the folder', folder, 'MODEL_NOT_FOUND');
+  });
+  if (names.includes(SINGLE)) return tensorsOf(folder, SINGLE);
+  if (names.includes(INDEX)) return indexedTensors(folder);
+  throw noWeights(folder, names);
+}
+
+function noWeights(folder: string, names: readonly string[]): HeadwaterError {
+  const pickles = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
+  if (pickles.length > 0) return onlyPickles(folder, pickles);
+  return new HeadwaterError('MODEL_INVALID', `there is no ${SINGLE} and no ${INDEX}`, {
+    where: folder,
+    hint: 'Give the folder that save_pretrained wrote, or a hub id.',
+  });
+}
+
+/** Pickle files run code when loaded; Headwater never reads them. */
+export function onlyPickles(where: string, pickles: readonly string[]): HeadwaterError {
+  return new HeadwaterError(
+    'MODEL_UNSUPPORTED',
+    `the weights are only there as Python pickles (${pickles.slice(0, 3).join(', ')})`,
+    {
+      where,
+      hint: 'Convert them with transformers: AutoModelForCausalLM.from_pretrained(…).save_pretrained(…).',
+    },
+  );
+}
+
+async function tensorsOf(folder: string, file: string): Promise<Map<string, StoredTensor>> {
+  const opened = await openSafetensors(join(folder, file)).catch((cause) => {
+    if (systemErrorCode(cause) === 'ENOENT' || systemErrorCode(cause?.cause) === 'ENOENT')
+      throw new HeadwaterError('MODEL_INVALID', `shard ${file} is missing`, {
+        where: folder,
+        hint: `It is named in ${INDEX}. Download the model again.`,
+      });
+    throw cause;
+  });
+  return new Map([...opened.entries].map(([name, entry]) => [name, { ...entry, path: opened.path, file }]));
+}
+
+async function indexedTensors(folder: string): Promise<Map<string, StoredTensor>> {
+  const weightMap = await readWeightMap(join(folder, INDEX));
+  const all = new Map<string, StoredTensor>();
+  for (const file of new Set(weightMap.values()))
+    for (const [name, entry] of await tensorsOf(folder, file))
+      if (weightMap.get(name) === file) all.set(name, entry);
+  for (const [name, file] of weightMap)
+    if (!all.has(name))
+      throw new HeadwaterError(
+        'MODEL_INVALID',
+        `tensor "${name}" is not in ${file}, where ${INDEX} puts it`,
+        {
+          where: folder,
+          hint: 'The shards belong to different versions; download the model again.',
+        },
+      );
+  return all;
+}
+
+async function readWeightMap(path: string): Promise<Map<string, string>> {
+  const invalid = (message: string) => new HeadwaterError('MODEL_INVALID', message, { where: path });
+  const index = await readJson(path);
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof map !== 'object' || map === null) throw invalid('weight_map is missing');
+  const result = new Map<string, string>();
+  for (const [name, file] of Object.entries(map)) {
+    if (
+      typeof file !== 'string' ||
+      file !== basename(file) ||
+      file.includes('\\') ||
+      !file.endsWith('.safetensors')
+    )
+      throw invalid(
+        `weight_map puts "${name}" into ${JSON.stringify(file)}, which is no shard of this folder`,
+      );
+    result.set(name, file);
+  }
+  return result;
+}
+
+/** A JSON file of a model folder; throws MODEL_INVALID when it is no JSON, MODEL_NOT_FOUND when it is not there. */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw storageError(cause, `read ${basename(path)}`, path, 'MODEL_NOT_FOUND');
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new HeadwaterError('MODEL_INVALID', `no valid JSON: ${(cause as Error).message}`, {
+      where: path,
+      cause,
+    });
+  }
+}
