@@ -8,7 +8,16 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -45,11 +54,11 @@ function stage(): void {
   writeManifest(manifestFile, publishedManifest(manifest));
 }
 
-export function build(): void {
+function build(): void {
   rmSync(join(folder, 'dist'), { recursive: true, force: true });
-  const tsc = spawnSync('tsc', ['-p', join(folder, 'tsconfig.build.json')], {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  const tsc = spawnSync(process.execPath, [compiler, '-p', join(folder, 'tsconfig.build.json')], {
     stdio: 'inherit',
-    shell: true,
   });
   if (tsc.status !== 0) throw new Error('tsc failed; nothing is staged');
   for (const file of ['onnx_pb.js', 'onnx_pb.d.ts'])
@@ -86,6 +95,8 @@ function bundle(name: string): void {
 
 function restore(): void {
   for (const name of BUNDLED) rmSync(join(folder, 'node_modules', name), { recursive: true, force: true });
+  const modules = join(folder, 'node_modules');
+  if (existsSync(modules) && readdirSync(modules).length === 0) rmdirSync(modules);
   for (const file of BORROWED) rmSync(join(folder, file), { force: true });
   if (existsSync(savedManifest)) renameSync(savedManifest, manifestFile);
 }

