@@ -1,0 +1,164 @@
+/**
+ * Examples → tokens with a mask of what is learnt: completions and assistant turns (with their end token), or all of a
+ * plain text. It knows no batches and no model; lengths are cut here and every cut is counted.
+ */
+
+import { assert, HeadwaterError } from '../base/errors.ts';
+import type { ChatTemplate } from '../models/chat-template.ts';
+import type { Tokenizer } from '../models/tokenizer.ts';
+import { type ChatTokens, tokenizeChat } from './tokenize-chat.ts';
+import { commonPrefixLength } from './tokenize-prefix.ts';
+import type { ChatMessage, Example, TokenizedExample } from './types.ts';
+
+/** What of a model folder tokenization needs. */
+export interface TextCodec {
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+export interface TokenizeOptions {
+  /** Longest sequence in tokens. */
+  readonly maxLength: number;
+  /**
+   * What happens to a longer example that has a prompt. `truncate`: the prompt loses tokens from its left (but keeps a
+   * begin token, and at least half of maxLength where it is that long), then the completion from its right.
+   */
+  readonly overflow?: 'truncate' | 'drop';
+}
+
+export interface TokenizeReport {
+  readonly numTokenized: number;
+  readonly numTokens: number;
+  readonly numTargets: number;
+  /** Examples whose prompt lost tokens from its left. */
+  readonly promptsTruncated: number;
+  /** Examples whose completion lost tokens from its right (their end token is not learnt). */
+  readonly completionsTruncated: number;
+  /** Examples left out: too long with `overflow: drop`, or without a single target. */
+  readonly dropped: number;
+  /** Plain texts cut into several sequences; nothing is lost. */
+  readonly textsChunked: number;
+}
+
+export interface TokenizedDataset {
+  readonly tokenized: readonly TokenizedExample[];
+  /** For each tokenized example the position of its example in the input. */
+  readonly source: readonly number[];
+  readonly report: TokenizeReport;
+}
+
+/** Throws DATA_INVALID (a chat that the template refuses), OPTION_INVALID (chat data for a model without template). */
+export function tokenizeExamples(
+  examples: readonly Example[],
+  codec: TextCodec,
+  options: TokenizeOptions,
+): TokenizedDataset {
+  assert(options.maxLength >= 2, `maxLength ${options.maxLength} leaves nothing to predict`);
+  const tokenized: TokenizedExample[] = [];
+  const source: number[] = [];
+  const counts = { promptsTruncated: 0, completionsTruncated: 0, dropped: 0, textsChunked: 0 };
+  examples.forEach((example, index) => {
+    const whole = sequenceOf(example, codec);
+    const pieces = example.kind === 'text' ? chunks(whole, options) : fitted(whole, options, counts);
+    const useful = pieces.map((piece) => finished(piece, example)).filter((piece) => piece.numTargets > 0);
+    if (useful.length === 0) counts.dropped++;
+    if (useful.length > 1) counts.textsChunked++;
+    for (const piece of useful) {
+      tokenized.push(piece);
+      source.push(index);
+    }
+  });
+  const sum = (of: (example: TokenizedExample) => number) => tokenized.reduce((n, item) => n + of(item), 0);
+  return {
+    tokenized,
+    source,
+    report: {
+      numTokenized: tokenized.length,
+      numTokens: sum((item) => item.tokens.length),
+      numTargets: sum((item) => item.numTargets),
+      ...counts,
+    },
+  };
+}
+
+/** Token ids of a chat so far, ready for the assistant to answer. */
+export function chatPromptTokens(messages: readonly ChatMessage[], codec: TextCodec): Int32Array {
+  const text = requireTemplate(codec).render(messages, { addGenerationPrompt: true });
+  return codec.tokenizer.encode(text, { addSpecialTokens: false });
+}
+
+/** Token ids of a plain prompt, with the begin token if the tokenizer adds one, without an end token. */
+export function promptTokens(prompt: string, { tokenizer }: TextCodec): Int32Array {
+  const ids = tokenizer.encode(prompt);
+  return ids.at(-1) === tokenizer.eosTokenId && !endsWithToken(prompt, tokenizer) ? ids.slice(0, -1) : ids;
+}
+
+/** Tokens of one example before any cut. */
+function sequenceOf(example: Example, codec: TextCodec): ChatTokens {
+  if (example.kind === 'chat') {
+    return tokenizeChat(example.messages, codec.tokenizer, requireTemplate(codec), example.meta.where);
+  }
+  if (example.kind === 'text') return supervisedFrom(withEnd(example.text, codec), 0);
+  const tokens = withEnd(example.prompt + example.completion, codec);
+  return supervisedFrom(tokens, commonPrefixLength(codec.tokenizer.encode(example.prompt), tokens));
+}
+
+function requireTemplate({ chatTemplate }: TextCodec): ChatTemplate {
+  if (chatTemplate !== undefined) return chatTemplate;
+  throw new HeadwaterError('OPTION_INVALID', 'the data are chats, but this model has no chat template', {
+    hint: 'Use a chat model, or a schema without chat (prompt-completion with chat: false).',
+  });
+}
+
+/** The text as the tokenizer frames it, with an end token: the model must learn when to stop. */
+function withEnd(text: string, { tokenizer }: TextCodec): Int32Array {
+  const ids = tokenizer.encode(text);
+  const end = tokenizer.eosTokenId;
+  return end === undefined || ids.at(-1) === end ? ids : Int32Array.of(...ids, end);
+}
+
+function endsWithToken(text: string, tokenizer: Tokenizer): boolean {
+  const end = tokenizer.eosTokenId === undefined ? undefined : tokenizer.tokenOf(tokenizer.eosTokenId);
+  return end !== undefined && text.endsWith(end);
+}
+
+function supervisedFrom(tokens: Int32Array, start: number): ChatTokens {
+  return { tokens, supervised: new Uint8Array(tokens.length).fill(1, start) };
+}
+
+/** Consecutive pieces that share one token: the first token of a piece is no target, so none is lost. */
+function chunks({ tokens, supervised }: ChatTokens, { maxLength }: TokenizeOptions): ChatTokens[] {
+  const pieces: ChatTokens[] = [];
+  for (let start = 0; start === 0 || start + 1 < tokens.length; start += maxLength - 1) {
+    const end = start + maxLength;
+    pieces.push({ tokens: tokens.slice(start, end), supervised: supervised.slice(start, end) });
+  }
+  return pieces;
+}
+
+function fitted(
+  whole: ChatTokens,
+  { maxLength, overflow = 'truncate' }: TokenizeOptions,
+  counts: { promptsTruncated: number; completionsTruncated: number },
+): ChatTokens[] {
+  const excess = whole.tokens.length - maxLength;
+  if (excess <= 0) return [whole];
+  const promptLength = whole.supervised.indexOf(1);
+  if (overflow === 'drop' || promptLength < 0) return [];
+  const keptPrompt = Math.max(promptLength - excess, Math.min(promptLength, Math.floor(maxLength / 2)));
+  const dropped = promptLength - keptPrompt;
+  if (dropped > 0) counts.promptsTruncated++;
+  if (excess > dropped) counts.completionsTruncated++;
+  const end = whole.tokens.length - (excess - dropped);
+  const tokens = whole.tokens.slice(dropped, end);
+  // The begin token (or whatever frames the text) stays at the front.
+  if (keptPrompt > 0) tokens[0] = whole.tokens[0] as number;
+  return [{ tokens, supervised: whole.supervised.slice(dropped, end) }];
+}
+
+function finished({ tokens, supervised }: ChatTokens, example: Example): TokenizedExample {
+  supervised[0] = 0;
+  const numTargets = supervised.reduce((n, flag) => n + flag, 0);
+  const { label } = example.meta;
+  return { tokens, supervised, numTargets, ...(label === undefined ? {} : { label }) };
+}
