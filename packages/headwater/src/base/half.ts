@@ -14,9 +14,9 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer
   const words = new Uint32Array(Float32Array.from(values).buffer);
   const bits = new Uint16Array(values.length);
   for (const [i, word] of words.entries()) {
-    const isNaN = (word & 0x7fffffff) > 0x7f800000;
+    const isNotANumber = (word & 0x7fffffff) > 0x7f800000;
     // Adding half a unit (less one when the kept half is even) before cutting rounds ties to even.
-    bits[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    bits[i] = isNotANumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
   return bits;
 }

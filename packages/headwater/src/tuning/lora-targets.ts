@@ -3,8 +3,8 @@
  * that a configuration selects the same modules in PEFT and here. Knows module names only, no tensors.
  */
 
-import { distance } from 'fastest-levenshtein';
 import { HeadwaterError } from '../base/errors.ts';
+import { nearest } from '../base/suggest.ts';
 
 export interface TargetRules {
   /** Names or name suffixes; a lone string is `all-linear` or a regular expression over the whole name. */
@@ -117,13 +117,11 @@ function describeRules(rules: TargetRules): string {
 
 function unmatched(target: string, names: readonly string[]): HeadwaterError {
   const suffixes = [...new Set(names.map((name) => name.split('.').at(-1) as string))];
-  const near = suffixes.filter((suffix) => distance(suffix, target) <= Math.max(2, target.length / 3));
-  const guess = near.length === 0 ? '' : `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}? `;
+  const near = nearest(target, suffixes);
+  const guess = near === undefined ? '' : `Did you mean "${near}"? `;
   return new HeadwaterError(
     'OPTION_INVALID',
     `targetModules "${target}" matches no linear module of this model`,
-    {
-      hint: `${guess}Its linear modules end in ${suffixes.join(', ')}; "all-linear" takes them all.`,
-    },
+    { hint: `${guess}Its linear modules end in ${suffixes.join(', ')}; "all-linear" takes them all.` },
   );
 }

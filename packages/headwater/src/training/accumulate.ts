@@ -1,0 +1,47 @@
+/** Loss and gradients of an optimizer step from several passes: the mean over all supervised targets of the step. */
+
+import { HeadwaterError } from '../base/errors.ts';
+import type { Rng } from '../base/random.ts';
+import type { Params, Tensor } from '../base/tensor.ts';
+import type { Batch } from '../data/types.ts';
+import type { Runner } from './runner.ts';
+
+export interface StepGradients {
+  /** Mean −log p over the targets, nats. */
+  readonly loss: number;
+  readonly grads: Map<string, Tensor<'float32'>>;
+  readonly numTargets: number;
+  readonly numTokens: number;
+}
+
+/** `dropout(i)` is the stream of pass i; omitted: no dropout. Throws DATA_INVALID when nothing is supervised. */
+export async function accumulatedGradients(
+  runner: Runner,
+  params: Params,
+  batches: readonly Batch[],
+  dropout?: (pass: number) => Rng,
+): Promise<StepGradients> {
+  const numTargets = batches.reduce((sum, batch) => sum + batch.numTargets, 0);
+  const numTokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
+  if (numTargets === 0)
+    throw new HeadwaterError('DATA_INVALID', 'none of the examples of this step has a supervised token', {
+      hint: 'Prompts may fill data.maxLength: raise it, or check that completions are not empty.',
+    });
+  let loss = 0;
+  let grads: Map<string, Tensor<'float32'>> | undefined;
+  for (const [pass, batch] of batches.entries()) {
+    const weights = batch.targetMask.map((mask) => mask / numTargets);
+    const part = await runner.differentiate(params, batch, weights, dropout?.(pass));
+    loss += part.loss;
+    if (grads === undefined) grads = part.grads;
+    else addTo(grads, part.grads);
+  }
+  return { loss, grads: grads!, numTargets, numTokens };
+}
+
+function addTo(sum: Params, part: Params): void {
+  for (const [name, { data }] of sum) {
+    const more = part.get(name)!.data;
+    for (let i = 0; i < data.length; i++) data[i] = data[i]! + more[i]!;
+  }
+}

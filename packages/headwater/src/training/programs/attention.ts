@@ -1,0 +1,127 @@
+/**
+ * Attention for the two surroundings of a network: whole sequences with packing isolation, and new tokens over a
+ * key-value cache. Grouped queries share keys and values without repeating them. Knows no architecture.
+ *
+ * B batch, H heads, K key-value heads, G = H/K, T queries, S keys, Dh head dim.
+ */
+
+import { tensor } from '../../base/tensor.ts';
+import type { Graph, Value } from '../../graph/ir.ts';
+import {
+  add,
+  and,
+  concat,
+  equal,
+  expand,
+  greater,
+  lessOrEqual,
+  matmul,
+  reshape,
+  softmax,
+  where,
+} from '../../graph/ops/index.ts';
+import type { Attend, AttendOptions } from '../../models/model.ts';
+
+/** Finite, so that a row of masked scores would give a uniform distribution and never NaN. */
+const MASKED = -1e30;
+
+/**
+ * softmax(scale · q kᵀ + mask) v with q [B, H, T, Dh], k and v [B, K, S, Dh], mask [B, 1, T, S] → [B, H, T, Dh].
+ * The G·T queries of one key-value head are rows of one product.
+ */
+export function attention(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
+  const [B, H, T, Dh] = q.shape as [number, number, number, number];
+  const [, K, S] = k.shape as [number, number, number, number];
+  const rows = [B, K, (H / K) * T];
+  const scores = matmul(reshape(q, [...rows, Dh]), k, { transB: true, alpha: scale });
+  const weights = softmax(add(reshape(scores, [B, H, T, S]), mask));
+  return reshape(matmul(reshape(weights, [...rows, S]), v), [B, H, T, Dh]);
+}
+
+/**
+ * Causal attention inside segments: query i of a row sees key j when j ≤ i, both have the same segment id and, with a
+ * window w, j > i − w. Padding (segment 0) sees padding, hence itself, so no row is empty. segments int32 [B, T].
+ */
+export function segmentAttention(segments: Value): Attend {
+  const [B, T] = segments.shape as [number, number];
+  const { graph } = segments;
+  const columns = range(graph, T, 0, [1, 1, 1, T]);
+  const sees = (window: number | undefined): Value[] => {
+    const causal = lessOrEqual(columns, range(graph, T, 0, [1, 1, T, 1]));
+    const same = equal(reshape(segments, [B, 1, T, 1]), reshape(segments, [B, 1, 1, T]));
+    const near =
+      window === undefined || window >= T
+        ? undefined
+        : greater(columns, range(graph, T, -window, [1, 1, T, 1]));
+    return [and(same, near === undefined ? causal : and(causal, near))];
+  };
+  const masks = maskPerWindow(graph, sees);
+  return (_layer, q, k, v, options) => attention(q, k, v, masks(options), options.scale);
+}
+
+/** The keys and values of one layer: what the cache holds before this run and the rows that this run adds. */
+export interface LayerCache {
+  /** [1, K, C, Dh]; undefined when nothing can be cached yet (C = 0). */
+  readonly past: { readonly k: Value; readonly v: Value } | undefined;
+  /** Called with the new rows [1, K, T, Dh]. */
+  readonly keep: (k: Value, v: Value) => void;
+}
+
+/**
+ * Attention of T new tokens over C cache rows, of which the first `numPast` (int32 [1]) are filled, and over themselves.
+ * New token i has index numPast + i in the sequence; cache row j has index j. B = 1.
+ */
+export function cachedAttention(
+  numPast: Value,
+  T: number,
+  C: number,
+  layers: (layer: number) => LayerCache,
+): Attend {
+  const { graph } = numPast;
+  const past = expand(reshape(numPast, [1, 1, 1, 1]), [1, 1, T, 1]);
+  const rowIndex = add(past, range(graph, T, 0, [1, 1, T, 1]));
+  const newIndex = add(reshape(numPast, [1, 1, 1, 1]), range(graph, T, 0, [1, 1, 1, T]));
+  const sees = (window: number | undefined): Value[] => {
+    const near = (keys: Value) =>
+      window === undefined ? [] : [greater(keys, add(rowIndex, range(graph, 1, -window, [1, 1, 1, 1])))];
+    const fresh = [lessOrEqual(newIndex, rowIndex), ...near(newIndex)].reduce(and);
+    if (C === 0) return [fresh];
+    const cacheIndex = range(graph, C, 0, [1, 1, 1, C]);
+    return [[greater(past, cacheIndex), ...near(cacheIndex)].reduce(and), fresh];
+  };
+  const masks = maskPerWindow(graph, sees);
+  return (layer, q, k, v, options) => {
+    const cache = layers(layer);
+    cache.keep(k, v);
+    const keys = cache.past === undefined ? k : concat([cache.past.k, k], 2);
+    const values = cache.past === undefined ? v : concat([cache.past.v, v], 2);
+    return attention(q, keys, values, masks(options), options.scale);
+  };
+}
+
+/** The additive mask [.., T, S] is built once per window, from what each group of keys shows, and shared by all layers. */
+function maskPerWindow(
+  graph: Graph,
+  sees: (window: number | undefined) => readonly Value[],
+): (options: AttendOptions) => Value {
+  const masks = new Map<number | undefined, Value>();
+  return ({ window }) => {
+    const known = masks.get(window);
+    if (known !== undefined) return known;
+    const parts = sees(window).map((seen) => where(seen, graph.scalar(0), graph.scalar(MASKED)));
+    const mask = parts.length === 1 ? parts[0]! : concat(parts, 3);
+    masks.set(window, mask);
+    return mask;
+  };
+}
+
+/** start … start + count − 1 as an int32 constant. */
+function range(graph: Graph, count: number, start: number, shape: readonly number[]): Value {
+  return graph.constant(
+    tensor(
+      'int32',
+      shape,
+      Int32Array.from({ length: count }, (_, i) => start + i),
+    ),
+  );
+}

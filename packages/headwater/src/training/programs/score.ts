@@ -1,0 +1,34 @@
+/** Teacher-forced scores and whole logits as graphs, without gradients and dropout. */
+
+import { targetLogProbs } from '../../graph/cross-entropy.ts';
+import { Graph } from '../../graph/ir.ts';
+import { matmul } from '../../graph/ops/index.ts';
+import type { BoundTuning } from '../../tuning/kind.ts';
+import { segmentAttention } from './attention.ts';
+import { network, type ProgramModel, type SequenceShape, sequenceInputs, targetRows } from './model-graph.ts';
+import type { TargetShape } from './train.ts';
+
+/** Inputs as `trainProgram` without weights. Outputs: `nll` [M] and `argMax` int32 [M]. */
+export function scoreProgram(model: ProgramModel, tuning: BoundTuning, shape: TargetShape): Graph {
+  const { graph, net } = evaluation(model, tuning, shape);
+  const { rows, ids } = targetRows(graph, net.hidden, shape.numSlots);
+  const { nll, argMax } = targetLogProbs(rows, net.vocabulary, ids);
+  graph.output('nll', nll);
+  graph.output('argMax', argMax);
+  return graph;
+}
+
+/** Inputs: tokens, positions, segments int32 [B, T] and the trained tensors. Output: `logits` [B·T, V]. */
+export function logitsProgram(model: ProgramModel, tuning: BoundTuning, shape: SequenceShape): Graph {
+  const { graph, net } = evaluation(model, tuning, shape);
+  graph.output('logits', matmul(net.hidden, net.vocabulary, { transB: true }));
+  return graph;
+}
+
+function evaluation(model: ProgramModel, tuning: BoundTuning, shape: SequenceShape) {
+  const graph = new Graph();
+  const inputs = sequenceInputs(graph, shape);
+  const segments = graph.input('segments', 'int32', [shape.batchSize, shape.length]);
+  const mode = { training: false, maxPositions: shape.length };
+  return { graph, net: network(graph, model, tuning, inputs, segmentAttention(segments), mode) };
+}

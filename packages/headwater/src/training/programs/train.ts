@@ -1,0 +1,49 @@
+/** Loss and gradients of one batch as a graph. B rows, T tokens, M target slots. */
+
+import { gradients } from '../../graph/autodiff.ts';
+import { crossEntropy } from '../../graph/cross-entropy.ts';
+import { Graph } from '../../graph/ir.ts';
+import type { BoundTuning, DropoutSite } from '../../tuning/kind.ts';
+import { segmentAttention } from './attention.ts';
+import { network, type ProgramModel, type SequenceShape, sequenceInputs, targetRows } from './model-graph.ts';
+
+export interface TargetShape extends SequenceShape {
+  /** M. */
+  readonly numSlots: number;
+}
+
+export interface TrainProgram {
+  readonly graph: Graph;
+  readonly dropout: readonly DropoutSite[];
+}
+
+/** Output that carries the gradient of a trained tensor. */
+export const gradientOutput = (name: string): string => `grad:${name}`;
+
+/**
+ * Inputs: tokens, positions, segments int32 [B, T]; targetIndex, targetIds int32 [M]; targetWeights float32 [M]; the
+ * trained tensors by name; dropout masks. Outputs: `loss` = Σ wᵢ · −log p(targetᵢ), and `grad:<name>`.
+ */
+export function trainProgram(
+  model: ProgramModel,
+  tuning: BoundTuning,
+  shape: TargetShape,
+  mode: { readonly training: boolean },
+): TrainProgram {
+  const graph = new Graph();
+  const inputs = sequenceInputs(graph, shape);
+  const segments = graph.input('segments', 'int32', [shape.batchSize, shape.length]);
+  const options = { ...mode, maxPositions: shape.length };
+  const net = network(graph, model, tuning, inputs, segmentAttention(segments), options);
+  const { rows, ids } = targetRows(graph, net.hidden, shape.numSlots);
+  const weights = graph.input('targetWeights', 'float32', [shape.numSlots]);
+  const loss = crossEntropy(rows, net.vocabulary, ids, weights);
+  const names = tuning.tensors.map(({ name }) => name);
+  const grads = gradients(
+    loss,
+    names.map((name) => net.trainable.get(name)!),
+  );
+  graph.output('loss', loss);
+  for (const [i, name] of names.entries()) graph.output(gradientOutput(name), grads[i]!);
+  return { graph, dropout: net.dropout };
+}

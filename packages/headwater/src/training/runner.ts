@@ -1,0 +1,157 @@
+/**
+ * Programs bound to a model, a tuning kind and an executor: one call is one run of a graph. Sessions are made per static
+ * shape on first use and live as long as the executor. It knows batches and tensors, no epochs, optimizers or text.
+ */
+
+import { assert } from '../base/errors.ts';
+import type { Rng } from '../base/random.ts';
+import { type Params, sameShape, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
+import type { Batch } from '../data/types.ts';
+import type { Graph } from '../graph/ir.ts';
+import type { Model } from '../models/model.ts';
+import type { Executor, Session } from '../runtime/executor.ts';
+import type { BoundTuning, DropoutSite } from '../tuning/kind.ts';
+import { type DecodeShape, decodeProgram } from './programs/decode.ts';
+import { logitsProgram, scoreProgram } from './programs/score.ts';
+import { gradientOutput, trainProgram } from './programs/train.ts';
+
+export interface EngineParts {
+  readonly model: Pick<Model, 'definition' | 'storedTypes' | 'weights'>;
+  readonly tuning: BoundTuning;
+  readonly executor: Executor;
+}
+
+export type Feeds = ReadonlyMap<string, Tensor>;
+
+export interface Runner {
+  /** Σ wᵢ · −log pᵢ over the batch's target slots and its gradients. `dropout`: the stream of this pass's masks. */
+  differentiate(
+    params: Params,
+    batch: Batch,
+    weights: Float32Array,
+    dropout?: Rng,
+  ): Promise<{ readonly loss: number; readonly grads: Map<string, Tensor<'float32'>> }>;
+  /** Per target slot: −log p and the argmax. */
+  score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
+  /** Logits [B·T, V]. */
+  logits(params: Params, batch: SequenceBatch): Promise<Float32Array>;
+  /** One piece of generation; feeds and outputs as `decodeProgram` names them. */
+  decode(params: Params, shape: DecodeShape, feeds: Feeds): Promise<Map<string, Tensor>>;
+}
+
+export type SequenceBatch = Pick<Batch, 'batchSize' | 'length' | 'tokens' | 'positions' | 'segments'>;
+
+interface Loaded {
+  readonly session: Session;
+  readonly dropout: readonly DropoutSite[];
+}
+
+export function createRunner({ model, tuning, executor }: EngineParts): Runner {
+  const sessions = new Map<string, Promise<Loaded>>();
+  const load = async (label: string, build: () => { graph: Graph; dropout?: readonly DropoutSite[] }) => {
+    const { graph, dropout = [] } = build();
+    return { session: await executor.load(graph, model.weights, { label }), dropout };
+  };
+  const session = (
+    label: string,
+    build: () => { graph: Graph; dropout?: readonly DropoutSite[] },
+  ): Promise<Loaded> => {
+    const known = sessions.get(label) ?? load(label, build);
+    sessions.set(label, known);
+    return known;
+  };
+  const run = async ({ session }: Loaded, params: Params, feeds: Feeds): Promise<Map<string, Tensor>> => {
+    checkParams(tuning, params);
+    return session.run(new Map([...params, ...feeds]));
+  };
+  return {
+    async differentiate(params, batch, weights, dropout) {
+      const shape = targetShape(batch);
+      const training = dropout !== undefined;
+      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}`;
+      const loaded = await session(label, () => trainProgram(model, tuning, shape, { training }));
+      const masks = loaded.dropout.map((site): [string, Tensor] => [site.name, dropoutMask(site, dropout!)]);
+      const slots = tensor('float32', [shape.numSlots], weights);
+      const feeds = new Map<string, Tensor>([
+        ...sequenceFeeds(batch),
+        ...targetFeeds(batch),
+        ['targetWeights', slots],
+        ...masks,
+      ]);
+      const outputs = await run(loaded, params, feeds);
+      const grads = tuning.tensors.map(({ name }) => [name, float32(outputs, gradientOutput(name))] as const);
+      return { loss: float32(outputs, 'loss').data[0]!, grads: new Map(grads) };
+    },
+    async score(params, batch) {
+      const shape = targetShape(batch);
+      const build = () => ({ graph: scoreProgram(model, tuning, shape) });
+      const loaded = await session(`score ${describe(shape)}`, build);
+      const outputs = await run(loaded, params, new Map([...sequenceFeeds(batch), ...targetFeeds(batch)]));
+      return { nll: float32(outputs, 'nll').data, argMax: outputs.get('argMax')!.data as Int32Array };
+    },
+    async logits(params, batch) {
+      const { batchSize, length } = batch;
+      const build = () => ({ graph: logitsProgram(model, tuning, { batchSize, length }) });
+      const loaded = await session(`logits ${batchSize}×${length}`, build);
+      return float32(await run(loaded, params, sequenceFeeds(batch)), 'logits').data;
+    },
+    async decode(params, shape, feeds) {
+      const build = () => ({ graph: decodeProgram(model, tuning, shape) });
+      return run(await session(`decode ${shape.length} over ${shape.capacity}`, build), params, feeds);
+    },
+  };
+}
+
+function targetShape(batch: Batch) {
+  return { batchSize: batch.batchSize, length: batch.length, numSlots: batch.targetIndex.length };
+}
+
+function describe(shape: ReturnType<typeof targetShape>): string {
+  return `${shape.batchSize}×${shape.length}, ${shape.numSlots} targets`;
+}
+
+function sequenceFeeds(batch: SequenceBatch): Map<string, Tensor> {
+  const shape = [batch.batchSize, batch.length];
+  return new Map([
+    ['tokens', tensor('int32', shape, batch.tokens)],
+    ['positions', tensor('int32', shape, batch.positions)],
+    ['segments', tensor('int32', shape, batch.segments)],
+  ]);
+}
+
+function targetFeeds({ targetIndex, targetIds }: Batch): [string, Tensor][] {
+  const shape = [targetIndex.length];
+  return [
+    ['targetIndex', tensor('int32', shape, targetIndex)],
+    ['targetIds', tensor('int32', shape, targetIds)],
+  ];
+}
+
+/** true = kept. Each site has its own stream, so that a mask does not depend on which other sites there are. */
+export function dropoutMask(site: DropoutSite, random: Rng): Tensor<'bool'> {
+  const stream = random.split(site.name);
+  const threshold = site.dropoutProbability * 2 ** 32;
+  const mask = new Uint8Array(sizeOf(site.shape));
+  for (let i = 0; i < mask.length; i++) mask[i] = stream.uint32() >= threshold ? 1 : 0;
+  return tensor('bool', site.shape, mask);
+}
+
+function float32(outputs: ReadonlyMap<string, Tensor>, name: string): Tensor<'float32'> {
+  const value = outputs.get(name);
+  assert(value?.dtype === 'float32', `the program returned no float32 ${name}`);
+  return value as Tensor<'float32'>;
+}
+
+function checkParams(tuning: BoundTuning, params: Params): void {
+  assert(
+    params.size === tuning.tensors.length,
+    `${params.size} parameters for ${tuning.tensors.length} trained tensors`,
+  );
+  for (const { name, shape } of tuning.tensors) {
+    const value = params.get(name);
+    assert(
+      value !== undefined && sameShape(value.shape, shape),
+      `${name} is [${value?.shape}], expected [${shape}]`,
+    );
+  }
+}

@@ -1,0 +1,35 @@
+/** Teacher-forced scores of examples: batches of similar length in, one score per example out, in the caller's order. */
+
+import type { Params } from '../base/tensor.ts';
+import type { Batch, TokenizedExample } from '../data/types.ts';
+import { toBatches } from './batching.ts';
+import type { ExampleScore } from './engine.ts';
+import type { Runner } from './runner.ts';
+
+export async function scoreExamples(
+  runner: Runner,
+  params: Params,
+  examples: readonly TokenizedExample[],
+  options: { readonly batchSize: number; readonly maxLength: number },
+): Promise<ExampleScore[]> {
+  const order = examples
+    .map((_, i) => i)
+    .sort((a, b) => examples[a]!.tokens.length - examples[b]!.tokens.length || a - b);
+  const sorted = order.map((i) => examples[i]!);
+  const scores = examples.map(() => ({ nll: 0, numTargets: 0, numCorrect: 0 }));
+  for (const batch of toBatches(sorted, { ...options, packing: false })) {
+    const { nll, argMax } = await runner.score(params, batch);
+    forEachTarget(batch, (slot, example) => {
+      const score = scores[order[example]!]!;
+      score.nll += nll[slot]!;
+      score.numTargets += 1;
+      score.numCorrect += argMax[slot] === batch.targetIds[slot] ? 1 : 0;
+    });
+  }
+  return scores;
+}
+
+function forEachTarget(batch: Batch, visit: (slot: number, example: number) => void): void {
+  for (const [slot, mask] of batch.targetMask.entries())
+    if (mask !== 0) visit(slot, batch.targetExample[slot]!);
+}

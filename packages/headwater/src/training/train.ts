@@ -1,0 +1,105 @@
+/** The training loop: optimizer steps over a seeded stream of examples. Same inputs, same bits; no clock, no files. */
+
+import { HeadwaterError } from '../base/errors.ts';
+import { rng } from '../base/random.ts';
+import { type Params, type Tensor, tensor } from '../base/tensor.ts';
+import type { TokenizedExample } from '../data/types.ts';
+import { accumulatedGradients, type StepGradients } from './accumulate.ts';
+import { toBatches } from './batching.ts';
+import { clipToNorm, globalNorm } from './clip.ts';
+import type { StepReport, TrainOptions, TrainResult } from './engine.ts';
+import { exampleStream } from './example-stream.ts';
+import { initialState, optimizerStep } from './optimizers/optimizer.ts';
+import { optimizers } from './optimizers/registry.ts';
+import type { Runner } from './runner.ts';
+import { scheduleFactor } from './schedules.ts';
+
+/**
+ * `options.steps` optimizer steps from `params`, which stay untouched; the optimizer starts fresh.
+ * Throws TRAINING_DIVERGED when loss or gradient norm is not finite, DATA_INVALID when there is nothing to learn from.
+ */
+export async function trainSteps(
+  runner: Runner,
+  params: Params,
+  examples: readonly TokenizedExample[],
+  options: TrainOptions,
+  onStep?: (report: StepReport) => void,
+): Promise<TrainResult> {
+  if (examples.length === 0) throw new HeadwaterError('DATA_INVALID', 'there are no examples to train on');
+  const optimizer = optimizers[options.optimizer.kind];
+  const current = copied(params);
+  const state = initialState(optimizer, current, options.optimizer);
+  const stream = exampleStream(examples.length, options.seedPath);
+  const steps: StepReport[] = [];
+  let numExamples = 0;
+  for (let i = 0; i < options.steps; i++) {
+    const indices = stream.take(options.batchSize);
+    const gradients = await stepGradients(
+      runner,
+      current,
+      indices.map((index) => examples[index]!),
+      options,
+      i,
+    );
+    const report = reportOf(gradients, options, i);
+    if (options.maxGradNorm !== undefined) clipToNorm(gradients.grads, report.gradNorm, options.maxGradNorm);
+    optimizerStep(optimizer, current, gradients.grads, state, options.optimizer, report.learningRate);
+    steps.push(report);
+    numExamples += indices.length;
+    onStep?.(report);
+  }
+  return { params: current, steps, numExamples, ...totals(steps) };
+}
+
+async function stepGradients(
+  runner: Runner,
+  params: Params,
+  examples: readonly TokenizedExample[],
+  options: TrainOptions,
+  step: number,
+): Promise<StepGradients> {
+  const { microBatchSize, maxLength, packing, seedPath } = options;
+  const batches = toBatches(examples, { batchSize: microBatchSize, maxLength, packing });
+  return accumulatedGradients(runner, params, batches, (pass) => rng(...seedPath, 'dropout', step, pass));
+}
+
+function reportOf(gradients: StepGradients, options: TrainOptions, index: number): StepReport {
+  const step = options.stepOffset + index + 1;
+  const gradNorm = globalNorm(gradients.grads);
+  const { loss, numTokens, numTargets } = gradients;
+  if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+    throw new HeadwaterError(
+      'TRAINING_DIVERGED',
+      `step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}`,
+      {
+        hint: 'Lower training.optimizer.learningRate, add warm-up steps, or set training.maxGradNorm (1 is usual).',
+      },
+    );
+  const factor = scheduleFactor(options.schedule, step - 1, options.totalSteps);
+  return {
+    step,
+    loss,
+    gradNorm,
+    learningRate: options.optimizer.learningRate * factor,
+    numTokens,
+    numTargets,
+  };
+}
+
+function copied(params: Params): Map<string, Tensor<'float32'>> {
+  const names = [...params.keys()].sort();
+  return new Map(
+    names.map((name) => {
+      const { shape, data } = params.get(name)!;
+      return [name, tensor('float32', shape, data.slice())];
+    }),
+  );
+}
+
+/** The mean loss weights every target alike, whatever step it was in. */
+function totals(steps: readonly StepReport[]): Pick<TrainResult, 'meanLoss' | 'numTokens' | 'numTargets'> {
+  const numTokens = steps.reduce((sum, step) => sum + step.numTokens, 0);
+  const numTargets = steps.reduce((sum, step) => sum + step.numTargets, 0);
+  const nll = steps.reduce((sum, step) => sum + step.loss * step.numTargets, 0);
+  return { meanLoss: numTargets === 0 ? 0 : nll / numTargets, numTokens, numTargets };
+}
