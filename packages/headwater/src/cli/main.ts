@@ -1,0 +1,39 @@
+/** The command line: knows the commands and how their errors end the process. What a command does is in its own file. */
+
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
+import { doctorCommand } from './doctor.ts';
+import { fail } from './fail.ts';
+
+export async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', stopOnClosedPipe);
+  const program = createProgram();
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    process.exitCode = fail(error, { verbose: program.opts<{ verbose?: boolean }>().verbose === true });
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('headwater')
+    .description('Federated fine-tuning of language models.')
+    .version(version(), '-V, --version')
+    .option('--verbose', 'print stacks with errors')
+    .showHelpAfterError('(headwater --help lists the commands)')
+    .configureHelp({ showGlobalOptions: true });
+  for (const command of [benchCommand(), doctorCommand()]) program.addCommand(command);
+  return program;
+}
+
+function version(): string {
+  const manifest = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+}
+
+/** `headwater … | head`: the reader has seen enough. */
+function stopOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+}

@@ -1,0 +1,33 @@
+/** Options that several commands share, and how their texts become values. */
+
+import { InvalidArgumentError, Option } from 'commander';
+import { DEVICES } from '../runtime/executor.ts';
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('expected a whole number > 0.');
+  return value;
+}
+
+export function nonNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('expected a number ≥ 0.');
+  return value;
+}
+
+/** For options that may be given several times. */
+export function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+export function deviceOption(): Option {
+  return new Option('--device <device>', 'where to compute; `headwater doctor` says what works here').choices(
+    DEVICES,
+  );
+}
+
+export function jsonOption(): Option {
+  return new Option('--json', 'print JSON for programs instead of text for people');
+}
