@@ -1,7 +1,7 @@
 /** The engine: a runner with the training loop, scoring and generation behind the `Engine` contract. One thread, no files. */
 
+import { makeBatches } from '../data/batches.ts';
 import { accumulatedGradients } from './accumulate.ts';
-import { toBatches } from './batching.ts';
 import type { Engine, GenerateOptions } from './engine.ts';
 import { cachedLogits, generateTokens, recomputedLogits, sequenceLogits } from './generation.ts';
 import { createRunner, type EngineParts } from './runner.ts';
@@ -17,11 +17,7 @@ export function createEngine(parts: EngineParts): Engine {
   return {
     train: (params, examples, options, onStep) => trainSteps(runner, params, examples, options, onStep),
     gradients: (params, examples, { maxLength }) =>
-      accumulatedGradients(
-        runner,
-        params,
-        toBatches(examples, { batchSize: GRADIENT_ROWS, maxLength, packing: false }),
-      ),
+      accumulatedGradients(runner, params, makeBatches(examples, { batchSize: GRADIENT_ROWS, maxLength })),
     score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     logits: async (params, tokens) =>
       (await sequenceLogits(runner, params, tokens)).slice(0, tokens.length * shape.vocabSize),

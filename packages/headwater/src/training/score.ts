@@ -1,8 +1,8 @@
 /** Teacher-forced scores of examples: batches of similar length in, one score per example out, in the caller's order. */
 
 import type { Params } from '../base/tensor.ts';
+import { makeBatches } from '../data/batches.ts';
 import type { Batch, TokenizedExample } from '../data/types.ts';
-import { toBatches } from './batching.ts';
 import type { ExampleScore } from './engine.ts';
 import type { Runner } from './runner.ts';
 
@@ -12,15 +12,11 @@ export async function scoreExamples(
   examples: readonly TokenizedExample[],
   options: { readonly batchSize: number; readonly maxLength: number },
 ): Promise<ExampleScore[]> {
-  const order = examples
-    .map((_, i) => i)
-    .sort((a, b) => examples[a]!.tokens.length - examples[b]!.tokens.length || a - b);
-  const sorted = order.map((i) => examples[i]!);
   const scores = examples.map(() => ({ nll: 0, numTargets: 0, numCorrect: 0 }));
-  for (const batch of toBatches(sorted, { ...options, packing: false })) {
+  for (const batch of makeBatches(examples, { ...options, order: 'length' })) {
     const { nll, argMax } = await runner.score(params, batch);
     forEachTarget(batch, (slot, example) => {
-      const score = scores[order[example]!]!;
+      const score = scores[example]!;
       score.nll += nll[slot]!;
       score.numTargets += 1;
       score.numCorrect += argMax[slot] === batch.targetIds[slot] ? 1 : 0;

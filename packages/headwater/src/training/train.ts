@@ -3,9 +3,9 @@
 import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { type Params, type Tensor, tensor } from '../base/tensor.ts';
+import { makeBatches } from '../data/batches.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { accumulatedGradients, type StepGradients } from './accumulate.ts';
-import { toBatches } from './batching.ts';
 import { clipToNorm, globalNorm } from './clip.ts';
 import type { StepReport, TrainOptions, TrainResult } from './engine.ts';
 import { exampleStream } from './example-stream.ts';
@@ -59,7 +59,7 @@ async function stepGradients(
   step: number,
 ): Promise<StepGradients> {
   const { microBatchSize, maxLength, packing, seedPath } = options;
-  const batches = toBatches(examples, { batchSize: microBatchSize, maxLength, packing });
+  const batches = makeBatches(examples, { batchSize: microBatchSize, maxLength, packing });
   return accumulatedGradients(runner, params, batches, (pass) => rng(...seedPath, 'dropout', step, pass));
 }
 

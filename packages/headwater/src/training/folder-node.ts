@@ -1,0 +1,56 @@
+/** A folder that appears whole or not at all: written under another name, synced, then renamed into place. */
+
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { storageError } from '../base/io-errors.ts';
+
+/** `fill` writes the files into the folder it is given. An older folder is replaced. Throws STORAGE_FAILED. */
+export async function writeFolder(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+  const target = resolve(folder);
+  const temporary = `${target}.${process.pid}.tmp`;
+  try {
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true });
+    await fill(temporary);
+    await sync(temporary);
+    await replace(target, temporary);
+    await sync(dirname(target));
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    throw storageError(cause, 'write the folder', target);
+  }
+}
+
+/** A full folder cannot be renamed over: the old one steps aside first. */
+async function replace(target: string, temporary: string): Promise<void> {
+  const old = `${target}.${process.pid}.old`;
+  const hadOld = await rename(target, old).then(
+    () => true,
+    (cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return false;
+      throw cause;
+    },
+  );
+  await rename(temporary, target);
+  if (hadOld) await rm(old, { recursive: true, force: true });
+}
+
+async function sync(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A file with its bytes on the disk before this returns. */
+export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
+  const handle = await open(path, 'w');
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
