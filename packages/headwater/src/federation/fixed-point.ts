@@ -1,0 +1,159 @@
+/**
+ * Exact weighted sums of updates. Every coordinate becomes an integer,
+ *
+ *   q = roundHalfEven(clamp(x, −range, range) · 2^f),     S = Σ w_i · q_i,     mean = S / (W · 2^f),   W = Σ w_i,
+ *
+ * and S is accumulated in float64, which is exact while Σ w_i · |q_i| < 2^53. The plan guarantees that bound before any
+ * client works: |q| ≤ Q = range · 2^f, so W ≤ ⌊(2^53 − 1) / Q⌋ suffices, and then every partial sum, in any order and
+ * grouping, is an integer below 2^53 that float64 holds exactly. Rounding half to even is deterministic and unbiased on
+ * ties; |q/2^f − x| ≤ 2^−(f+1) for unclamped x, hence the same bound for the mean. It knows no rounds and no clients.
+ */
+
+import { assert, HeadwaterError } from '../base/errors.ts';
+import { type Params, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
+
+/** Scale of one tensor: multiples of 2^−fractionBits within ±range. */
+export interface TensorScale {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly fractionBits: number;
+  readonly range: number;
+}
+
+export interface FixedPointPlan {
+  /** Sorted by name. */
+  readonly tensors: readonly TensorScale[];
+  /** Largest W that cannot overflow. */
+  readonly maxTotalWeight: number;
+}
+
+export interface AggregationReport {
+  readonly totalWeight: number;
+  readonly numUpdates: number;
+  /** Coordinates that were outside ±range and were clamped, over all updates. */
+  readonly clamped: number;
+  readonly coordinates: number;
+  /** Largest possible |mean − exact weighted mean| of a coordinate nobody clamped, before float32. */
+  readonly quantisationErrorBound: number;
+}
+
+/** A sum of some updates; sums of disjoint groups merge into the sum of all. */
+export interface PartialSum {
+  totalWeight: number;
+  numUpdates: number;
+  clamped: number;
+  /** Integers below 2^53; only tensors that travelled. */
+  readonly sums: Map<string, Float64Array>;
+}
+
+/** Rounding below adds 2^52·1.5, exact for |x| ≤ 2^51. */
+const MAX_QUANTUM = 2 ** 51;
+
+/** Throws AGGREGATION_OVERFLOW when not even weight 1 fits. */
+export function planFixedPoint(
+  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  options: { readonly fractionBits: number; readonly range: number },
+): FixedPointPlan {
+  const { fractionBits, range } = options;
+  const quantum = Math.round(range * 2 ** fractionBits);
+  if (!(quantum >= 1 && quantum <= MAX_QUANTUM))
+    throw new HeadwaterError(
+      'AGGREGATION_OVERFLOW',
+      `range ${range} with ${fractionBits} fraction bits needs integers up to ${quantum}, allowed are 1 to 2^51`,
+      { hint: `Lower federation.fixedPoint.fractionBits or federation.fixedPoint.range.` },
+    );
+  return {
+    tensors: tensors.map(({ name, shape }) => ({ name, shape, fractionBits, range })),
+    maxTotalWeight: Math.floor((2 ** 53 - 1) / quantum),
+  };
+}
+
+export function emptySum(): PartialSum {
+  return { totalWeight: 0, numUpdates: 0, clamped: 0, sums: new Map() };
+}
+
+/** Adds weight · update to `sum`, in place: memory stays that of one model whatever the number of clients. */
+export function addUpdate(plan: FixedPointPlan, sum: PartialSum, update: Params, weight: number): void {
+  assert(Number.isSafeInteger(weight) && weight >= 1, `weight ${weight} is no positive integer`);
+  assert(sum.totalWeight + weight <= plan.maxTotalWeight, 'the weights exceed what the plan allows');
+  for (const scale of plan.tensors) {
+    const value = update.get(scale.name);
+    if (value === undefined) continue;
+    sum.clamped += accumulate(sumOf(sum, scale), value.data, weight, scale);
+  }
+  sum.totalWeight += weight;
+  sum.numUpdates += 1;
+}
+
+/** Adds `other` to `sum`, in place. */
+export function mergeSum(sum: PartialSum, other: PartialSum): void {
+  for (const [name, values] of other.sums) {
+    const target = sum.sums.get(name);
+    if (target === undefined) sum.sums.set(name, values.slice());
+    else for (let i = 0; i < target.length; i++) target[i]! += values[i]!;
+  }
+  sum.totalWeight += other.totalWeight;
+  sum.numUpdates += other.numUpdates;
+  sum.clamped += other.clamped;
+}
+
+/** The weighted mean of everything in `sum`. */
+export function meanOf(
+  plan: FixedPointPlan,
+  sum: PartialSum,
+): { readonly mean: Params; readonly report: AggregationReport } {
+  assert(sum.numUpdates > 0, 'there is no mean of no updates');
+  const used = plan.tensors.filter(({ name }) => sum.sums.has(name));
+  const mean = new Map(
+    used.map((scale): [string, Tensor<'float32'>] => {
+      const data = Float32Array.from(sum.sums.get(scale.name)!, (s) =>
+        // S / W rounds once; the power of two is exact.
+        Math.fround((s / sum.totalWeight) * 2 ** -scale.fractionBits),
+      );
+      return [scale.name, tensor('float32', scale.shape, data)];
+    }),
+  );
+  const perUpdate = used.reduce((count, { shape }) => count + sizeOf(shape), 0);
+  const report = {
+    totalWeight: sum.totalWeight,
+    numUpdates: sum.numUpdates,
+    clamped: sum.clamped,
+    coordinates: perUpdate * sum.numUpdates,
+    quantisationErrorBound: Math.max(0, ...used.map(({ fractionBits }) => 2 ** -(fractionBits + 1))),
+  };
+  return { mean, report };
+}
+
+/** Integer of one coordinate, for tests and for the secure path that sends integers. */
+export function quantise(x: number, { range, fractionBits }: TensorScale): number {
+  return roundHalfEven(Math.min(range, Math.max(-range, x)) * 2 ** fractionBits);
+}
+
+function accumulate(target: Float64Array, data: Float32Array, weight: number, scale: TensorScale): number {
+  const { range } = scale;
+  const factor = 2 ** scale.fractionBits;
+  let clamped = 0;
+  for (let i = 0; i < data.length; i++) {
+    let x = data[i]!;
+    if (x > range || x < -range) {
+      clamped++;
+      x = x > 0 ? range : -range;
+    }
+    target[i]! += weight * roundHalfEven(x * factor);
+  }
+  return clamped;
+}
+
+function sumOf(sum: PartialSum, scale: TensorScale): Float64Array {
+  const existing = sum.sums.get(scale.name);
+  if (existing !== undefined) return existing;
+  const created = new Float64Array(sizeOf(scale.shape));
+  sum.sums.set(scale.name, created);
+  return created;
+}
+
+/** Float64 has no bits below 1 at 1.5·2^52, so its own rounding (half to even) does the work. Valid for |x| ≤ 2^51. */
+function roundHalfEven(x: number): number {
+  const magic = 1.5 * 2 ** 52;
+  return x + magic - magic;
+}

@@ -1,0 +1,155 @@
+/**
+ * The work a state still needs, and the blobs it still refers to: pure functions of the state, so that a restart asks for
+ * exactly what is missing. Every piece of work has an id and can be done twice without harm.
+ */
+
+import { digestJson } from '../base/canonical.ts';
+import type { AggregateWork, EvaluateWork, Member, TrainWork, Work } from './events.ts';
+import { chosenRound, isValidated } from './selection.ts';
+import {
+  type ClosedRound,
+  entryOf,
+  type OpenRound,
+  personalAfterLast,
+  type RunState,
+  testId,
+  validationId,
+} from './state.ts';
+
+/** In canonical order. Nothing for a run that has finished or failed. */
+export function outstandingWork(state: RunState): Work[] {
+  if (state.status !== 'running') return [];
+  const work = [...roundWork(state), ...validationWork(state), ...armWork(state), ...testWork(state)];
+  if (work.length > 0 || state.open !== undefined) return work;
+  const chosen = chosenRound(state);
+  if (chosen === undefined) return [];
+  return [{ kind: 'publish', id: 'publish', round: chosen.round, params: chosen.params }];
+}
+
+function roundWork(state: RunState): Work[] {
+  const { open } = state;
+  if (open === undefined) return [];
+  if (open.phase === 'aggregating') return [aggregateWork(state, open)];
+  if (open.phase === 'validating') return [];
+  return open.cohort
+    .filter((owner) => entryOf(open.accepted, owner) === undefined && entryOf(open.lost, owner) === undefined)
+    .map((owner) => trainWork(state, open.round, owner));
+}
+
+function trainWork(state: RunState, round: number, owner: string): TrainWork {
+  const { localSteps, rounds } = state.plan;
+  return {
+    kind: 'train',
+    id: `train/${round}/${owner}`,
+    round,
+    owner,
+    params: state.params,
+    personal: entryOf(personalAfterLast(state), owner) ?? null,
+    steps: localSteps,
+    stepOffset: (round - 1) * localSteps,
+    totalSteps: rounds * localSteps,
+  };
+}
+
+function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
+  const members = membersOf(state, open);
+  return {
+    kind: 'aggregate',
+    id: `aggregate/${open.round}`,
+    round: open.round,
+    params: state.params,
+    serverState: state.serverState,
+    members,
+    membership: digestJson(members),
+  };
+}
+
+/** The frozen membership of a round: accepted owners in canonical order. */
+export function membersOf(state: RunState, open: OpenRound): Member[] {
+  const weights = new Map(
+    state.plan.owners.map(({ owner, aggregationWeight }) => [owner, aggregationWeight]),
+  );
+  return open.cohort.flatMap((owner) => {
+    const accepted = entryOf(open.accepted, owner);
+    if (accepted === undefined) return [];
+    return [{ owner, update: accepted.update, aggregationWeight: weights.get(owner)! }];
+  });
+}
+
+function validationWork(state: RunState): EvaluateWork[] {
+  const begin: ClosedRound = { round: 0, params: state.plan.initialParams, personal: {}, members: {} };
+  const points = [begin, ...state.closed];
+  return points
+    .filter(
+      ({ round }) => isValidated(state.plan, round) && state.evaluations[validationId(round)] === undefined,
+    )
+    .map(({ round, params, personal }) => evaluateWork(validationId(round), 'validation', params, personal));
+}
+
+function armWork(state: RunState): Work[] {
+  return state.plan.arms
+    .filter(({ id }) => entryOf(state.arms, id) === undefined)
+    .map(({ id, owners, steps }) => ({
+      kind: 'train-arm',
+      id: `arm/${id}`,
+      arm: id,
+      owners,
+      params: state.plan.initialParams,
+      steps,
+    }));
+}
+
+function testWork(state: RunState): EvaluateWork[] {
+  if (!state.plan.test) return [];
+  const chosen = chosenRound(state);
+  const subjects: [string, string | undefined][] = [
+    ['base', state.plan.initialParams],
+    ['federated', chosen?.params],
+  ];
+  for (const { id } of state.plan.arms) {
+    const outcome = entryOf(state.arms, id);
+    if (outcome !== undefined && 'params' in outcome) subjects.push([id, outcome.params]);
+  }
+  return subjects.flatMap(([subject, params]) => {
+    if (params === undefined || state.evaluations[testId(subject)] !== undefined) return [];
+    const personal = subject === 'federated' ? chosen!.personal : {};
+    return [evaluateWork(testId(subject), 'test', params, personal)];
+  });
+}
+
+function evaluateWork(
+  evaluation: string,
+  split: 'validation' | 'test',
+  params: string,
+  personal: Readonly<Record<string, string>>,
+): EvaluateWork {
+  return { kind: 'evaluate', id: `evaluate/${evaluation}`, evaluation, split, params, personal };
+}
+
+/** Blobs that the run still needs: for outstanding work, as its result, or as a baseline's result. */
+export function liveBlobs(state: RunState): Set<string> {
+  const live = new Set([state.plan.initialParams, state.params]);
+  if (state.serverState !== null) live.add(state.serverState);
+  for (const { update, personal } of Object.values(state.open?.accepted ?? {})) {
+    live.add(update);
+    if (personal !== null) live.add(personal);
+  }
+  for (const outcome of Object.values(state.arms)) if ('params' in outcome) live.add(outcome.params);
+  for (const closed of neededRounds(state)) {
+    live.add(closed.params);
+    for (const personal of Object.values(closed.personal)) live.add(personal);
+  }
+  return live;
+}
+
+/** The last round, the chosen one (any, until the choice is made), and those that wait for validation. */
+function neededRounds(state: RunState): ClosedRound[] {
+  const chosen = chosenRound(state);
+  return state.closed.filter((closed, index) => {
+    if (index === state.closed.length - 1 || closed === chosen) return true;
+    if (chosen === undefined && state.plan.keepBest) return true;
+    return (
+      isValidated(state.plan, closed.round) && state.evaluations[validationId(closed.round)] === undefined
+    );
+  });
+}

@@ -1,0 +1,73 @@
+/**
+ * Arithmetic on named float32 tensors and their bytes on the wire. An `update` is a difference of params; everything is
+ * computed in float64 and rounded once. It knows no rounds.
+ */
+
+import { assert, HeadwaterError } from '../base/errors.ts';
+import { type Params, sameShape, type Tensor, tensor } from '../base/tensor.ts';
+import { parseSafetensors, writeSafetensors } from '../models/safetensors.ts';
+
+/** Params as a safetensors file; equal params give equal bytes. */
+export function encodeParams(params: Params): Uint8Array {
+  return writeSafetensors(params);
+}
+
+/** The reverse of `encodeParams`, for bytes from anywhere. Throws SAFETENSORS_INVALID (also for NaN and Inf). */
+export function decodeParams(bytes: Uint8Array, where?: string): Params {
+  const { tensors } = parseSafetensors(bytes, { mode: 'upload', ...(where === undefined ? {} : { where }) });
+  const entries = [...tensors].map(([name, value]): [string, Tensor<'float32'>] => {
+    if (value.dtype !== 'float32')
+      throw new HeadwaterError(
+        'SAFETENSORS_INVALID',
+        `tensor "${name}" is ${value.dtype}, expected float32`,
+        {
+          ...(where === undefined ? {} : { where }),
+        },
+      );
+    return [name, value as Tensor<'float32'>];
+  });
+  return sortedParams(entries);
+}
+
+export function sortedParams(entries: Iterable<readonly [string, Tensor<'float32'>]>): Params {
+  return new Map([...entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}
+
+/** after − before, elementwise. Both have the same tensors. */
+export function differenceOf(after: Params, before: Params): Params {
+  return combined(after, before, (a, b) => a - b);
+}
+
+/** params + scale · update for the tensors of `update`; the others stay as they are. */
+export function addScaled(params: Params, update: Params, scale: number): Params {
+  const changed = combined(update, params, (u, p) => p + scale * u);
+  return new Map([...params].map(([name, value]) => [name, changed.get(name) ?? value]));
+}
+
+/** Only the tensors whose name passes. */
+export function selectParams(params: Params, keep: (name: string) => boolean): Params {
+  return new Map([...params].filter(([name]) => keep(name)));
+}
+
+/** `params` with the tensors of `overlay` in place of its own. */
+export function overlaid(params: Params, overlay: Params): Params {
+  return new Map([...params].map(([name, value]) => [name, overlay.get(name) ?? value]));
+}
+
+/** √Σx² over all elements, in float64. */
+export function l2Norm(params: Params): number {
+  let sum = 0;
+  for (const { data } of params.values()) for (const x of data) sum += x * x;
+  return Math.sqrt(sum);
+}
+
+function combined(left: Params, right: Params, op: (l: number, r: number) => number): Params {
+  const entries = [...left].map(([name, l]): [string, Tensor<'float32'>] => {
+    const r = right.get(name);
+    assert(r !== undefined && sameShape(l.shape, r.shape), `tensors "${name}" do not match`);
+    const data = new Float32Array(l.data.length);
+    for (let i = 0; i < data.length; i++) data[i] = op(l.data[i]!, r.data[i]!);
+    return [name, tensor('float32', l.shape, data)];
+  });
+  return new Map(entries);
+}

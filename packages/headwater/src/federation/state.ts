@@ -1,0 +1,72 @@
+/** The state of a run between two events: plain JSON, a function of the journal alone. It decides nothing. */
+
+import type { EvaluationResult } from './events.ts';
+import type { RunPlan } from './plan.ts';
+
+export type Phase = 'training' | 'aggregating' | 'validating';
+
+export interface AcceptedUpdate {
+  readonly update: string;
+  readonly personal: string | null;
+}
+
+export interface OpenRound {
+  readonly round: number;
+  readonly phase: Phase;
+  /** Sorted by name. */
+  readonly cohort: readonly string[];
+  readonly accepted: Readonly<Record<string, AcceptedUpdate>>;
+  /** Reasons of rejected and failed clients. */
+  readonly lost: Readonly<Record<string, string>>;
+}
+
+export interface ClosedRound {
+  readonly round: number;
+  /** Global params after the round. */
+  readonly params: string;
+  /** What owners keep after the round: blob by owner; empty for methods without personal tensors. */
+  readonly personal: Readonly<Record<string, string>>;
+  /** Update by owner: who was counted with what. */
+  readonly members: Readonly<Record<string, string>>;
+}
+
+/** How a baseline ended. */
+export type ArmOutcome = { readonly params: string } | { readonly failure: string };
+
+export interface RunState {
+  readonly plan: RunPlan;
+  readonly status: 'running' | 'finished' | 'failed';
+  /** Why a failed run failed. */
+  readonly failure: string | null;
+  /** Undefined when no further round will open. */
+  readonly open: OpenRound | undefined;
+  readonly closed: readonly ClosedRound[];
+  /** Global params after the last closed round. */
+  readonly params: string;
+  readonly serverState: string | null;
+  readonly arms: Readonly<Record<string, ArmOutcome>>;
+  readonly evaluations: Readonly<Record<string, EvaluationResult>>;
+}
+
+/** Owners choose their names: `constructor` must not be found in a record that has no such entry. */
+export function entryOf<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}
+
+export function personalAfterLast(state: RunState): Readonly<Record<string, string>> {
+  return state.closed.at(-1)?.personal ?? {};
+}
+
+export function validationId(round: number): string {
+  return `validation/${round}`;
+}
+
+/** Whom a test evaluation is about: `base`, `federated`, or an arm. */
+export function testId(subject: string): string {
+  return `test/${subject}`;
+}
+
+/** Mean validation loss after a round (0: at the start); undefined when not (yet) known or not finite. */
+export function validationLoss(state: RunState, round: number): number | undefined {
+  return state.evaluations[validationId(round)]?.pooled.loss ?? undefined;
+}

@@ -1,0 +1,47 @@
+/**
+ * The examination of an update's bytes before it may be counted: format, names, shapes, finite values. A bad update costs
+ * its sender the round, never the run.
+ */
+
+import { HeadwaterError } from '../base/errors.ts';
+import { type Params, sameShape } from '../base/tensor.ts';
+import type { TrainableTensor } from '../tuning/kind.ts';
+import type { UpdateCheck } from './events.ts';
+import { decodeParams, l2Norm } from './params.ts';
+
+/** `expected`: the tensors that travel in this round. */
+export function checkUpdateBytes(bytes: Uint8Array, expected: readonly TrainableTensor[]): UpdateCheck {
+  let update: Params;
+  try {
+    update = decodeParams(bytes);
+  } catch (error) {
+    if (!(error instanceof HeadwaterError)) throw error;
+    return { ok: false, reason: error.message };
+  }
+  return checkUpdate(update, expected);
+}
+
+export function checkUpdate(update: Params, expected: readonly TrainableTensor[]): UpdateCheck {
+  const reason = layoutDefect(update, expected) ?? valueDefect(update);
+  return reason === undefined ? { ok: true, l2Norm: l2Norm(update) } : { ok: false, reason };
+}
+
+function layoutDefect(update: Params, expected: readonly TrainableTensor[]): string | undefined {
+  for (const { name, shape } of expected) {
+    const got = update.get(name);
+    if (got === undefined) return `tensor "${name}" is missing`;
+    if (!sameShape(got.shape, shape)) return `tensor "${name}" has shape [${got.shape}], expected [${shape}]`;
+  }
+  if (update.size === expected.length) return undefined;
+  const known = new Set(expected.map(({ name }) => name));
+  const unknown = [...update.keys()].find((name) => !known.has(name));
+  return `tensor "${unknown}" is not part of this run`;
+}
+
+function valueDefect(update: Params): string | undefined {
+  for (const [name, { data }] of update) {
+    const at = data.findIndex((x) => !Number.isFinite(x));
+    if (at >= 0) return `tensor "${name}" has ${data[at]} at element ${at}`;
+  }
+  return undefined;
+}
