@@ -1,0 +1,28 @@
+/** Chats as Hugging Face and OpenAI write them: a column with `[{ role, content }, …]`. */
+
+import { z } from 'zod';
+import { chatExample, messagesOf } from './chat.ts';
+import { type DataSchema, listColumn } from './schema.ts';
+
+const ROLES = {
+  system: 'system',
+  developer: 'system',
+  user: 'user',
+  assistant: 'assistant',
+  tool: 'tool',
+};
+
+const options = z.strictObject({
+  column: z.string().default('messages'),
+  roleKey: z.string().default('role'),
+  contentKey: z.string().default('content'),
+});
+
+export const messages: DataSchema<z.infer<typeof options>> = {
+  id: 'messages',
+  summary: 'chats as a list of role and content',
+  options,
+  toExamples: (row, { column, roleKey, contentKey }) => [
+    chatExample(messagesOf(listColumn(row, column), { roleKey, contentKey, roles: ROLES })),
+  ],
+};
