@@ -11,6 +11,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { firstNonFinite, float32Values } from '../base/half.ts';
 import { arrayFromBytes, type DType, type DTypeArrays, sameShape, sizeOf, tensor } from '../base/tensor.ts';
 import type { WeightSource } from '../runtime/executor.ts';
+import { type ResolveOptions, resolveModel } from './hub-node.ts';
 import type { Model, ModelDefinition } from './model.ts';
 import { definitionOf } from './registry.ts';
 import { readBytes, streamBytes } from './safetensors-node.ts';
@@ -176,4 +177,17 @@ async function readJsonIfThere(path: string): Promise<unknown> {
     if (error instanceof HeadwaterError && error.code === 'MODEL_NOT_FOUND') return {};
     throw error;
   }
+}
+
+/**
+ * Opens a local folder or a hub repository (`owner/name[@revision]`), downloading what is not in the cache. Throws what
+ * `resolveModel` and `openCheckpoint` throw.
+ */
+export async function openModel(
+  source: string,
+  options: ResolveOptions & Pick<OpenCheckpointOptions, 'checkFinite'> = {},
+): Promise<Model> {
+  const { checkFinite: check, ...resolving } = options;
+  const folder = await resolveModel(source, resolving);
+  return openCheckpoint(folder, { source, ...(check === undefined ? {} : { checkFinite: check }) });
 }

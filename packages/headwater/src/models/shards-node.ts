@@ -10,8 +10,8 @@ import { storageError, systemErrorCode } from '../base/io-errors.ts';
 import type { SafetensorsEntry } from './safetensors.ts';
 import { openSafetensors } from './safetensors-node.ts';
 
-const SINGLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
+export const SINGLE_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
 
 /** A tensor and the file it is in. */
 export interface StoredTensor extends SafetensorsEntry {
@@ -29,15 +29,15 @@ export async function openShards(folder: string): Promise<ReadonlyMap<string, St
   const names = await readdir(folder).catch((cause) => {
     throw storageError(cause, 'read the folder', folder, 'MODEL_NOT_FOUND');
   });
-  if (names.includes(SINGLE)) return tensorsOf(folder, SINGLE);
-  if (names.includes(INDEX)) return indexedTensors(folder);
+  if (names.includes(SINGLE_FILE)) return tensorsOf(folder, SINGLE_FILE);
+  if (names.includes(INDEX_FILE)) return indexedTensors(folder);
   throw noWeights(folder, names);
 }
 
 function noWeights(folder: string, names: readonly string[]): HeadwaterError {
   const pickles = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
   if (pickles.length > 0) return onlyPickles(folder, pickles);
-  return new HeadwaterError('MODEL_INVALID', `there is no ${SINGLE} and no ${INDEX}`, {
+  return new HeadwaterError('MODEL_INVALID', `there is no ${SINGLE_FILE} and no ${INDEX_FILE}`, {
     where: folder,
     hint: 'Give the folder that save_pretrained wrote, or a hub id.',
   });
@@ -60,7 +60,7 @@ async function tensorsOf(folder: string, file: string): Promise<Map<string, Stor
     if (systemErrorCode(cause) === 'ENOENT' || systemErrorCode(cause?.cause) === 'ENOENT')
       throw new HeadwaterError('MODEL_INVALID', `shard ${file} is missing`, {
         where: folder,
-        hint: `It is named in ${INDEX}. Download the model again.`,
+        hint: `It is named in ${INDEX_FILE}. Download the model again.`,
       });
     throw cause;
   });
@@ -68,7 +68,7 @@ async function tensorsOf(folder: string, file: string): Promise<Map<string, Stor
 }
 
 async function indexedTensors(folder: string): Promise<Map<string, StoredTensor>> {
-  const weightMap = await readWeightMap(join(folder, INDEX));
+  const weightMap = await readWeightMap(join(folder, INDEX_FILE));
   const all = new Map<string, StoredTensor>();
   for (const file of new Set(weightMap.values()))
     for (const [name, entry] of await tensorsOf(folder, file))
@@ -77,7 +77,7 @@ async function indexedTensors(folder: string): Promise<Map<string, StoredTensor>
     if (!all.has(name))
       throw new HeadwaterError(
         'MODEL_INVALID',
-        `tensor "${name}" is not in ${file}, where ${INDEX} puts it`,
+        `tensor "${name}" is not in ${file}, where ${INDEX_FILE} puts it`,
         {
           where: folder,
           hint: 'The shards belong to different versions; download the model again.',
@@ -86,7 +86,8 @@ async function indexedTensors(folder: string): Promise<Map<string, StoredTensor>
   return all;
 }
 
-async function readWeightMap(path: string): Promise<Map<string, string>> {
+/** Tensor name → shard of an index file; names that are no plain file names are refused. Throws MODEL_INVALID. */
+export async function readWeightMap(path: string): Promise<Map<string, string>> {
   const invalid = (message: string) => new HeadwaterError('MODEL_INVALID', message, { where: path });
   const index = await readJson(path);
   const map = (index as { weight_map?: unknown } | null)?.weight_map;
