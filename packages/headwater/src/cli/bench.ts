@@ -1,4 +1,124 @@
+/** `headwater bench train`: speed and memory of one training step, with hardware, versions and a sanity check. */
+
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { Command } from 'commander';
+import { HeadwaterError } from '../base/errors.ts';
+import { formatCount, significant } from '../base/format.ts';
+import { rng } from '../base/random.ts';
+import { readWeight } from '../models/checkpoint-node.ts';
+import type { Device } from '../runtime/executor.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { type BenchResult, benchTraining } from '../training/bench.ts';
+import { createEngine } from '../training/engine-core.ts';
+import { lora } from '../tuning/lora.ts';
+import { benchModel } from './bench-model.ts';
+import { runtimeVersion } from './doctor.ts';
+import { deviceOption, jsonOption, wholeNumber } from './options.ts';
+import { paint, renderTable } from './style.ts';
+
+interface TrainBenchOptions {
+  readonly model?: string;
+  readonly batch: number;
+  readonly seq: number;
+  readonly rank: number;
+  readonly targets: string;
+  readonly threads: number;
+  readonly steps: number;
+  readonly device: Device;
+  readonly json?: true;
+}
+
 export function benchCommand(): Command {
-  return new Command('bench');
+  const bench = new Command('bench').description('measure speed on this machine');
+  bench
+    .command('train')
+    .description('one LoRA training step; SmolLM2-135M shapes with random weights by default')
+    .option('--model <folder>', 'folder with config.json; weights are made up when it has none')
+    .option('--batch <n>', 'sequences per step', wholeNumber, 4)
+    .option('--seq <n>', 'tokens per sequence', wholeNumber, 128)
+    .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
+    .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
+    .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
+    .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 5)
+    .addOption(deviceOption().default('cpu'))
+    .addOption(jsonOption())
+    .action(benchTrain);
+  return bench;
+}
+
+async function benchTrain(options: TrainBenchOptions): Promise<void> {
+  const { model, random } = await benchModel(options.model);
+  const executor = createNodeExecutor({ device: options.device, threads: options.threads, spinning: true });
+  const tuning = lora.bind(loraOptions(options), model.definition);
+  const params = await tuning.init(rng('bench'), (name) => readWeight(model.weights, name));
+  const engine = createEngine({ model, tuning, executor });
+  const { vocabSize } = model.definition.shape;
+  const result = await benchTraining(engine, params, {
+    batchSize: options.batch,
+    length: options.seq,
+    steps: options.steps,
+    vocabSize,
+    seed: 0,
+    nowMs: () => performance.now(),
+  });
+  await executor.dispose();
+  show(result, options, { vocabSize, random });
+}
+
+function loraOptions({ rank, targets }: TrainBenchOptions) {
+  const targetModules = targets === 'all-linear' ? targets : targets.split(',');
+  return lora.options.parse({ rank, alpha: 2 * rank, targetModules });
+}
+
+interface Sanity {
+  readonly vocabSize: number;
+  readonly random: boolean;
+}
+
+function show(result: BenchResult, options: TrainBenchOptions, { vocabSize, random }: Sanity): void {
+  const report = {
+    engine: `headwater on onnxruntime-node ${runtimeVersion()}`,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    memoryMB: Math.round(totalmem() / 2 ** 20),
+    model: options.model ?? 'SmolLM2-135M shapes, random weights',
+    device: options.device,
+    dtype: 'float32',
+    batch: options.batch,
+    seq: options.seq,
+    rank: options.rank,
+    targets: options.targets,
+    threads: options.threads,
+    steps: options.steps,
+    secondsPerStep: rounded(result.secondsPerStep, 4),
+    tokensPerSecond: rounded(result.tokensPerSecond, 1),
+    peakRssMB: Math.round(process.resourceUsage().maxRSS / 1024),
+    lossAtInit: rounded(result.lossAtInit, 4),
+    loss: rounded(result.loss, 4),
+  };
+  const rows = Object.entries(report).map(([name, value]) => [name, textOf(value)]);
+  if (!options.json) console.log(renderTable({ head: ['one LoRA training step', ''], rows, numeric: false }));
+  checkSanity(result, vocabSize, random, options.json === true);
+  if (options.json) console.log(JSON.stringify(report));
+}
+
+/** A random model knows nothing: −log(1/V) per token, a little more because its logits are not all equal. */
+function checkSanity(result: BenchResult, vocabSize: number, random: boolean, quiet: boolean): void {
+  const chance = Math.log(vocabSize);
+  const plausible = !random || Math.abs(result.lossAtInit - chance) < 0.05 * chance;
+  const text = `loss at init ${significant(result.lossAtInit)}, ln V = ${significant(chance)}`;
+  if (!plausible || !Number.isFinite(result.loss))
+    throw new HeadwaterError('RUNTIME_FAILED', `the benchmark computes nonsense: ${text}`, {
+      hint: 'Its speed means nothing. Please report this with the output of `headwater doctor`.',
+    });
+  if (!quiet && random) console.log(paint.dim(`\nsanity: ${text}`));
+}
+
+function textOf(value: string | number): string {
+  return typeof value === 'number' && value >= 10_000 ? formatCount(value) : String(value);
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
 }
