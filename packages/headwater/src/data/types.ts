@@ -23,6 +23,8 @@ export interface ExampleMeta {
   readonly owner?: string;
   /** Class, for label-skew partitions, stratified samples and per-class reports. */
   readonly label?: string;
+  /** Answers to choose from, for multiple-choice evaluation. */
+  readonly options?: readonly string[];
 }
 
 /** A tokenized example. `supervised[i]` is 1 when token i is a target of the loss (predicted from tokens before it). */
