@@ -20,20 +20,57 @@ const SILU = defineOp<None>({
     const s = sigmoid(only(inputs));
     return [grads[0] && mul(grads[0], add(s, sub(y, mul(y, s))))];
   },
-  onnx: (c) => {
-    if (c.kernels === 'cpu')
-      return c.emit('QuickGelu', c.inputs, { alpha: { float: 1 } }, { domain: 'com.microsoft' });
-    const [s] = c.emit('Sigmoid', c.inputs);
-    return c.emit('Mul', [only(c.inputs), s]);
-  },
+  onnx: (c) => [siluKernel(c, only(c.inputs))],
   reference: (inputs) => {
     const { shape, data } = only(inputs);
     return [{ shape, data: data.map((x) => x / (1 + Math.exp(-x))) }];
   },
 });
 
+function siluKernel(c: OnnxContext, x: string): string {
+  if (c.kernels === 'cpu')
+    return c.emit('QuickGelu', [x], { alpha: { float: 1 } }, { domain: 'com.microsoft' })[0];
+  const [s] = c.emit('Sigmoid', [x]);
+  return c.emit('Mul', [x, s])[0];
+}
+
 /** x · sigmoid(x). */
 export const silu = (x: Value): Value => apply(SILU, [x], {});
+
+const SWIGLU = defineOp<None>({
+  id: 'swiGlu',
+  infer: (inputs) => {
+    const [gate, up] = two(inputs);
+    assert(gate.shape.join() === up.shape.join(), `swiGlu of [${gate.shape}] and [${up.shape}]`);
+    return [gate];
+  },
+  // With s = σ(gate) and a = gate·s: dUp = g·a, dGate = g·up·(s + a − a·s). s and a are computed again here, so only
+  // gate and up stay alive between the passes.
+  vjp: ({ inputs, grads, needs }) => {
+    const [gate, up] = two(inputs);
+    const g = grads[0];
+    if (g === undefined) return [];
+    const s = sigmoid(gate);
+    const a = mul(gate, s);
+    return [
+      needs[0] ? mul(mul(g, up), add(s, sub(a, mul(a, s)))) : undefined,
+      needs[1] ? mul(g, a) : undefined,
+    ];
+  },
+  onnx: (c) => {
+    const [gate, up] = two(c.inputs);
+    return c.emit('Mul', [siluKernel(c, gate), up]);
+  },
+  reference: (inputs) => {
+    const [gate, up] = two(inputs);
+    return [
+      { shape: gate.shape, data: gate.data.map((x, i) => (x / (1 + Math.exp(-x))) * (up.data[i] as number)) },
+    ];
+  },
+});
+
+/** silu(gate) ⊙ up, the gated activation of Llama-like blocks (Shazeer 2020); both [.., F]. */
+export const swiGlu = (gate: Value, up: Value): Value => apply(SWIGLU, [gate, up], {});
 
 const SOFTMAX = defineOp<None>({
   id: 'softmax',
