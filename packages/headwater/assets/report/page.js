@@ -1,0 +1,82 @@
+// Draws the charts of a report with uPlot, in the colours of the page, again when theme or width change.
+const charts = JSON.parse(document.getElementById('charts').textContent);
+const live = new Map();
+
+function color(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function formatter({ format }) {
+  if (format === 'percent') return (value) => `${(value * 100).toFixed(1)} %`;
+  if (format === 'bytes') return bytes;
+  return (value) => Number(value.toPrecision(4)).toString();
+}
+
+function bytes(value) {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const unit = Math.min(units.length - 1, value < 1 ? 0 : Math.floor(Math.log10(value) / 3));
+  return `${Number((value / 1000 ** unit).toPrecision(3))} ${units[unit]}`;
+}
+
+function seriesOf(chart, series, index) {
+  const stroke = color(`--c${series.color ?? index % 10}`);
+  const show = formatter(chart);
+  const value = (_, raw) => (raw == null ? '–' : show(raw));
+  const few = chart.x.length <= 40;
+  const common = { label: series.label, stroke, value };
+  if (series.reference) return { ...common, width: 1.5, dash: [6, 4], points: { show: false } };
+  if (chart.kind === 'bars')
+    return { ...common, fill: stroke, width: 0, paths: beside(chart, index), points: { show: false } };
+  return { ...common, width: 2, spanGaps: true, points: { show: few, size: 5, fill: stroke } };
+}
+
+// Bars of two series stand side by side, those of one in the middle.
+function beside(chart, index) {
+  const alone = chart.series.length < 2;
+  return uPlot.paths.bars({ size: [alone ? 0.6 : 0.35, 40], align: alone ? 0 : index === 0 ? -1 : 1 });
+}
+
+function axes(chart) {
+  const axis = { stroke: color('--quiet'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
+  const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? value : ''));
+  const show = formatter(chart);
+  return [
+    { ...axis, label: chart.xLabel, labelSize: 20, size: 28, values: whole, grid: { show: false } },
+    { ...axis, size: 64, values: (_, splits) => splits.map((value) => (value == null ? '' : show(value))) },
+  ];
+}
+
+function draw(element) {
+  live.get(element)?.destroy();
+  const chart = charts[Number(element.dataset.chart)];
+  const bars = chart.kind === 'bars';
+  const range = (_, low, high) => yRange(chart, low, high);
+  const options = {
+    width: Math.max(260, element.clientWidth),
+    height: 260,
+    scales: { x: { time: false, range: (_, low, high) => [low - (bars ? 0.6 : 0.1), high + (bars ? 0.6 : 0.1)] }, y: { range } },
+    axes: axes(chart),
+    series: [{ label: chart.xLabel, value: (_, raw) => (raw == null ? '–' : String(raw)) }, ...chart.series.map((series, index) => seriesOf(chart, series, index))],
+    cursor: { drag: { x: false, y: false } },
+  };
+  live.set(element, new uPlot(options, [chart.x, ...chart.series.map(({ values }) => values)], element));
+}
+
+function yRange(chart, low, high) {
+  if (low == null || high == null) return [0, 1];
+  const margin = (high - low || Math.abs(high) || 1) * 0.08;
+  const bottom = chart.zero ? 0 : low - margin;
+  return [bottom, high + margin];
+}
+
+function drawAll() {
+  for (const element of document.querySelectorAll('.chart')) draw(element);
+}
+
+const sizes = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries)
+    live.get(target)?.setSize({ width: Math.max(260, contentRect.width), height: 260 });
+});
+drawAll();
+for (const element of document.querySelectorAll('.chart')) sizes.observe(element);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);

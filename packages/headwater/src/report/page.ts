@@ -1,0 +1,58 @@
+/**
+ * What a report consists of: sections of tables, charts, notes and text. Plain data between the run (`from-run.ts`) and
+ * the HTML (`html.ts`); it knows neither.
+ */
+
+export interface ReportPage {
+  readonly title: string;
+  /** One or two sentences under the title. */
+  readonly lead: string;
+  readonly sections: readonly Section[];
+  readonly footer: string;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly note?: string;
+  readonly blocks: readonly Block[];
+}
+
+export type Block =
+  | ({ readonly kind: 'table' } & TableBlock)
+  | { readonly kind: 'chart'; readonly chart: Chart }
+  | { readonly kind: 'notes'; readonly notes: readonly string[] }
+  | { readonly kind: 'code'; readonly summary: string; readonly code: string };
+
+export interface TableBlock {
+  readonly caption: string;
+  readonly head: readonly string[];
+  readonly rows: readonly TableRow[];
+  /** Columns after the first are numbers. */
+  readonly numeric: boolean;
+}
+
+export interface TableRow {
+  readonly cells: readonly string[];
+  /** The row that the table is about. */
+  readonly strong?: boolean;
+}
+
+export interface Chart {
+  readonly title: string;
+  readonly note?: string;
+  readonly kind: 'line' | 'bars';
+  readonly xLabel: string;
+  readonly x: readonly number[];
+  readonly series: readonly Series[];
+  readonly format: 'number' | 'percent' | 'bytes';
+  /** The vertical axis begins at zero. */
+  readonly zero: boolean;
+}
+
+export interface Series {
+  readonly label: string;
+  /** One per x; null where there is no value. */
+  readonly values: readonly (number | null)[];
+  /** A horizontal line to compare with, drawn dashed. */
+  readonly reference?: boolean;
+}
