@@ -1,6 +1,6 @@
 /**
- * Sites over the checkpoint as it is: every parameter frozen unless asked otherwise, read in its stored dtype and cast
- * to float32 once per graph. What is trained instead, and where adapters enter, is for `tuning/` to wrap around.
+ * Sites over the checkpoint as it is: every parameter frozen, read in its stored dtype and cast to float32 once per
+ * graph. What is trained instead, and where adapters enter, is for `tuning/` to wrap around.
  */
 
 import { assert } from '../base/errors.ts';
@@ -9,19 +9,10 @@ import { add, cast, gather, matmul } from '../graph/ops/index.ts';
 import type { Sites } from '../graph/sites.ts';
 import type { Model } from './model.ts';
 
-export interface BaseSitesOptions {
-  /** Checkpoint tensors that are fed at each run as float32 graph inputs `param:<name>` instead of read from the file. */
-  readonly trainable?: ReadonlySet<string>;
-}
-
 /** y = x Wᵀ + b from float32 values; x [N, D], W [E, D], b [E]. */
-export function baseSites(
-  graph: Graph,
-  model: Pick<Model, 'storedTypes'>,
-  { trainable }: BaseSitesOptions = {},
-): Sites {
+export function baseSites(graph: Graph, model: Pick<Model, 'storedTypes'>): Sites {
   const float32 = new Map<string, Value>();
-  function frozen(name: string, shape: readonly number[]): Value {
+  function parameter(name: string, shape: readonly number[]): Value {
     const known = float32.get(name);
     if (known !== undefined) return known;
     const stored = model.storedTypes.get(name);
@@ -30,8 +21,6 @@ export function baseSites(
     float32.set(name, value);
     return value;
   }
-  const parameter = (name: string, shape: readonly number[]) =>
-    trainable?.has(name) ? graph.input(`param:${name}`, 'float32', shape) : frozen(name, shape);
   return {
     parameter,
     linear(x, module, { inFeatures, outFeatures, bias }) {
