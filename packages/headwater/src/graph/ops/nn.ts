@@ -44,17 +44,20 @@ const SWIGLU = defineOp<None>({
     assert(gate.shape.join() === up.shape.join(), `swiGlu of [${gate.shape}] and [${up.shape}]`);
     return [gate];
   },
-  // With s = σ(gate) and a = gate·s: dUp = g·a, dGate = g·up·(s + a − a·s). s and a are computed again here, so only
-  // gate and up stay alive between the passes.
+  // With s = σ(gate), a = gate·s and t = s + a − a·s: dUp = (g·gate)·s, dGate = (g·up)·t. s, a and t are computed
+  // again here, so only gate and up stay alive between the passes. ONNX Runtime orders nodes depth first, taking the
+  // youngest input first: each product's factor that waits for g is made after the one that does not, so that the
+  // recomputation runs when the gradient arrives and not during the forward pass.
   vjp: ({ inputs, grads, needs }) => {
     const [gate, up] = two(inputs);
     const g = grads[0];
     if (g === undefined) return [];
     const s = sigmoid(gate);
     const a = mul(gate, s);
+    const t = add(s, sub(a, mul(a, s)));
     return [
-      needs[0] ? mul(mul(g, up), add(s, sub(a, mul(a, s)))) : undefined,
-      needs[1] ? mul(g, a) : undefined,
+      needs[0] ? mul(mul(g, up), t) : undefined,
+      needs[1] ? mul(mul(g, gate), s) : undefined,
     ];
   },
   onnx: (c) => {
