@@ -1,7 +1,7 @@
 /** 16-bit floats: IEEE 754 binary16 and bfloat16 bit patterns to and from float32. Widening is exact, narrowing rounds to nearest even. */
 
 import { assert } from './errors.ts';
-import type { Tensor } from './tensor.ts';
+import type { DType, Tensor } from './tensor.ts';
 
 /** bfloat16 is the upper half of a float32. */
 export function bfloat16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
@@ -68,11 +68,21 @@ export function float32Values(tensor: Tensor): Float32Array {
   return float16ToFloat32(tensor.data as Uint16Array);
 }
 
+/** In every IEEE-like format all exponent bits set means Inf or NaN. */
+const EXPONENT_MASKS: Partial<Record<DType, number>> = {
+  float32: 0x7f800000,
+  float16: 0x7c00,
+  bfloat16: 0x7f80,
+};
+
 /** Index of the first NaN or infinity of a floating-point tensor, −1 when there is none (or the dtype has none). */
 export function firstNonFinite(tensor: Tensor): number {
   const { dtype, data } = tensor;
-  if (dtype === 'float32') return (data as Float32Array).findIndex((value) => !Number.isFinite(value));
-  // All exponent bits set is Inf or NaN in both 16-bit formats.
-  const mask = dtype === 'float16' ? 0x7c00 : dtype === 'bfloat16' ? 0x7f80 : undefined;
-  return mask === undefined ? -1 : (data as Uint16Array).findIndex((bits) => (bits & mask) === mask);
+  const mask = EXPONENT_MASKS[dtype];
+  if (mask === undefined) return -1;
+  // Whole checkpoints are scanned: a plain loop over bit patterns takes a third of findIndex's time.
+  const bits =
+    dtype === 'float32' ? new Uint32Array(data.buffer, data.byteOffset, data.length) : (data as Uint16Array);
+  for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & mask) === mask) return i;
+  return -1;
 }

@@ -43,7 +43,7 @@ export async function openSafetensors(
 }
 
 /** One tensor of an opened file; throws SAFETENSORS_INVALID when it is absent or has an unsupported dtype. */
-export async function readTensor(
+async function readTensor(
   file: SafetensorsFile,
   name: string,
   mode: SafetensorsMode = 'model',

@@ -71,7 +71,7 @@ export interface SafetensorsOptions {
 }
 
 /** Why a file was refused; messages of SAFETENSORS_INVALID begin with it. */
-export type SafetensorsProblem =
+type SafetensorsProblem =
   | 'HeaderTooSmall'
   | 'HeaderTooLarge'
   | 'InvalidHeaderLength'

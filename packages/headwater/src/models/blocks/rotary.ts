@@ -7,7 +7,7 @@ import { tensor } from '../../base/tensor.ts';
 import type { Value } from '../../graph/ir.ts';
 import { gather, reshape } from '../../graph/ops/index.ts';
 
-export interface Llama3Scaling {
+interface Llama3Scaling {
   readonly factor: number;
   readonly lowFreqFactor: number;
   readonly highFreqFactor: number;
