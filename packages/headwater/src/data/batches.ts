@@ -80,44 +80,65 @@ export function fillBatch(
   rows: readonly (readonly number[])[],
   shape: BatchShape & { readonly targetSlots?: number },
 ): Batch {
-  const { batchSize, length } = shape;
-  assert(rows.length <= batchSize, `${rows.length} rows do not fit a batch of ${batchSize}`);
-  const numTargets = rows.flat().reduce((n, index) => n + countTargets(at(examples, index)), 0);
+  const exampleIndices = rows.flat();
+  const numTargets = exampleIndices.reduce((n, index) => n + countTargets(at(examples, index)), 0);
   const targetSlots = shape.targetSlots ?? targetBucket(numTargets, shape);
+  assert(rows.length <= shape.batchSize, `${rows.length} rows do not fit a batch of ${shape.batchSize}`);
   assert(numTargets <= targetSlots, `${numTargets} targets do not fit ${targetSlots} slots`);
-  const tokens = new Int32Array(batchSize * length);
-  const positions = new Int32Array(batchSize * length);
-  const segments = new Int32Array(batchSize * length);
-  const targetIndex = new Int32Array(targetSlots);
-  const targetIds = new Int32Array(targetSlots);
-  const targetMask = new Float32Array(targetSlots);
-  const targetExample = new Int32Array(targetSlots).fill(-1);
-  let numTokens = 0;
+  const numTokens = rows.reduce((n, row) => n + rowLength(examples, row), 0);
+  const batch = emptyBatch(shape, targetSlots, { numTargets, numTokens, exampleIndices });
   let slot = 0;
   rows.forEach((row, b) => {
-    let t = 0;
+    assert(rowLength(examples, row) <= shape.length, `row ${b} exceeds ${shape.length} tokens`);
+    let start = b * shape.length;
     row.forEach((index, segment) => {
-      const example = at(examples, index);
-      assert(t + example.tokens.length <= length, `row ${b} exceeds ${length} tokens`);
-      for (let i = 0; i < example.tokens.length; i++, t++) {
-        const flat = b * length + t;
-        tokens[flat] = example.tokens[i] as number;
-        positions[flat] = i;
-        segments[flat] = segment + 1;
-        if (i === 0 || example.supervised[i] !== 1) continue;
-        targetIndex[slot] = flat - 1;
-        targetIds[slot] = example.tokens[i] as number;
-        targetMask[slot] = 1;
-        targetExample[slot++] = index;
-      }
-      numTokens += example.tokens.length;
+      slot = place(batch, at(examples, index), index, start, segment + 1, slot);
+      start += lengthOf(examples, index);
     });
   });
+  return batch;
+}
+
+function emptyBatch(
+  { batchSize, length }: BatchShape,
+  targetSlots: number,
+  counts: Pick<Batch, 'numTargets' | 'numTokens' | 'exampleIndices'>,
+): Batch {
   return {
-    ...{ batchSize, length, tokens, positions, segments },
-    ...{ targetIndex, targetIds, targetMask, targetExample, numTargets, numTokens },
-    exampleIndices: rows.flat(),
+    batchSize,
+    length,
+    tokens: new Int32Array(batchSize * length),
+    positions: new Int32Array(batchSize * length),
+    segments: new Int32Array(batchSize * length),
+    targetIndex: new Int32Array(targetSlots),
+    targetIds: new Int32Array(targetSlots),
+    targetMask: new Float32Array(targetSlots),
+    targetExample: new Int32Array(targetSlots).fill(-1),
+    ...counts,
   };
+}
+
+/** Writes one example from flat position `start` on; returns the next free target slot. */
+function place(
+  batch: Batch,
+  example: TokenizedExample,
+  index: number,
+  start: number,
+  segment: number,
+  firstSlot: number,
+): number {
+  let slot = firstSlot;
+  example.tokens.forEach((token, i) => {
+    batch.tokens[start + i] = token;
+    batch.positions[start + i] = i;
+    batch.segments[start + i] = segment;
+    if (i === 0 || example.supervised[i] !== 1) return;
+    batch.targetIndex[slot] = start + i - 1;
+    batch.targetIds[slot] = token;
+    batch.targetMask[slot] = 1;
+    batch.targetExample[slot++] = index;
+  });
+  return slot;
 }
 
 /** First-fit decreasing: longest first, each into the first row with room; rows stay in order of creation. */

@@ -7,6 +7,7 @@ import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import type { Clock } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { didYouMean } from '../base/suggest.ts';
+import { stripFunctions, withStripArguments } from './jinja-strip.ts';
 import { strftime } from './strftime.ts';
 
 /** One template, or several by name (`default`, `tool_use`, `rag` …). */
@@ -70,7 +71,10 @@ function chooseName(sources: ReadonlyMap<string, string>, options: RenderOptions
 
 function parseTemplate(source: string, where: string): Template {
   try {
-    return new Template(source);
+    // Jinja2 reads every line ending as \n.
+    const template = new Template(source.replaceAll(/\r\n?/g, '\n'));
+    template.parsed = withStripArguments(template.parsed);
+    return template;
   } catch (cause) {
     throw brokenTemplate(cause, where);
   }
@@ -87,6 +91,7 @@ function renderWith(
 ): string {
   const variables = {
     ...pythonGlobals(clock),
+    ...stripFunctions,
     ...Object.fromEntries(specialTokens),
     messages,
     tools: options.tools ?? null,

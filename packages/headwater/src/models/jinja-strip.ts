@@ -26,7 +26,8 @@ export function withStripArguments<T>(tree: T): T {
 
 function rewrite(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(rewrite);
-  if (node === null || typeof node !== 'object' || node instanceof Map) return node;
+  if (node === null || typeof node !== 'object') return node;
+  if (node instanceof Map) return new Map([...node].map(([key, value]) => [rewrite(key), rewrite(value)]));
   const copy = Object.assign(Object.create(Object.getPrototypeOf(node)), node) as Record<string, unknown>;
   for (const [key, value] of Object.entries(copy)) copy[key] = rewrite(value);
   return isStripCall(copy) ? functionCall(copy) : copy;

@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
+import { withUnicodeSpaces } from './tokenizer-spaces.ts';
 
 export interface TokenizerFiles {
   /** tokenizer.json. */
@@ -69,6 +70,7 @@ export function normalizeFiles({ tokenizer, config, where }: TokenizerFiles): No
       ...json,
       model: { ...json.model, type: json.model.type ?? guessModelType(json) },
       added_tokens: addedTokens,
+      pre_tokenizer: json.pre_tokenizer === null ? null : withUnicodeSpaces(json.pre_tokenizer),
       post_processor: postProcessorOf(json, settings, specialTokens),
     },
     config: settings,
