@@ -5,6 +5,8 @@ import { Command } from 'commander';
 import { benchCommand } from './bench.ts';
 import { doctorCommand } from './doctor.ts';
 import { fail } from './fail.ts';
+import { generateCommand } from './generate.ts';
+import { verifyCommand } from './verify.ts';
 
 export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', stopOnClosedPipe);
@@ -23,7 +25,8 @@ function createProgram(): Command {
     .option('--verbose', 'print stacks with errors')
     .showHelpAfterError('(headwater --help lists the commands)')
     .configureHelp({ showGlobalOptions: true });
-  for (const command of [benchCommand(), doctorCommand()]) program.addCommand(command);
+  for (const command of [generateCommand(), verifyCommand(), benchCommand(), doctorCommand()])
+    program.addCommand(command);
   return program;
 }
 

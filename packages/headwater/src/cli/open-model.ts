@@ -1,0 +1,50 @@
+/** A model as the commands want it: folder or hub id, with or without an adapter, ready to compute in this thread. */
+
+import { availableParallelism } from 'node:os';
+import type { Params } from '../base/tensor.ts';
+import { openCheckpoint } from '../models/checkpoint-node.ts';
+import { resolveModel } from '../models/hub-node.ts';
+import type { Model } from '../models/model.ts';
+import { checkVocabulary } from '../models/tokenizer.ts';
+import { type LoadedTokenizer, loadTokenizer } from '../models/tokenizer-node.ts';
+import type { Device } from '../runtime/executor.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { readAdapterFolder } from '../training/adapter-folder-node.ts';
+import type { Engine } from '../training/engine.ts';
+import { createEngine } from '../training/engine-core.ts';
+import { frozen } from '../tuning/frozen.ts';
+import { downloadProgress } from './download-progress.ts';
+
+export interface OpenModelOptions {
+  readonly model: string;
+  /** PEFT folder. */
+  readonly adapter?: string | undefined;
+  readonly device: Device;
+}
+
+export interface OpenedModel extends LoadedTokenizer {
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly params: Params;
+  close(): Promise<void>;
+}
+
+export async function openModel({ model: source, adapter, device }: OpenModelOptions): Promise<OpenedModel> {
+  const model = await openBase(source);
+  const text = await loadTokenizer(model.folder);
+  checkVocabulary(text.tokenizer, model.definition.shape.vocabSize, model.folder);
+  const { tuning, params } =
+    adapter === undefined
+      ? { tuning: frozen, params: new Map() }
+      : await readAdapterFolder(adapter, model.definition);
+  const executor = createNodeExecutor({ device, threads: availableParallelism() });
+  const engine = createEngine({ model, tuning, executor });
+  return { ...text, model, engine, params, close: () => executor.dispose() };
+}
+
+/** Folder or hub id; downloads show their progress. */
+export async function openBase(source: string): Promise<Model> {
+  const progress = downloadProgress();
+  const folder = await resolveModel(source, { onProgress: progress.show }).finally(progress.end);
+  return openCheckpoint(folder, { source });
+}
