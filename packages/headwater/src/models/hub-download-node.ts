@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { downloadFile } from '@huggingface/hub';
 import { HeadwaterError } from '../base/errors.ts';
@@ -85,7 +85,7 @@ async function appendFrom(
   let done = have;
   try {
     for await (const piece of await remoteBytes(have, file, context)) {
-      await handle.write(piece, 0, piece.byteLength, done).catch((cause) => {
+      await writeAt(handle, piece, done).catch((cause) => {
         throw storageError(cause, `download ${file.path}`, partial);
       });
       done += piece.byteLength;
@@ -98,6 +98,14 @@ async function appendFrom(
     return cause;
   } finally {
     await handle.close();
+  }
+}
+
+/** A full disk may take a part of a piece before it refuses the rest. */
+async function writeAt(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
+  for (let written = 0; written < piece.byteLength; ) {
+    const rest = piece.byteLength - written;
+    written += (await handle.write(piece, written, rest, position + written)).bytesWritten;
   }
 }
 

@@ -10,7 +10,11 @@ import {
   startFakeHub,
 } from '../../test/support/fake-hub.ts';
 import { rejection } from '../../test/support/outcome.ts';
-import { openModel } from './checkpoint-node.ts';
+import { type Tensor, tensor } from '../base/tensor.ts';
+import { Graph } from '../graph/ir.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { baseSites } from './base-sites.ts';
+import { openModel, readWeight } from './checkpoint-node.ts';
 import { resolveModel } from './hub-node.ts';
 
 const llama = new URL('../../test/fixtures/huggingface/llama/', import.meta.url);
@@ -95,6 +99,24 @@ describe('resolveModel', () => {
     const location = model.weights.locate('model.norm.weight');
     expect(location).toMatchObject({ path: await realpath(join(repo(), 'blobs', blob)) });
     expect(model.eosTokenIds).toEqual([2]);
+  });
+
+  it('gives weights that the runtime can map although the cache is made of links', async () => {
+    const model = await openModel('tiny/llama', { env });
+    const graph = new Graph();
+    const sites = baseSites(graph, model);
+    const x = graph.input('x', 'float32', [1, 32]);
+    const head = { inFeatures: 32, outFeatures: 160, bias: false };
+    graph.output('y', sites.linear(x, 'lm_head', head));
+    const executor = createNodeExecutor();
+    const session = await executor.load(graph, model.weights);
+    const fifth = Float32Array.from({ length: 32 }, (_, i) => (i === 5 ? 1 : 0));
+    const y = (await session.run(new Map([['x', tensor('float32', [1, 32], fifth)]]))).get('y');
+    await executor.dispose();
+    const weight = await readWeight(model.weights, 'lm_head.weight');
+    expect([...((y as Tensor).data as Float32Array)]).toEqual(
+      Array.from({ length: 160 }, (_, row) => weight[row * 32 + 5]),
+    );
   });
 
   it('asks nothing for a known commit and one question for a known branch', async () => {

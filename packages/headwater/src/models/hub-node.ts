@@ -19,7 +19,7 @@ import { type DownloadContext, downloadToBlob, type HubFile } from './hub-downlo
 import { type HubRepository, hubError, isOffline } from './hub-errors.ts';
 import { INDEX_FILE, onlyPickles, readWeightMap, SINGLE_FILE } from './shards-node.ts';
 
-interface HubProgress {
+export interface HubProgress {
   readonly repository: string;
   readonly file: string;
   readonly doneBytes: number;

@@ -8,14 +8,13 @@ import { basename, dirname, join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
 import { bytesOf, type Tensor } from '../base/tensor.ts';
+import { layoutSafetensors, tensorOf } from './safetensors.ts';
+import type { SafetensorsMode } from './safetensors-format.ts';
 import {
-  layoutSafetensors,
   parseSafetensorsHeader,
   type SafetensorsHeader,
-  type SafetensorsMode,
   safetensorsHeaderBytes,
-  tensorOf,
-} from './safetensors.ts';
+} from './safetensors-header.ts';
 
 export interface SafetensorsFile extends SafetensorsHeader {
   /** Absolute, links resolved. */

@@ -3,12 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeadwaterError } from '../base/errors.ts';
 import { type DType, sizeOf, type Tensor, tensor, zeros } from '../base/tensor.ts';
-import {
-  layoutSafetensors,
-  parseSafetensors,
-  type SafetensorsMode,
-  writeSafetensors,
-} from './safetensors.ts';
+import { layoutSafetensors, parseSafetensors, writeSafetensors } from './safetensors.ts';
+import type { SafetensorsMode } from './safetensors-format.ts';
 
 interface CorpusFile {
   readonly id: string;

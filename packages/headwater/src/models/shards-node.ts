@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
-import type { SafetensorsEntry } from './safetensors.ts';
+import type { SafetensorsEntry } from './safetensors-header.ts';
 import { openSafetensors } from './safetensors-node.ts';
 
 export const SINGLE_FILE = 'model.safetensors';
