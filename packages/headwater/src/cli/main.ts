@@ -6,6 +6,7 @@ import { benchCommand } from './bench.ts';
 import { doctorCommand } from './doctor.ts';
 import { fail } from './fail.ts';
 import { generateCommand } from './generate.ts';
+import { inspectCommand } from './inspect.ts';
 import { verifyCommand } from './verify.ts';
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -25,7 +26,13 @@ function createProgram(): Command {
     .option('--verbose', 'print stacks with errors')
     .showHelpAfterError('(headwater --help lists the commands)')
     .configureHelp({ showGlobalOptions: true });
-  for (const command of [generateCommand(), verifyCommand(), benchCommand(), doctorCommand()])
+  for (const command of [
+    generateCommand(),
+    verifyCommand(),
+    inspectCommand(),
+    benchCommand(),
+    doctorCommand(),
+  ])
     program.addCommand(command);
   return program;
 }

@@ -63,7 +63,7 @@ function parseOptions<O>(schema: DataSchema<O>, raw: unknown): O {
   throw new HeadwaterError('OPTION_INVALID', `data schema "${schema.id}": ${issues.join('; ')}`);
 }
 
-function fileSource(name: string, path: string): RowSource {
+export function fileSource(name: string, path: string): RowSource {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     const file = createReadStream(path);
     try {
