@@ -23,7 +23,7 @@ import {
 } from './ops/index.ts';
 import { dim } from './shapes.ts';
 
-/** Bytes that one chunk of float32 logits may take. */
+/** Bytes that one chunk of float32 logits may take, unless said otherwise. */
 const CHUNK_BYTES = 64 * 1024 * 1024;
 
 interface Chunk {
@@ -35,13 +35,13 @@ interface Chunk {
   readonly end: number;
 }
 
-function chunks(hidden: Value, vocabulary: Value, targetIds: Value): Chunk[] {
+function chunks(hidden: Value, vocabulary: Value, targetIds: Value, chunkBytes: number): Chunk[] {
   const numTargets = dim(hidden.shape, 0);
   assert(
     dim(targetIds.shape, 0) === numTargets,
     `${numTargets} hidden rows but targets [${targetIds.shape}]`,
   );
-  const maxRows = Math.max(1, Math.floor(CHUNK_BYTES / (4 * dim(vocabulary.shape, 0))));
+  const maxRows = Math.max(1, Math.floor(chunkBytes / (4 * dim(vocabulary.shape, 0))));
   const count = Math.ceil(numTargets / maxRows);
   const rows = Math.ceil(numTargets / count);
   return Array.from({ length: count }, (_, i) => {
@@ -57,10 +57,16 @@ function chunks(hidden: Value, vocabulary: Value, targetIds: Value): Chunk[] {
  * Σ_i w_i · −log softmax(h_i Wᵀ)[y_i]: hidden [M, D], vocabulary W [V, D], targetIds y int32 [M], weights w [M] → scalar.
  * With p_i the softmax row: dh_i = w_i (p_i W − W[y_i]);  dW = Σ_i w_i p_iᵀ h_i − rows of w_i h_i added at y_i.
  */
-export function crossEntropy(hidden: Value, vocabulary: Value, targetIds: Value, weights: Value): Value {
+export function crossEntropy(
+  hidden: Value,
+  vocabulary: Value,
+  targetIds: Value,
+  weights: Value,
+  chunkBytes = CHUNK_BYTES,
+): Value {
   const numTargets = dim(hidden.shape, 0);
   const column = reshape(weights, [numTargets, 1]);
-  const parts = chunks(hidden, vocabulary, targetIds);
+  const parts = chunks(hidden, vocabulary, targetIds, chunkBytes);
   const weightOf = (c: Chunk) => slice(column, { axis: 0, start: c.start, end: c.end });
   const losses = parts.map((c) => mul(c.nll, slice(weights, { axis: 0, start: c.start, end: c.end })));
   const loss = reduceSum(concat(losses, 0), [0]);
@@ -83,7 +89,7 @@ export function targetLogProbs(
   vocabulary: Value,
   targetIds: Value,
 ): { nll: Value; argMax: Value } {
-  const parts = chunks(hidden, vocabulary, targetIds);
+  const parts = chunks(hidden, vocabulary, targetIds, CHUNK_BYTES);
   return {
     nll: concat(
       parts.map((c) => c.nll),

@@ -7,7 +7,7 @@
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HeadwaterError } from '../base/errors.ts';
 import { type DType, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
-import type { Graph } from '../graph/ir.ts';
+import type { Graph, KernelSet } from '../graph/ir.ts';
 import { type WeightPlacement, writeOnnx } from '../graph/onnx/writer.ts';
 import type { Device, Executor, Session, SessionOptions, WeightLocation, WeightSource } from './executor.ts';
 
@@ -22,6 +22,8 @@ export interface NodeExecutorOptions {
    * machine, at the price of a private copy of the weights. Off: all workers share the mapped files.
    */
   readonly prepack?: boolean;
+  /** Which kernels to emit; by default fused ones on CPU and the portable dialect elsewhere. */
+  readonly kernels?: KernelSet;
   /** Writes a JSON profile of each session with this prefix. */
   readonly profilePrefix?: string;
 }
@@ -61,7 +63,10 @@ async function openSession(
   const locations = new Map([...graph.weights.keys()].map((name) => [name, weights.locate(name)]));
   const folder = commonFolder([...locations.values()]);
   const place = (name: string) => placement(locations.get(name) as WeightLocation, folder);
-  const model = writeOnnx(graph, { kernels: options.device === 'cpu' ? 'cpu' : 'portable', place });
+  const model = writeOnnx(graph, {
+    kernels: options.kernels ?? (options.device === 'cpu' ? 'cpu' : 'portable'),
+    place,
+  });
   const native = await createNative(model.bytes, folder, options, label);
   return {
     inputs: model.inputs,

@@ -55,10 +55,7 @@ const SWIGLU = defineOp<None>({
     const s = sigmoid(gate);
     const a = mul(gate, s);
     const t = add(s, sub(a, mul(a, s)));
-    return [
-      needs[0] ? mul(mul(g, up), t) : undefined,
-      needs[1] ? mul(mul(g, gate), s) : undefined,
-    ];
+    return [needs[0] ? mul(mul(g, up), t) : undefined, needs[1] ? mul(mul(g, gate), s) : undefined];
   },
   onnx: (c) => {
     const [gate, up] = two(c.inputs);
