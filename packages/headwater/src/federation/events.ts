@@ -50,7 +50,10 @@ export interface EvaluationResult {
 }
 
 export type RunEvent =
-  | ({ readonly type: 'created'; readonly plan: RunPlan } & Observed)
+  /** `provenance`: what the run was made from (recipe, data, model, versions), for reports and for checking a restart. */
+  | ({ readonly type: 'created'; readonly plan: RunPlan; readonly provenance: unknown } & Observed)
+  /** A shell took the run up again. */
+  | ({ readonly type: 'resumed' } & Observed)
   | UpdateReceived
   | ({
       readonly type: 'client-failed';

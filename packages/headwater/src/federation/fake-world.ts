@@ -113,7 +113,7 @@ export function runToEnd(
   world: FakeWorld = {},
   pick: (count: number) => number = () => 0,
 ): { readonly state: RunState; readonly events: RunEvent[]; readonly work: Work[] } {
-  const events: RunEvent[] = [{ type: 'created', plan }];
+  const events: RunEvent[] = [{ type: 'created', plan, provenance: null }];
   const done: Work[] = [];
   let current: Step = start(plan);
   const waiting = current.effects.filter((effect) => effect.kind !== 'receipt');

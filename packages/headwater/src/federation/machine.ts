@@ -61,6 +61,7 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
   if (state.status !== 'running') return state;
   switch (event.type) {
     case 'created':
+    case 'resumed':
       return state;
     case 'client-failed':
       return awaitsUpdate(state.open, event.round, event.owner)

@@ -7,11 +7,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { writeFileAtomically, writeFolderAtomically } from './atomic-file.ts';
+import { writeFileAtomically } from './atomic-file.ts';
 import { acquireRunLock } from './run-lock.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'headwater-atomic-'));
@@ -30,20 +29,6 @@ it('a file that cannot be put in place leaves no temporary file', async () => {
   mkdirSync(join(path, 'inside'), { recursive: true });
   await expect(writeFileAtomically(path, 'x')).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
   expect(readdirSync(root).filter((name) => name.includes('tmp-'))).toEqual([]);
-});
-
-it('a folder is replaced as a whole; a failing writer leaves the old one', async () => {
-  const path = join(root, 'adapter');
-  await writeFolderAtomically(path, (folder) => writeFile(join(folder, 'a'), '1'));
-  await expect(
-    writeFolderAtomically(path, async (folder) => {
-      await writeFile(join(folder, 'b'), '2');
-      throw new Error('no space');
-    }),
-  ).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
-  expect(readdirSync(path)).toEqual(['a']);
-  await writeFolderAtomically(path, (folder) => writeFile(join(folder, 'b'), '2'));
-  expect(readdirSync(path)).toEqual(['b']);
 });
 
 it('a run lock is held by one, and free again after release', () => {

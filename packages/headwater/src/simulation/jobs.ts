@@ -1,0 +1,102 @@
+/**
+ * What the main thread asks of a worker, and what it gets back: plain messages. Tensors stay with the workers and travel
+ * as blobs; a job's result depends on the job alone, never on who does it or when.
+ */
+
+import type { AggregateWork, TrainingStats, UpdateCheck } from '../federation/events.ts';
+import type { AggregationReport, FixedPointPlan } from '../federation/fixed-point.ts';
+import type { ExampleScore, StepReport, TrainOptions } from '../training/engine.ts';
+import type { TrainableTensor } from '../tuning/kind.ts';
+
+/** Fresh params, or those of a PEFT folder. */
+export interface InitJob {
+  readonly kind: 'init';
+  readonly seed: number;
+  readonly adapter: string | null;
+}
+export interface InitResult {
+  readonly params: string;
+  readonly tensors: readonly TrainableTensor[];
+}
+
+/** A client's local training in one round. */
+export interface TrainClientJob {
+  readonly kind: 'train-client';
+  readonly seed: number;
+  readonly round: number;
+  readonly owner: string;
+  readonly params: string;
+  readonly personal: string | null;
+  readonly options: TrainOptions;
+}
+export interface TrainClientResult {
+  readonly update: string;
+  readonly personal: string | null;
+  readonly upBytes: number;
+  readonly downBytes: number;
+  readonly check: UpdateCheck;
+  readonly stats: TrainingStats;
+}
+
+/** One uninterrupted training on the pooled data of some owners. */
+export interface TrainArmJob {
+  readonly kind: 'train-arm';
+  readonly arm: string;
+  readonly owners: readonly string[];
+  readonly params: string;
+  readonly options: TrainOptions;
+}
+export interface TrainArmResult {
+  readonly params: string;
+  readonly stats: TrainingStats;
+}
+
+export interface AggregateJob {
+  readonly kind: 'aggregate';
+  readonly work: AggregateWork;
+  readonly fixedPoint: FixedPointPlan;
+  readonly serverLearningRate: number;
+}
+export interface AggregateResult {
+  readonly params: string;
+  readonly serverState: string | null;
+  readonly report: AggregationReport;
+  readonly aggregateNorm: number;
+}
+
+/** Scores of the pieces begin … end − 1 of a held-out set. */
+export interface ScoreJob {
+  readonly kind: 'score';
+  readonly split: 'validation' | 'test';
+  readonly begin: number;
+  readonly end: number;
+  readonly params: string;
+  readonly personal: Readonly<Record<string, string>>;
+  readonly batchSize: number;
+  readonly maxLength: number;
+}
+
+/** Writes params as a PEFT folder (or a model folder for kinds that train whole checkpoints). */
+export interface ExportJob {
+  readonly kind: 'export';
+  readonly params: string;
+  readonly folder: string;
+}
+
+export interface JobTypes {
+  readonly init: { readonly job: InitJob; readonly result: InitResult };
+  readonly 'train-client': { readonly job: TrainClientJob; readonly result: TrainClientResult };
+  readonly 'train-arm': { readonly job: TrainArmJob; readonly result: TrainArmResult };
+  readonly aggregate: { readonly job: AggregateJob; readonly result: AggregateResult };
+  readonly score: { readonly job: ScoreJob; readonly result: readonly ExampleScore[] };
+  readonly export: { readonly job: ExportJob; readonly result: null };
+}
+
+export type Job = JobTypes[keyof JobTypes]['job'];
+export type ResultOf<J extends Job> = JobTypes[J['kind']]['result'];
+export type OnStep = (report: StepReport) => void;
+
+/** Does one job at a time. */
+export interface JobRunner {
+  run<J extends Job>(job: J, onStep?: OnStep): Promise<ResultOf<J>>;
+}

@@ -1,0 +1,146 @@
+/** Performs one piece of the machine's work with a pool and returns the event for the journal. It decides nothing. */
+
+import { HeadwaterError } from '../base/errors.ts';
+import type {
+  EvaluateWork,
+  PublishWork,
+  RunEvent,
+  TrainArmWork,
+  TrainWork,
+  Work,
+} from '../federation/events.ts';
+import type { RunPlan } from '../federation/plan.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { TrainOptions } from '../training/engine.ts';
+import { type EvaluationSet, summarise } from './evaluation-set.ts';
+import type { OnStep } from './jobs.ts';
+import type { Pool } from './pool.ts';
+
+export interface Performer {
+  readonly pool: Pool;
+  readonly plan: RunPlan;
+  readonly recipe: Recipe;
+  readonly heldOut: Partial<Readonly<Record<'validation' | 'test', EvaluationSet>>>;
+  /** Where the result goes. */
+  readonly exportFolder: string;
+}
+
+/**
+ * What starts first when several things could: the rounds and their validation, then the long baselines, then tests.
+ * Changes how soon something is known, never what.
+ */
+const RANK: Record<Work['kind'], number> = {
+  aggregate: 0,
+  publish: 0,
+  evaluate: 1,
+  train: 2,
+  'train-arm': 3,
+};
+const TEST_RANK = 4;
+
+/** Sequences in one scoring job: fixed, so that the batches do not depend on the number of workers. */
+const SCORED_AT_ONCE = 256;
+
+export async function perform(performer: Performer, work: Work, onStep: OnStep): Promise<RunEvent> {
+  switch (work.kind) {
+    case 'train':
+      return orFailure(trainClient(performer, work, onStep), (reason) => {
+        const { round, owner } = work;
+        return { type: 'client-failed', round, owner, reason };
+      });
+    case 'train-arm':
+      return orFailure(trainArm(performer, work, onStep), (reason) => ({
+        type: 'arm-failed',
+        arm: work.arm,
+        reason,
+      }));
+    case 'aggregate': {
+      const { fixedPoint, serverLearningRate } = performer.plan;
+      const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate } as const;
+      const result = await performer.pool.run(job, RANK.aggregate);
+      return { type: 'aggregated', round: work.round, membership: work.membership, ...result };
+    }
+    case 'evaluate':
+      return evaluate(performer, work);
+    case 'publish':
+      return publish(performer, work);
+  }
+}
+
+async function trainClient(
+  { pool, plan, recipe }: Performer,
+  work: TrainWork,
+  onStep: OnStep,
+): Promise<RunEvent> {
+  const { round, owner, params, personal } = work;
+  const options = trainOptions(recipe, work, [plan.seed, owner, round, 'train']);
+  const job = { kind: 'train-client', seed: plan.seed, round, owner, params, personal, options } as const;
+  return { type: 'update-received', round, owner, ...(await pool.run(job, RANK.train, onStep)) };
+}
+
+async function trainArm(
+  { pool, plan, recipe }: Performer,
+  work: TrainArmWork,
+  onStep: OnStep,
+): Promise<RunEvent> {
+  const { arm, owners, params, steps } = work;
+  const amounts = { steps, stepOffset: 0, totalSteps: steps };
+  const options = trainOptions(recipe, amounts, [plan.seed, 'arm', arm, 'train']);
+  const result = await pool.run(
+    { kind: 'train-arm', arm, owners, params, options },
+    RANK['train-arm'],
+    onStep,
+  );
+  return { type: 'arm-trained', arm, ...result };
+}
+
+async function evaluate({ pool, recipe, heldOut }: Performer, work: EvaluateWork): Promise<RunEvent> {
+  const { evaluation, split, params, personal } = work;
+  const set = heldOut[split]!;
+  const rank = split === 'test' ? TEST_RANK : RANK.evaluate;
+  const { batchSize } = recipe.evaluation;
+  const { maxLength } = recipe.data;
+  const jobs = [];
+  for (let begin = 0; begin < set.pieces.length; begin += SCORED_AT_ONCE) {
+    const end = Math.min(begin + SCORED_AT_ONCE, set.pieces.length);
+    jobs.push(pool.run({ kind: 'score', split, begin, end, params, personal, batchSize, maxLength }, rank));
+  }
+  const scores = (await Promise.all(jobs)).flat();
+  return { type: 'evaluated', evaluation, result: summarise(set, scores) };
+}
+
+async function publish({ pool, exportFolder }: Performer, { params }: PublishWork): Promise<RunEvent> {
+  await pool.run({ kind: 'export', params, folder: exportFolder }, RANK.publish);
+  return { type: 'published' };
+}
+
+/** A client whose training diverges loses its round, a baseline its place in the table; other errors end the run. */
+async function orFailure(event: Promise<RunEvent>, failed: (reason: string) => RunEvent): Promise<RunEvent> {
+  try {
+    return await event;
+  } catch (error) {
+    if (error instanceof HeadwaterError && error.code === 'TRAINING_DIVERGED') return failed(error.message);
+    throw error;
+  }
+}
+
+function trainOptions(
+  { training, data }: Recipe,
+  { steps, stepOffset, totalSteps }: Pick<TrainOptions, 'steps' | 'stepOffset' | 'totalSteps'>,
+  seedPath: readonly (string | number)[],
+): TrainOptions {
+  const { optimizer, schedule, batchSize, microBatchSize = batchSize, maxGradNorm } = training;
+  return {
+    optimizer,
+    schedule,
+    batchSize,
+    microBatchSize,
+    ...(maxGradNorm === undefined ? {} : { maxGradNorm }),
+    maxLength: data.maxLength,
+    packing: data.packing,
+    steps,
+    stepOffset,
+    totalSteps,
+    seedPath,
+  };
+}

@@ -1,0 +1,209 @@
+/**
+ * A recipe → everything a run needs before its first step: the model folder, each owner's training examples in shared
+ * memory, the held-out sets, and the facts about them that reports show. It trains nothing and writes nothing.
+ */
+
+import { createHash } from 'node:crypto';
+import { digestJson } from '../base/canonical.ts';
+import { HeadwaterError } from '../base/errors.ts';
+import { rng } from '../base/random.ts';
+import { loadDataset } from '../data/dataset-node.ts';
+import type { Partition } from '../data/partition/partitioner.ts';
+import { partitionExamples } from '../data/partition/registry.ts';
+import { stratifiedSample, stratifiedSplit } from '../data/split.ts';
+import { type DataSummary, summarizePartition } from '../data/summary.ts';
+import { type TextCodec, type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
+import type { Example, TokenizedExample } from '../data/types.ts';
+import type { OwnerCounts } from '../federation/plan.ts';
+import { openModel } from '../models/checkpoint-node.ts';
+import type { HubProgress } from '../models/hub-node.ts';
+import type { Model } from '../models/model.ts';
+import { checkVocabulary } from '../models/tokenizer.ts';
+import { loadTokenizer } from '../models/tokenizer-node.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { chanceLevels, type EvaluationSet, prepareEvaluation } from './evaluation-set.ts';
+import { assignHeldOutOwners } from './held-out-owners.ts';
+import type { OnProgress } from './progress.ts';
+import { type RunRegistries, recordOf } from './records.ts';
+import { type SharedExamples, shareExamples } from './shared-examples.ts';
+
+export type HeldOutSets = Partial<Readonly<Record<'validation' | 'test', EvaluationSet>>>;
+
+/** Numbers about the data, as they are kept with the run and shown in reports. */
+export interface DataFacts {
+  readonly summary: DataSummary;
+  readonly tokenization: TokenizeReport;
+  readonly heldOut: Partial<
+    Readonly<
+      Record<
+        'validation' | 'test',
+        { readonly numExamples: number; readonly available: number; readonly leftOut: number }
+      >
+    >
+  >;
+  /** What guessing gets on the test set, by metric. */
+  readonly chance: Readonly<Record<string, number>>;
+  /** Figures of the evaluation; the first metric of the recipe's first task is the one that tables show. */
+  readonly metrics: readonly {
+    readonly id: string;
+    readonly summary: string;
+    readonly higherIsBetter: boolean;
+  }[];
+  readonly mainMetric: string;
+}
+
+export interface PreparedRun {
+  readonly recipe: Recipe;
+  readonly model: Model;
+  readonly modelDigest: string;
+  readonly owners: readonly OwnerCounts[];
+  readonly train: ReadonlyMap<string, SharedExamples>;
+  readonly heldOut: HeldOutSets;
+  /** SHA-256 over all tokens in use, to notice changed data at a restart. */
+  readonly dataDigest: string;
+  readonly facts: DataFacts;
+}
+
+/** Throws what models and data throw: MODEL_*, TOKENIZER_INVALID, HUB_FAILED, DATA_*, OPTION_INVALID, RECIPE_INVALID. */
+export async function prepareRun(
+  recipe: Recipe,
+  registries: RunRegistries,
+  onProgress: OnProgress = () => undefined,
+): Promise<PreparedRun> {
+  onProgress({ type: 'preparing', what: 'model', detail: recipe.model });
+  const download = ({ file, doneBytes, totalBytes }: HubProgress) =>
+    onProgress({ type: 'download', file, doneBytes, totalBytes });
+  const model = await openModel(recipe.model, { onProgress: download });
+  const codec = await loadTokenizer(model.folder);
+  checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
+  onProgress({ type: 'preparing', what: 'data', detail: [recipe.data.train.files].flat().join(', ') });
+  const parts = await loadParts(recipe, registries);
+  const partition = partitionExamples(parts.train, recipe.partition, recipe.seed, registries.partitioners);
+  const { maxLength } = recipe.data;
+  const tokenized = tokenizeExamples(parts.train, codec, { maxLength });
+  const held = heldByOwner(partition, tokenized);
+  const heldOut = prepareHeldOut(recipe, registries, parts, partition, codec);
+  return {
+    recipe,
+    model,
+    modelDigest: await model.digest(),
+    owners: [...held].map(([owner, examples]) => countsOf(owner, examples)),
+    train: new Map([...held].map(([owner, examples]) => [owner, shareExamples(examples)])),
+    heldOut,
+    dataDigest: digestOf(held, heldOut),
+    facts: {
+      summary: summarizePartition(parts.train, partition, tokenized),
+      tokenization: tokenized.report,
+      heldOut: sizesOf(heldOut, parts),
+      chance: heldOut.test === undefined ? {} : chanceLevels(heldOut.test),
+      ...metricsOf(recipe, registries),
+    },
+  };
+}
+
+interface Parts {
+  readonly train: readonly Example[];
+  readonly validation: readonly Example[];
+  readonly test: readonly Example[];
+}
+
+async function loadParts({ data, seed }: Recipe, registries: RunRegistries): Promise<Parts> {
+  const load = (source: Recipe['data']['train'] | undefined) =>
+    source === undefined ? [] : loadDataset(source, data.schema, data, '.', registries.schemas);
+  const given = await load(data.train);
+  const fractions = { validation: data.validationFraction, test: data.testFraction };
+  const split = stratifiedSplit(given, fractions, seed);
+  const at = (positions: readonly number[]) => positions.map((position) => given[position]!);
+  const validation = data.validation === undefined ? at(split.validation) : await load(data.validation);
+  const test = data.test === undefined ? at(split.test) : await load(data.test);
+  return { train: at(split.train), validation, test };
+}
+
+/** Owners whose examples all lost their targets to maxLength do not take part. */
+function heldByOwner(
+  partition: Partition,
+  {
+    tokenized,
+    source,
+  }: { readonly tokenized: readonly TokenizedExample[]; readonly source: readonly number[] },
+): Map<string, TokenizedExample[]> {
+  const ownerOf = new Map(
+    [...partition].flatMap(([owner, positions]) => positions.map((p) => [p, owner] as const)),
+  );
+  const held = new Map<string, TokenizedExample[]>();
+  for (const owner of [...partition.keys()].sort()) held.set(owner, []);
+  for (const [i, example] of tokenized.entries()) held.get(ownerOf.get(source[i]!)!)!.push(example);
+  for (const [owner, examples] of held) if (examples.length === 0) held.delete(owner);
+  if (held.size > 0) return held;
+  throw new HeadwaterError('DATA_INVALID', 'no training example has a target left', {
+    hint: 'Raise data.maxLength, or check the schema: only completions and assistant messages are learnt.',
+  });
+}
+
+function prepareHeldOut(
+  recipe: Recipe,
+  registries: RunRegistries,
+  parts: Parts,
+  partition: Partition,
+  codec: TextCodec,
+): HeldOutSets {
+  const tasks = recipe.evaluation.tasks.map((choice) => {
+    const { record: task, options } = recordOf(registries.tasks, choice);
+    return { task, options };
+  });
+  const { full, sampleSize, validationSampleSize } = recipe.evaluation;
+  const sets: { validation?: EvaluationSet; test?: EvaluationSet } = {};
+  for (const split of ['validation', 'test'] as const) {
+    if (parts[split].length === 0) continue;
+    const random = rng(recipe.seed, 'held-out', split);
+    const owned = assignHeldOutOwners(parts[split], parts.train, partition, random.split('owners'));
+    const size = split === 'validation' ? validationSampleSize : full ? owned.length : sampleSize;
+    const sample = stratifiedSample(owned, Math.min(size, owned.length), random.split('sample'));
+    const examples = sample.map((position) => owned[position]!);
+    sets[split] = prepareEvaluation(examples, tasks, codec, recipe.data.maxLength);
+  }
+  return sets;
+}
+
+function countsOf(owner: string, examples: readonly TokenizedExample[]): OwnerCounts {
+  const numTokens = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  return { owner, numExamples: examples.length, numTokens };
+}
+
+function sizesOf(heldOut: HeldOutSets, parts: Parts): DataFacts['heldOut'] {
+  const entries = (['validation', 'test'] as const).flatMap((split) => {
+    const set = heldOut[split];
+    if (set === undefined) return [];
+    return [
+      [split, { numExamples: set.examples.length, available: parts[split].length, leftOut: set.leftOut }],
+    ];
+  });
+  return Object.fromEntries(entries);
+}
+
+function metricsOf(recipe: Recipe, registries: RunRegistries): Pick<DataFacts, 'metrics' | 'mainMetric'> {
+  const tasks = recipe.evaluation.tasks.map((choice) => recordOf(registries.tasks, choice).record);
+  const metrics = tasks.flatMap((task) => [...task.metrics]);
+  const loss = { id: 'loss', summary: 'nats per supervised token', higherIsBetter: false };
+  return {
+    metrics: metrics.some(({ id }) => id === 'loss') ? metrics : [...metrics, loss],
+    mainMetric: tasks[0]!.metrics[0].id,
+  };
+}
+
+function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOut: HeldOutSets): string {
+  const digest = (examples: readonly TokenizedExample[]) => {
+    const hash = createHash('sha256');
+    for (const { tokens, supervised } of examples)
+      hash.update(`${tokens.length} `).update(tokens).update(supervised);
+    return hash.digest('hex');
+  };
+  return digestJson({
+    train: [...held].map(([owner, examples]) => [owner, digest(examples)]),
+    heldOut: Object.entries(heldOut).map(([split, set]) => [
+      split,
+      digest(set.pieces),
+      set.pieceOwner.map((o) => o ?? null),
+    ]),
+  });
+}

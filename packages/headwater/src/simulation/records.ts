@@ -1,0 +1,54 @@
+/** The records that a recipe names, found in the registries with its plug-ins: one place for the main thread and workers. */
+
+import { HeadwaterError } from '../base/errors.ts';
+import { didYouMean } from '../base/suggest.ts';
+import type { Partitioner } from '../data/partition/partitioner.ts';
+import { partitioners } from '../data/partition/registry.ts';
+import { schemas } from '../data/schemas/registry.ts';
+import type { DataSchema } from '../data/schemas/schema.ts';
+import type { Method } from '../federation/method.ts';
+import { methods } from '../federation/methods/registry.ts';
+import { withPlugins } from '../recipe/plugins-node.ts';
+import type { RecipeRecord } from '../recipe/registries.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { tasks } from '../training/tasks/registry.ts';
+import type { EvaluationTask } from '../training/tasks/task.ts';
+import type { BoundTuning, ModelLayout, TuningKind } from '../tuning/kind.ts';
+import { tuningKinds } from '../tuning/registry.ts';
+
+export interface RunRegistries {
+  readonly methods: ReadonlyMap<string, Method<unknown>>;
+  readonly tuningKinds: ReadonlyMap<string, TuningKind<unknown>>;
+  readonly tasks: ReadonlyMap<string, EvaluationTask<unknown>>;
+  readonly partitioners: ReadonlyMap<string, Partitioner<unknown>>;
+  readonly schemas: ReadonlyMap<string, DataSchema<unknown>>;
+}
+
+export const builtinRegistries: RunRegistries = { methods, tuningKinds, tasks, partitioners, schemas };
+
+/** Throws PLUGIN_INVALID. */
+export function registriesWith(plugins: readonly string[]): Promise<RunRegistries> {
+  return withPlugins(builtinRegistries, plugins);
+}
+
+/** `{ kind, …options }` → the record and its parsed options. Throws RECIPE_INVALID. */
+export function recordOf<R extends RecipeRecord>(
+  registry: ReadonlyMap<string, R>,
+  { kind, ...raw }: { readonly kind: string; readonly [option: string]: unknown },
+): { readonly record: R; readonly options: unknown } {
+  const record = registry.get(kind);
+  if (record === undefined)
+    throw new HeadwaterError(
+      'RECIPE_INVALID',
+      `unknown kind "${kind}"; ${didYouMean(kind, [...registry.keys()])}`,
+    );
+  const parsed = record.options.safeParse(raw);
+  if (parsed.success) return { record, options: parsed.data };
+  const issues = parsed.error.issues.map(({ path, message }) => [...path, message].join(': '));
+  throw new HeadwaterError('RECIPE_INVALID', `${kind}: ${issues.join('; ')}`);
+}
+
+export function bindTuning(recipe: Recipe, layout: ModelLayout, registries: RunRegistries): BoundTuning {
+  const { record, options } = recordOf(registries.tuningKinds, recipe.tuning);
+  return record.bind(options, layout);
+}

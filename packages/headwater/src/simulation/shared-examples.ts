@@ -1,0 +1,51 @@
+/**
+ * Tokenized examples in shared memory: one physical copy for the main thread and all workers. It knows tokens and masks,
+ * no owners and no text.
+ */
+
+import type { TokenizedExample } from '../data/types.ts';
+
+/** Sent to workers as it is; shared buffers are not copied. */
+export interface SharedExamples {
+  /** int32, all examples one after the other. */
+  readonly tokens: SharedArrayBuffer;
+  /** One byte a token. */
+  readonly supervised: SharedArrayBuffer;
+  /** float64 [count + 1]: where each example begins. */
+  readonly offsets: SharedArrayBuffer;
+}
+
+export function shareExamples(examples: readonly TokenizedExample[]): SharedExamples {
+  const total = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const shared = {
+    tokens: new SharedArrayBuffer(4 * total),
+    supervised: new SharedArrayBuffer(total),
+    offsets: new SharedArrayBuffer(8 * (examples.length + 1)),
+  };
+  const tokens = new Int32Array(shared.tokens);
+  const supervised = new Uint8Array(shared.supervised);
+  const offsets = new Float64Array(shared.offsets);
+  for (const [i, example] of examples.entries()) {
+    const at = offsets[i]!;
+    tokens.set(example.tokens, at);
+    supervised.set(example.supervised, at);
+    offsets[i + 1] = at + example.tokens.length;
+  }
+  return shared;
+}
+
+/** Views; nothing is copied. Labels are not kept. */
+export function viewExamples(shared: SharedExamples): TokenizedExample[] {
+  const tokens = new Int32Array(shared.tokens);
+  const supervised = new Uint8Array(shared.supervised);
+  const offsets = new Float64Array(shared.offsets);
+  return Array.from({ length: offsets.length - 1 }, (_, i) => {
+    const [begin, end] = [offsets[i]!, offsets[i + 1]!];
+    const mask = supervised.subarray(begin, end);
+    return {
+      tokens: tokens.subarray(begin, end),
+      supervised: mask,
+      numTargets: mask.reduce((n, flag) => n + flag, 0),
+    };
+  });
+}

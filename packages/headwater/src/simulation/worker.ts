@@ -1,0 +1,111 @@
+/**
+ * The worker thread: opens the model once, builds an engine and does jobs until it is stopped. What it needs arrives as
+ * workerData; what a job means is in `job-runner.ts`.
+ */
+
+import { basename } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { assert, HeadwaterError } from '../base/errors.ts';
+import { rng } from '../base/random.ts';
+import { bindMethod } from '../federation/method.ts';
+import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { openFileBlobs } from '../storage/file-blobs.ts';
+import { readAdapterFolder, writeAdapterFolder } from '../training/adapter-folder-node.ts';
+import { createEngine } from '../training/engine-core.ts';
+import { writeModelFolder } from '../training/model-folder-node.ts';
+import { createJobRunner, type HeldOut } from './job-runner.ts';
+import type { JobRunner } from './jobs.ts';
+import { type FromWorker, sent, type ToWorker } from './pool.ts';
+import { bindTuning, recordOf, registriesWith } from './records.ts';
+import { type SharedExamples, viewExamples } from './shared-examples.ts';
+
+export interface SharedHeldOut {
+  readonly pieces: SharedExamples;
+  readonly owners: readonly (string | undefined)[];
+}
+
+export interface WorkerInit {
+  readonly recipe: Recipe;
+  readonly modelFolder: string;
+  readonly blobFolder: string;
+  readonly train: ReadonlyMap<string, SharedExamples>;
+  readonly heldOut: Partial<Readonly<Record<'validation' | 'test', SharedHeldOut>>>;
+}
+
+async function open(init: WorkerInit): Promise<JobRunner> {
+  const { recipe } = init;
+  const registries = await registriesWith(recipe.plugins);
+  const model = await openCheckpoint(init.modelFolder, { source: recipe.model, checkFinite: false });
+  const tuning = bindTuning(recipe, model.definition, registries);
+  const { record, options } = recordOf(registries.methods, recipe.federation.method);
+  const executor = createNodeExecutor({ device: recipe.device, threads: recipe.threadsPerSession });
+  return createJobRunner({
+    engine: createEngine({ model, tuning, executor }),
+    tuning,
+    method: bindMethod(record, options),
+    blobs: await openFileBlobs(init.blobFolder),
+    train: new Map([...init.train].map(([owner, shared]) => [owner, viewExamples(shared)])),
+    heldOut: Object.fromEntries(
+      Object.entries(init.heldOut).map(([split, { pieces, owners }]): [string, HeldOut] => [
+        split,
+        { pieces: viewExamples(pieces), owners },
+      ]),
+    ),
+    async initialParams(seed, adapter) {
+      if (adapter === null) return tuning.init(rng(seed, 'init'), (name) => readWeight(model.weights, name));
+      const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
+      checkSameTuning(found.tuning.adapterConfig(), tuning.adapterConfig(), adapter);
+      return found.params;
+    },
+    exportParams: (params, folder) =>
+      tuning.adapterConfig() === undefined
+        ? writeModelFolder(folder, model, params)
+        : writeAdapterFolder(folder, tuning, params, baseModelName(recipe.model)),
+  });
+}
+
+/** A hub id stays; of a local folder only the name means something to others. */
+function baseModelName(model: string): string {
+  return /^[A-Za-z0-9][\w.-]*\/[\w.-]+(@[\w./-]+)?$/.test(model) ? model : basename(model);
+}
+
+/** Starting from an adapter, the recipe must describe the same adapter: another alpha would change its meaning silently. */
+function checkSameTuning(
+  adapter: Record<string, unknown> | undefined,
+  recipe: Record<string, unknown> | undefined,
+  where: string,
+): void {
+  const keys = [...new Set([...Object.keys(adapter ?? {}), ...Object.keys(recipe ?? {})])].sort();
+  const text = (value: unknown) => JSON.stringify(value) ?? 'nothing';
+  const different = keys.filter((key) => text(adapter?.[key]) !== text(recipe?.[key]));
+  if (different.length === 0) return;
+  const list = different.map((key) => `${key}: ${text(adapter?.[key])}, recipe: ${text(recipe?.[key])}`);
+  throw new HeadwaterError(
+    'ADAPTER_INVALID',
+    `the adapter is not what the recipe trains (${list.join('; ')})`,
+    {
+      where,
+      hint: 'Give the adapter’s own settings in the recipe’s tuning part.',
+    },
+  );
+}
+
+function serve(runner: Promise<JobRunner>): void {
+  const port = parentPort;
+  assert(port !== null, 'worker.ts runs in a worker thread');
+  const reply = (message: FromWorker) => port.postMessage(message);
+  // Errors of opening are reported with the first job, as that job's error.
+  runner.catch(() => undefined);
+  port.on('message', async ({ id, job }: ToWorker) => {
+    try {
+      const result = await (await runner).run(job, (report) => reply({ type: 'step', id, report }));
+      reply({ type: 'done', id, result });
+    } catch (error) {
+      reply({ type: 'failed', id, error: sent(error) });
+    }
+  });
+}
+
+serve(open(workerData as WorkerInit));
