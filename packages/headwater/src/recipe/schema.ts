@@ -1,7 +1,7 @@
 /**
  * The recipe: everything that defines a run, as a user writes it (YAML) and as it is kept in the run folder (resolved).
  * Parts that belong to a record (a method, a PEFT kind, a task, a partitioner) are checked by that record's own zod
- * schema, so that adding a record needs no line here. Unknown keys are mistakes.
+ * schema, so that adding a record needs no line here. Unknown keys are mistakes. The descriptions make docs/recipe.md.
  */
 
 import { z } from 'zod';
@@ -14,104 +14,174 @@ const fraction = z.number().min(0).max(1);
 const record = z.looseObject({ kind: z.string() });
 
 const dataSource = z.strictObject({
-  /** File or files (glob-free), relative to the recipe: .jsonl, .json, .csv, .tsv, .parquet, .txt; `.gz` allowed. */
-  files: z.union([z.string(), z.array(z.string()).min(1)]),
-  format: z.enum(['jsonl', 'json', 'csv', 'tsv', 'parquet', 'text']).optional(),
+  files: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .describe(
+      'File or files, relative to the recipe: .jsonl, .json, .csv, .tsv, .parquet, .txt, each also as .gz.',
+    ),
+  format: z
+    .enum(['jsonl', 'json', 'csv', 'tsv', 'parquet', 'text'])
+    .optional()
+    .describe('Where the ending of the file does not say it.'),
+});
+
+const data = z.strictObject({
+  train: dataSource.describe('What the owners hold and train on.'),
+  validation: dataSource.optional().describe('Scored after rounds: curves, early stopping, the best round.'),
+  test: dataSource.optional().describe('Scored once, at the end: the figures of the table.'),
+  schema: record.describe('How a row becomes an example.'),
+  ownerColumn: z.string().optional().describe('Column that names the owner of a row.'),
+  ownerByFile: z.boolean().default(false).describe('The owner is the name of the file, without its endings.'),
+  labelColumn: z
+    .string()
+    .optional()
+    .describe('Column of classes: for label-skew partitions, stratified samples and chance levels.'),
+  maxLength: positiveInt
+    .default(512)
+    .describe('Longest sequence in tokens; longer examples are cut and counted.'),
+  packing: z
+    .boolean()
+    .default(false)
+    .describe('Put several short examples into one row of a batch; they do not see each other.'),
+  validationFraction: fraction
+    .default(0)
+    .describe(
+      'Share of train that becomes validation, where no file is given; stratified by owner and label.',
+    ),
+  testFraction: fraction.default(0).describe('Share of train that becomes test, where no file is given.'),
+});
+
+const optimizer = z.strictObject({
+  kind: z.enum(['adamw', 'sgd']).default('adamw'),
+  learningRate: z.number().positive(),
+  beta1: fraction.default(0.9).describe('AdamW.'),
+  beta2: fraction.default(0.999).describe('AdamW.'),
+  epsilon: z.number().positive().default(1e-8).describe('AdamW.'),
+  weightDecay: z.number().nonnegative().default(0).describe('Decoupled from the gradient.'),
+  momentum: fraction.default(0).describe('SGD.'),
+});
+
+const schedule = z.strictObject({
+  kind: z.enum(['constant', 'linear', 'cosine']).default('constant').describe('Spans all rounds.'),
+  warmupSteps: z.int().nonnegative().default(0),
+  minFactor: fraction
+    .default(0)
+    .describe('Share of the learning rate left at the end of linear and cosine decay.'),
+});
+
+const training = z.strictObject({
+  optimizer: optimizer.describe('Starts fresh on each client in each round.'),
+  schedule: schedule.prefault({}).describe('Of the learning rate.'),
+  batchSize: positiveInt.describe('Examples per optimizer step.'),
+  microBatchSize: positiveInt
+    .optional()
+    .describe('Examples per forward and backward pass; gradients are accumulated. Default: batchSize.'),
+  maxGradNorm: z
+    .number()
+    .positive()
+    .optional()
+    .describe('Clip the global norm of the gradient to this. Default: no clipping.'),
+});
+
+const federation = z.strictObject({
+  method: record.default({ kind: 'fedavg' }).describe('The federated method.'),
+  rounds: positiveInt,
+  cohortSize: positiveInt.optional().describe('Owners sampled for each round. Default: all.'),
+  quorum: positiveInt.optional().describe('Updates needed to close a round. Default: the cohort.'),
+  localSteps: positiveInt.describe('Optimizer steps of each client in each round.'),
+  weighting: z
+    .enum(['examples', 'tokens', 'uniform'])
+    .default('examples')
+    .describe('What a client counts by in the average.'),
+  serverLearningRate: z.number().positive().default(1).describe('The averaged update is multiplied by this.'),
+  fixedPoint: z
+    .strictObject({
+      fractionBits: z
+        .int()
+        .min(8)
+        .max(40)
+        .default(30)
+        .describe('An update is rounded to multiples of 2^−fractionBits.'),
+      range: z
+        .number()
+        .positive()
+        .default(8)
+        .describe(
+          'Largest magnitude that can be represented; larger values are clamped, counted and reported.',
+        ),
+    })
+    .prefault({})
+    .describe('Updates are summed exactly, as integers, so that no order or retry changes a bit.'),
+  earlyStopping: z
+    .strictObject({
+      patienceRounds: positiveInt.describe('Stop after so many validations without improvement.'),
+      minDelta: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe('What counts as an improvement of the validation loss.'),
+    })
+    .optional()
+    .describe('Needs validation data. Default: all rounds are run.'),
+  keepBest: z
+    .boolean()
+    .default(false)
+    .describe('Keep the adapter of the round with the lowest validation loss instead of the last.'),
+});
+
+const baselines = z.strictObject({
+  localOnly: z.boolean().default(true).describe('Each owner trains alone.'),
+  centralised: z
+    .boolean()
+    .default(true)
+    .describe('One training on the pooled data, which no federation could do.'),
+});
+
+const evaluation = z.strictObject({
+  tasks: z
+    .array(record)
+    .min(1)
+    .describe('What is measured; the first metric of the first task is the one tables show.'),
+  everyRounds: positiveInt.default(1).describe('Validate after every so many rounds.'),
+  sampleSize: positiveInt.default(1000).describe('Rows of the test sample, stratified by owner and label.'),
+  full: z.boolean().default(false).describe('Take all test rows (`--full`).'),
+  validationSampleSize: positiveInt.default(200).describe('Rows of the validation sample.'),
+  batchSize: positiveInt.default(16).describe('Sequences scored at once.'),
 });
 
 export const recipeShape = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and dashes'),
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
+    .describe('Also the name of the run folder.'),
   description: z.string().optional(),
-  seed: z.int().nonnegative().default(0),
-  /** Folder (relative to the recipe) or hub id `owner/name[@revision]`. */
-  model: z.string(),
-  /** PEFT folder to start from instead of fresh adapter tensors. */
-  adapter: z.string().optional(),
+  seed: z.int().nonnegative().default(0).describe('Every random choice of the run follows from it.'),
+  model: z.string().describe('Folder, relative to the recipe, or hub id `owner/name[@revision]`.'),
+  adapter: z.string().optional().describe('PEFT folder to start from instead of fresh adapter tensors.'),
   device: z.enum(DEVICES).default('cpu'),
-  /** Threads inside one session; fixed, because other counts may change bits. */
-  threadsPerSession: positiveInt.default(1),
-  /** Simulation workers; changes no bit. */
-  workers: z.union([z.literal('auto'), positiveInt]).default('auto'),
-  plugins: z.array(z.string()).default([]),
-  data: z.strictObject({
-    train: dataSource,
-    validation: dataSource.optional(),
-    test: dataSource.optional(),
-    /** How a row becomes an example: prompt-completion, alpaca, messages, sharegpt, text. */
-    schema: record,
-    /** Column that names the owner; with `ownerByFile` the file name does. */
-    ownerColumn: z.string().optional(),
-    ownerByFile: z.boolean().default(false),
-    labelColumn: z.string().optional(),
-    maxLength: positiveInt.default(512),
-    packing: z.boolean().default(false),
-    /** Split this fraction of train off for validation / test when no file is given (stratified by owner and label). */
-    validationFraction: fraction.default(0),
-    testFraction: fraction.default(0),
-  }),
-  partition: record.default({ kind: 'natural' }),
-  tuning: record,
-  training: z.strictObject({
-    optimizer: z.strictObject({
-      kind: z.enum(['adamw', 'sgd']).default('adamw'),
-      learningRate: z.number().positive(),
-      beta1: fraction.default(0.9),
-      beta2: fraction.default(0.999),
-      epsilon: z.number().positive().default(1e-8),
-      weightDecay: z.number().nonnegative().default(0),
-      momentum: fraction.default(0),
-    }),
-    schedule: z
-      .strictObject({
-        kind: z.enum(['constant', 'linear', 'cosine']).default('constant'),
-        warmupSteps: z.int().nonnegative().default(0),
-        minFactor: fraction.default(0),
-      })
-      .prefault({}),
-    batchSize: positiveInt,
-    microBatchSize: positiveInt.optional(),
-    maxGradNorm: z.number().positive().optional(),
-  }),
-  federation: z.strictObject({
-    method: record.default({ kind: 'fedavg' }),
-    rounds: positiveInt,
-    /** Clients per round; omitted: all. */
-    cohortSize: positiveInt.optional(),
-    /** Updates needed to close a round; omitted: the cohort. */
-    quorum: positiveInt.optional(),
-    localSteps: positiveInt,
-    weighting: z.enum(['examples', 'tokens', 'uniform']).default('examples'),
-    serverLearningRate: z.number().positive().default(1),
-    fixedPoint: z
-      .strictObject({
-        /** Fractional bits f: an update is rounded to multiples of 2^−f. */
-        fractionBits: z.int().min(8).max(40).default(30),
-        /** Largest |update| that can be represented; larger values are clamped, counted and reported. */
-        range: z.number().positive().default(8),
-      })
-      .prefault({}),
-    earlyStopping: z
-      .strictObject({ patienceRounds: positiveInt, minDelta: z.number().nonnegative().default(0) })
-      .optional(),
-    /** Keep the adapter of the round with the best validation loss instead of the last. */
-    keepBest: z.boolean().default(false),
-  }),
-  baselines: z
-    .strictObject({ localOnly: z.boolean().default(true), centralised: z.boolean().default(true) })
-    .prefault({}),
-  evaluation: z.strictObject({
-    /** Tasks by id: exact-match, perplexity, token-accuracy, multiple-choice … */
-    tasks: z.array(record).min(1),
-    everyRounds: positiveInt.default(1),
-    /** Rows of the stratified test sample; `full: true` takes all. */
-    sampleSize: positiveInt.default(1000),
-    full: z.boolean().default(false),
-    /** Rows of the validation sample used during the run. */
-    validationSampleSize: positiveInt.default(200),
-    batchSize: positiveInt.default(16),
-  }),
+  threadsPerSession: positiveInt
+    .default(1)
+    .describe('Threads inside one session. Fixed, because another number may change the last bits.'),
+  workers: z
+    .union([z.literal('auto'), positiveInt])
+    .default('auto')
+    .describe('Worker threads that play the clients; their number changes no bit. auto: one a core.'),
+  plugins: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'Modules, relative to the recipe, whose methods, tuning kinds, tasks, partitioners and schemas join.',
+    ),
+  data,
+  partition: record.default({ kind: 'natural' }).describe('Who holds what.'),
+  tuning: record.describe('What is trained.'),
+  training,
+  federation,
+  baselines: baselines
+    .prefault({})
+    .describe('Trained beside the federation, on as many tokens, to compare with.'),
+  evaluation,
 });
 
 /** A recipe with all defaults filled in; record parts still carry their own parsed options. */
 export type Recipe = z.infer<typeof recipeShape>;
-export type RecipeInput = z.input<typeof recipeShape>;
