@@ -16,7 +16,8 @@ export async function writeFolder(folder: string, fill: (temporary: string) => P
     await replace(target, temporary);
     await sync(dirname(target));
   } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
+    // The first failure is the one to report; where its folder cannot even be removed, there is nothing to remove.
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     throw storageError(cause, 'write the folder', target);
   }
 }

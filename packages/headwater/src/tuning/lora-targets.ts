@@ -24,6 +24,10 @@ const ALL_LINEAR = 'all-linear';
  */
 export function selectModules(names: readonly string[], rules: TargetRules): string[] {
   const { targetModules } = rules;
+  if (typeof targetModules === 'string' && (rules.layersToTransform ?? rules.layersPattern) !== undefined)
+    throw new HeadwaterError('OPTION_INVALID', 'layersToTransform needs a list of targetModules', {
+      hint: `Write targetModules as a list, or put the layers into the regular expression "${targetModules}".`,
+    });
   const listed = typeof targetModules === 'string' ? [] : targetModules;
   for (const target of listed) if (!hasTarget(names, target)) throw unmatched(target, names);
   const selected = names.filter((name) => matches(name, rules));

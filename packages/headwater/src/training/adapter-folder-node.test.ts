@@ -1,0 +1,117 @@
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterToWrite } from '../../test/fixtures/training/write-adapter.ts';
+import { openCheckpoint } from '../models/checkpoint-node.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { frozen } from '../tuning/frozen.ts';
+import { full } from '../tuning/full.ts';
+import { readAdapterFolder, writeAdapterFolder } from './adapter-folder-node.ts';
+import { createEngine } from './engine-core.ts';
+import { writeFolder, writeSynced } from './folder-node.ts';
+import { writeModelFolder } from './model-folder-node.ts';
+import { FIXTURES, setup } from './testing.ts';
+import { relativeError } from './verify.ts';
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'headwater-adapter-'));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const written = join(FIXTURES, 'training/written-adapter');
+
+describe('an adapter folder written here', () => {
+  it('has the bytes that PEFT was shown', async () => {
+    const { tuning, params } = await adapterToWrite();
+    const folder = join(scratch, 'again');
+    await writeAdapterFolder(folder, tuning, params, 'llama');
+    for (const file of ['adapter_config.json', 'adapter_model.safetensors'])
+      expect(await readFile(join(folder, file))).toEqual(await readFile(join(written, file)));
+    expect((await readdir(folder)).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  });
+
+  it('gives the logits that PEFT computed from it', async () => {
+    const golden = JSON.parse(await readFile(join(written, 'peft-logits.json'), 'utf8'));
+    const model = await openCheckpoint(join(FIXTURES, 'huggingface/llama'));
+    const { tuning, params, baseModel } = await readAdapterFolder(written, model.definition);
+    expect(baseModel).toBe('llama');
+    const logits = (parts: { tuning: typeof tuning; params: typeof params }) =>
+      createEngine({ model, ...parts, executor: createNodeExecutor() }).logits(
+        parts.params,
+        Int32Array.from(golden.tokens),
+      );
+    const pair = (got: Float32Array, reference: number[][]) => ({
+      name: '',
+      got,
+      reference: reference.flat(),
+    });
+    expect(relativeError(pair(await logits({ tuning, params }), golden.logits))).toBeLessThan(1e-6);
+    const base = await logits({ tuning: frozen, params: new Map() });
+    expect(relativeError(pair(base, golden.baseLogits))).toBeLessThan(1e-6);
+    // The adapter matters: without it the logits are far off.
+    expect(relativeError(pair(base, golden.logits))).toBeGreaterThan(0.1);
+  });
+});
+
+describe('reading an adapter folder', () => {
+  it('names what is wrong with it', async () => {
+    const { tuning, params } = await adapterToWrite();
+    const model = await openCheckpoint(join(FIXTURES, 'huggingface/llama'));
+    const folder = join(scratch, 'broken');
+    const read = (layout = model.definition) => readAdapterFolder(folder, layout).catch((error) => error);
+    expect(await read()).toMatchObject({ code: 'ADAPTER_INVALID' });
+    await writeAdapterFolder(folder, tuning, params, 'llama');
+    const other = await openCheckpoint(join(FIXTURES, 'huggingface/mistral'));
+    const misfit = await read(other.definition);
+    expect(misfit).toMatchObject({ code: 'ADAPTER_INVALID', where: folder });
+    expect(misfit.hint).toContain('"llama"');
+    await truncate(join(folder, 'adapter_model.safetensors'), 5000);
+    expect(await read()).toMatchObject({ code: 'SAFETENSORS_INVALID' });
+    await rm(join(folder, 'adapter_model.safetensors'));
+    await writeFile(join(folder, 'adapter_model.bin'), 'x');
+    expect((await read()).hint).toContain('pickle');
+    await writeFile(join(folder, 'adapter_config.json'), '{');
+    expect(await read()).toMatchObject({ code: 'ADAPTER_INVALID' });
+  });
+});
+
+describe('folders', () => {
+  it('keep the old content when writing fails half-way', async () => {
+    const folder = join(scratch, 'atomic');
+    await writeFolder(folder, (temporary) => writeSynced(join(temporary, 'a'), 'old'));
+    const failed = writeFolder(folder, async (temporary) => {
+      await writeSynced(join(temporary, 'a'), 'half of the n');
+      throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    });
+    await expect(failed).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      message: expect.stringContaining('disk is full'),
+    });
+    expect(await readFile(join(folder, 'a'), 'utf8')).toBe('old');
+    await writeFolder(folder, (temporary) => writeSynced(join(temporary, 'b'), 'new'));
+    expect(await readdir(folder)).toEqual(['b']);
+    expect((await readdir(scratch)).filter((name) => /tmp|old/.test(name))).toEqual([]);
+  });
+
+  it('fail clearly where a file stands in the way', async () => {
+    await writeFile(join(scratch, 'file'), '');
+    await expect(writeFolder(join(scratch, 'file/folder'), async () => {})).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+    });
+  });
+});
+
+describe('a whole checkpoint written after full fine-tuning', () => {
+  it('opens as a model with the trained weights', async () => {
+    const { model, engine, params } = await setup('huggingface/qwen2', (m) => full.bind({}, m.definition));
+    const folder = join(scratch, 'checkpoint');
+    await writeModelFolder(folder, model, params);
+    const opened = await openCheckpoint(folder);
+    const tokens = Int32Array.of(1, 5, 9, 13);
+    const again = createEngine({ model: opened, tuning: frozen, executor: createNodeExecutor() });
+    expect(await again.logits(new Map(), tokens)).toEqual(await engine.logits(params, tokens));
+    expect(opened.eosTokenIds).toEqual(model.eosTokenIds);
+  });
+});
