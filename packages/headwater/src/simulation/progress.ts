@@ -52,7 +52,6 @@ export type Progress =
       readonly type: 'round-closed';
       readonly round: number;
       readonly rounds: number;
-      readonly meanLoss: number | null;
     }
   | { readonly type: 'validated'; readonly round: number; readonly result: EvaluationResult }
   | { readonly type: 'published'; readonly folder: string };

@@ -113,7 +113,7 @@ async function sweep(blobs: Blobs, state: RunState): Promise<void> {
   await forget(blobs, await blobs.list(), liveBlobs(state));
 }
 
-function interrupted(): HeadwaterError {
+export function interrupted(): HeadwaterError {
   return new HeadwaterError('INTERRUPTED', 'the run was stopped; everything finished so far is kept', {
     hint: 'Continue with the same command and --resume.',
   });
