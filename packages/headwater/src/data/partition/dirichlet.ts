@@ -14,10 +14,12 @@ import type { Partitioner } from './partitioner.ts';
 const MAX_DRAWS = 100;
 
 const options = z.strictObject({
-  clients: z.int().positive(),
-  concentration: z.number().positive(),
-  /** Smallest number of examples a client may hold. */
-  minExamples: z.int().nonnegative().default(1),
+  clients: z.int().positive().describe('Number of owners to make.'),
+  concentration: z
+    .number()
+    .positive()
+    .describe('Small values give each owner few labels, large ones all in equal shares.'),
+  minExamples: z.int().nonnegative().default(1).describe('Smallest number of examples an owner may hold.'),
 });
 
 export const dirichlet: Partitioner<z.infer<typeof options>> = {

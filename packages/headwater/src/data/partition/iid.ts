@@ -5,7 +5,7 @@ import { shuffled } from '../../base/random.ts';
 import { cut, partitionOf, requireEnough, sizesFrom } from './clients.ts';
 import type { Partitioner } from './partitioner.ts';
 
-const options = z.strictObject({ clients: z.int().positive() });
+const options = z.strictObject({ clients: z.int().positive().describe('Number of owners to make.') });
 
 export const iid: Partitioner<z.infer<typeof options>> = {
   id: 'iid',

@@ -9,13 +9,22 @@ import { cut, dirichlet, normalized, partitionOf, requireEnough, sizesFrom } fro
 import type { Partitioner } from './partitioner.ts';
 
 const options = z.strictObject({
-  clients: z.int().positive(),
-  distribution: z.enum(['dirichlet', 'lognormal']).default('dirichlet'),
-  /** For `dirichlet`: small values, unequal sizes. */
-  concentration: z.number().positive().default(1),
-  /** For `lognormal`: standard deviation of the logarithm of the size. */
-  sigma: z.number().nonnegative().default(1),
-  minExamples: z.int().nonnegative().default(1),
+  clients: z.int().positive().describe('Number of owners to make.'),
+  distribution: z
+    .enum(['dirichlet', 'lognormal'])
+    .default('dirichlet')
+    .describe('How sizes vary: Dirichlet shares, or log-normal sizes as in device fleets.'),
+  concentration: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('For `dirichlet`: small values give unequal sizes.'),
+  sigma: z
+    .number()
+    .nonnegative()
+    .default(1)
+    .describe('For `lognormal`: standard deviation of the logarithm of the size.'),
+  minExamples: z.int().nonnegative().default(1).describe('Smallest number of examples an owner may hold.'),
 });
 type Options = z.infer<typeof options>;
 

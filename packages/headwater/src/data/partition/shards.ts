@@ -10,8 +10,8 @@ import { byLabel } from './labels.ts';
 import type { Partitioner } from './partitioner.ts';
 
 const options = z.strictObject({
-  clients: z.int().positive(),
-  shardsPerClient: z.int().positive().default(2),
+  clients: z.int().positive().describe('Number of owners to make.'),
+  shardsPerClient: z.int().positive().default(2).describe('Shards of the label-sorted data per owner.'),
 });
 
 export const shards: Partitioner<z.infer<typeof options>> = {

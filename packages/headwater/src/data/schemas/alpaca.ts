@@ -11,12 +11,16 @@ const WITHOUT_INPUT =
   'Write a response that appropriately completes the request.\n\n';
 
 const options = z.strictObject({
-  instruction: z.string().default('instruction'),
-  /** Column of the optional input; may be absent or empty in a row. */
-  input: z.string().default('input'),
-  output: z.string().default('output'),
-  /** Write it as a chat in the model's own template instead of Alpaca's prompt. */
-  chat: z.boolean().default(false),
+  instruction: z.string().default('instruction').describe('Column of the instruction.'),
+  input: z
+    .string()
+    .default('input')
+    .describe('Column of the optional input; may be absent or empty in a row.'),
+  output: z.string().default('output').describe('Column of the answer.'),
+  chat: z
+    .boolean()
+    .default(false)
+    .describe("Write it as a chat in the model's own template instead of Alpaca's prompt."),
 });
 
 export const alpaca: DataSchema<z.infer<typeof options>> = {

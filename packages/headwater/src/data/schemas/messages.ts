@@ -13,9 +13,9 @@ const ROLES = {
 };
 
 const options = z.strictObject({
-  column: z.string().default('messages'),
-  roleKey: z.string().default('role'),
-  contentKey: z.string().default('content'),
+  column: z.string().default('messages').describe('Column with the list of messages (or its JSON text).'),
+  roleKey: z.string().default('role').describe('Key of the role: system, developer, user, assistant, tool.'),
+  contentKey: z.string().default('content').describe('Key of the text.'),
 });
 
 export const messages: DataSchema<z.infer<typeof options>> = {

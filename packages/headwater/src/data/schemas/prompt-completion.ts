@@ -5,13 +5,19 @@ import { type DataSchema, RowProblem } from './schema.ts';
 import { fillTemplate } from './template.ts';
 
 const options = z.strictObject({
-  /** Columns in braces: `"Intent of: {text}"`. */
-  prompt: z.string().default('{prompt}'),
-  completion: z.string().default('{completion}'),
-  /** System message; with `chat: false` it stands before the prompt. */
-  system: z.string().optional(),
-  /** Write both as a chat of user and assistant, in the model's own template. */
-  chat: z.boolean().default(false),
+  prompt: z
+    .string()
+    .default('{prompt}')
+    .describe('Text with columns in braces: `Intent of: {text}`. `{{` and `}}` are plain braces.'),
+  completion: z.string().default('{completion}').describe('What the model shall write; columns in braces.'),
+  system: z
+    .string()
+    .optional()
+    .describe('System message; with `chat: false` it stands right before the prompt. Columns in braces.'),
+  chat: z
+    .boolean()
+    .default(false)
+    .describe("Write prompt and completion as a chat of user and assistant, in the model's own template."),
 });
 
 export const promptCompletion: DataSchema<z.infer<typeof options>> = {

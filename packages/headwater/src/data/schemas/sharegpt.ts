@@ -20,11 +20,10 @@ const ROLES = {
 };
 
 const options = z.strictObject({
-  column: z.string().default('conversations'),
-  roleKey: z.string().default('from'),
-  contentKey: z.string().default('value'),
-  /** Column of an optional system message. */
-  systemColumn: z.string().default('system'),
+  column: z.string().default('conversations').describe('Column with the list of turns (or its JSON text).'),
+  roleKey: z.string().default('from').describe('Key of the speaker: human, gpt, system and their relatives.'),
+  contentKey: z.string().default('value').describe('Key of the text.'),
+  systemColumn: z.string().default('system').describe('Column of an optional system message.'),
 });
 
 export const sharegpt: DataSchema<z.infer<typeof options>> = {

@@ -4,10 +4,15 @@ import { z } from 'zod';
 import { type DataSchema, RowProblem, textColumn } from './schema.ts';
 
 const options = z.strictObject({
-  /** Text files have one column, `text`, with the whole file. */
-  column: z.string().default('text'),
-  /** Cut the text here into several documents: `"\n\n"`, `"<|endoftext|>"`. */
-  separator: z.string().min(1).optional(),
+  column: z
+    .string()
+    .default('text')
+    .describe('Column of the text; text files have one column, `text`, with the whole file.'),
+  separator: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Where a text is cut into several documents: an empty line, `<|endoftext|>`.'),
 });
 
 export const text: DataSchema<z.infer<typeof options>> = {
