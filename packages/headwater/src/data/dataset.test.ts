@@ -324,3 +324,14 @@ describe('shipped data', () => {
     expect(sites.size).toBe(9);
   });
 });
+
+test('a column of options comes along for multiple choice, as a list or as its JSON text', async () => {
+  const columns = { optionsColumn: 'choices' };
+  const expected = ['x', '2'];
+  const jsonl = await load('mc.jsonl', '{"q":"?","a":"x","choices":["x",2]}', QA, columns);
+  const csv = await load('mc.csv', 'q,a,choices\n?,x,"[""x"",2]"\n', QA, columns);
+  for (const examples of [jsonl, csv]) expect(examples[0]?.meta.options).toEqual(expected);
+  expect(await failure(load('mc2.jsonl', '{"q":"?","a":"x","choices":["x"]}', QA, columns))).toMatchObject({
+    code: 'DATA_INVALID',
+  });
+});

@@ -5,7 +5,7 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { BrokenRow, Row, RowReader, RowSource } from './readers/reader.ts';
-import { asText, type DataSchema, RowProblem, requireColumn } from './schemas/schema.ts';
+import { asText, type DataSchema, listColumn, RowProblem, requireColumn } from './schemas/schema.ts';
 import type { Example, ExampleMeta } from './types.ts';
 
 export interface DatasetColumns {
@@ -13,6 +13,8 @@ export interface DatasetColumns {
   /** The file's name without folder and endings is the owner. */
   readonly ownerByFile?: boolean | undefined;
   readonly labelColumn?: string | undefined;
+  /** A list of answers to choose from; CSV carries it as JSON text. */
+  readonly optionsColumn?: string | undefined;
 }
 
 export interface DataFile {
@@ -66,14 +68,21 @@ function convert<O>(
 }
 
 function metaOf(row: Row, fileName: string, columns: DatasetColumns): ExampleMeta {
-  const { ownerColumn, ownerByFile, labelColumn } = columns;
+  const { ownerColumn, ownerByFile, labelColumn, optionsColumn } = columns;
   const owner = ownerByFile ? ownerOfFile(fileName) : named(row, ownerColumn);
   const label = named(row, labelColumn);
   return {
     where: row.where,
     ...(owner === undefined ? {} : { owner }),
     ...(label === undefined ? {} : { label }),
+    ...(optionsColumn === undefined ? {} : { options: optionsOf(row, optionsColumn) }),
   };
+}
+
+function optionsOf(row: Row, column: string): string[] {
+  const options = listColumn(row.values, column, 'options').map((option) => asText(option, column));
+  if (options.length < 2) throw new RowProblem(`column "${column}" offers fewer than two options`);
+  return options;
 }
 
 function named(row: Row, column: string | undefined): string | undefined {

@@ -36,6 +36,10 @@ const data = z.strictObject({
     .string()
     .optional()
     .describe('Column of classes: for label-skew partitions, stratified samples and chance levels.'),
+  optionsColumn: z
+    .string()
+    .optional()
+    .describe('Column with the list of answers to choose from: for multiple-choice with choices: example.'),
   maxLength: positiveInt
     .default(512)
     .describe('Longest sequence in tokens; longer examples are cut and counted.'),

@@ -182,6 +182,25 @@ describe('scores', () => {
     }
   });
 
+  it('call an example exact when greedy decoding gives its completion, and only then', async () => {
+    const { params: trained } = await engine.train(params, examples.slice(0, 4), {
+      ...TRAIN,
+      optimizer: { ...TRAIN.optimizer, learningRate: 2e-2 },
+      ...{ steps: 160, totalSteps: 160, microBatchSize: 4 },
+    });
+    const scores = await engine.score(trained, examples, { batchSize: 4, maxLength: 64 });
+    const exact = scores.map(({ numCorrect, numTargets }) => numCorrect === numTargets);
+    expect(new Set(exact)).toEqual(new Set([true, false]));
+    for (const [i, { tokens, supervised }] of examples.entries()) {
+      const start = supervised.indexOf(1);
+      const options = { ...GREEDY, maxNewTokens: tokens.length - start };
+      const text = await engine.generate(trained, tokens.slice(0, start), options);
+      expect(text.join() === tokens.slice(start).join(), `example ${i}`).toBe(exact[i]);
+    }
+  });
+
+  const GREEDY = { stopTokenIds: [], temperature: 0, topP: 1, topK: 0, seedPath: [] };
+
   function scoreByHand(logits: Float32Array, { tokens, supervised }: (typeof examples)[0]) {
     let [nll, numCorrect] = [0, 0];
     for (let t = 1; t < tokens.length; t++) {

@@ -52,11 +52,11 @@ export function asText(value: unknown, column: string): string {
 }
 
 /** A list column; CSV and some Parquet files carry it as JSON text. */
-export function listColumn(row: RowValues, column: string): readonly unknown[] {
+export function listColumn(row: RowValues, column: string, of = 'messages'): readonly unknown[] {
   const value = requireColumn(row, column);
   const list = typeof value === 'string' ? parseList(value) : value;
   if (Array.isArray(list)) return list;
-  throw new RowProblem(`column "${column}" holds ${kindOf(value)}, a list of messages was expected`);
+  throw new RowProblem(`column "${column}" holds ${kindOf(value)}, a list of ${of} was expected`);
 }
 
 function parseList(text: string): unknown {

@@ -73,7 +73,7 @@ function ownOptions({ meta }: Example): readonly string[] {
   if (meta.options !== undefined && meta.options.length > 0) return meta.options;
   throw new HeadwaterError('DATA_INVALID', 'multiple-choice: the example has no options', {
     where: meta.where,
-    hint: 'Name the column of the options in data.schema, or use choices: labels.',
+    hint: 'Name the column with the list of answers as data.optionsColumn, or use choices: labels.',
   });
 }
 
