@@ -17,9 +17,11 @@ import {
   lessOrEqual,
   matmul,
   reshape,
+  slice,
   softmax,
   where,
 } from '../../graph/ops/index.ts';
+import { dim } from '../../graph/shapes.ts';
 import type { Attend, AttendOptions } from '../../models/model.ts';
 
 /** Finite, so that a row of masked scores would give a uniform distribution and never NaN. */
@@ -56,7 +58,30 @@ export function segmentAttention(segments: Value): Attend {
     return [and(same, near === undefined ? causal : and(causal, near))];
   };
   const masks = maskPerWindow(graph, sees);
-  return (_layer, q, k, v, options) => attention(q, k, v, masks(options), options.scale);
+  return (_layer, q, k, v, options) => causalBlocks(q, k, v, masks(options), options.scale);
+}
+
+/** Queries per block: small enough to skip most of the masked half, large enough for efficient products. */
+const BLOCK = 64;
+
+/**
+ * Attention whose mask is zero only for j ≤ i, computed in blocks of queries: block [s, e) meets keys [0, e) alone, so the
+ * part above the diagonal is mostly never computed (a quarter of the work at two blocks, towards half at many).
+ */
+function causalBlocks(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
+  const T = dim(q.shape, 2);
+  const count = Math.max(1, Math.floor(T / BLOCK));
+  if (count === 1) return attention(q, k, v, mask, scale);
+  const size = Math.ceil(T / count);
+  const parts: Value[] = [];
+  for (let start = 0; start < T; start += size) {
+    const end = Math.min(T, start + size);
+    const keys = { axis: 2, start: 0, end };
+    const rows = { axis: 2, start, end };
+    const visible = slice(slice(mask, rows), { axis: 3, start: 0, end });
+    parts.push(attention(slice(q, rows), slice(k, keys), slice(v, keys), visible, scale));
+  }
+  return concat(parts, 2);
 }
 
 /** The keys and values of one layer: what the cache holds before this run and the rows that this run adds. */

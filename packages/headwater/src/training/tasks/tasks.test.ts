@@ -1,0 +1,143 @@
+import { describe, expect, it } from 'vitest';
+import type { Example } from '../../data/types.ts';
+import { tasks } from './registry.ts';
+import { plainRequests, type ScoredRequest } from './task.ts';
+
+const completion = (prompt: string, answer: string, owner: string): Example => ({
+  ...{ kind: 'completion', prompt, completion: answer },
+  meta: { where: `t:${prompt}`, owner, label: answer },
+});
+
+const examples = [
+  completion('a', 'yes', 'x'),
+  completion('b', 'no', 'x'),
+  completion('c', 'no', 'y'),
+  completion('d', 'perhaps not', 'y'),
+];
+
+/** A model of texts: −log p by prompt and completion, one token a word. */
+const NLL: Record<string, number> = {
+  ...{ 'a>yes': 1, 'a>no': 2, 'a>perhaps not': 3 },
+  ...{ 'b>yes': 1, 'b>no': 2, 'b>perhaps not': 1.5 },
+  ...{ 'c>yes': 5, 'c>no': 4, 'c>perhaps not': 6 },
+  ...{ 'd>yes': 2.5, 'd>no': 3, 'd>perhaps not': 4 },
+};
+
+const textOf = (example: Example) =>
+  example.kind === 'completion' ? `${example.prompt}>${example.completion}` : '';
+
+/** One token a word; right below 2.1 nats. */
+function scoreOf(text: Example) {
+  const numTargets = textOf(text).split('>')[1]!.split(' ').length;
+  const nll = NLL[textOf(text)]!;
+  return { nll, numTargets, numCorrect: nll < 2.1 ? numTargets : 0 };
+}
+
+function scored(kind: string, given: object = {}, list: readonly Example[] = examples) {
+  const task = tasks.get(kind)!;
+  const options = task.options.parse(given);
+  const requests = task.requests?.(list, options) ?? plainRequests(list);
+  const items: ScoredRequest[] = requests.map((request) => ({
+    ...request,
+    scores: request.texts.map(scoreOf),
+  }));
+  return {
+    items,
+    figures: (keep: (item: ScoredRequest) => boolean = () => true) =>
+      task.summarise(items.filter(keep), options),
+    chance: task.chance?.(list, options),
+  };
+}
+
+describe('evaluation tasks', () => {
+  it('compute loss and perplexity per supervised token', () => {
+    // (1 + 2 + 4 + 4) nats over 1 + 1 + 1 + 2 tokens.
+    const { loss, perplexity } = scored('perplexity').figures();
+    expect(loss).toBeCloseTo(11 / 5, 12);
+    expect(perplexity).toBeCloseTo(Math.exp(2.2), 10);
+  });
+
+  it('count exact examples and right tokens', () => {
+    expect(scored('exact-match').figures()).toEqual({ exactMatch: 0.5 });
+    expect(scored('exact-match').chance).toBeCloseTo(1 / 3, 12);
+    expect(scored('token-accuracy').figures()).toEqual({ tokenAccuracy: 2 / 5 });
+  });
+
+  it('give the figures of any subset from the same scores, and refuse an empty one', () => {
+    const exact = scored('exact-match');
+    const owned = (owner: string) => (item: ScoredRequest) => examples[item.example]!.meta.owner === owner;
+    expect(exact.figures(owned('x'))).toEqual({ exactMatch: 1 });
+    expect(exact.figures(owned('y'))).toEqual({ exactMatch: 0 });
+    for (const kind of tasks.keys()) expect(() => scored(kind).figures(() => false)).toThrow(/no examples/);
+  });
+
+  it('know no chance level without labels', () => {
+    const plain = examples.map((example) => ({ ...example, meta: { where: example.meta.where } }));
+    expect(scored('exact-match', {}, plain).chance).toBeUndefined();
+  });
+
+  it('name the first metric of every task among its figures', () => {
+    for (const [kind, task] of tasks) {
+      const figures = scored(kind).figures();
+      expect(Object.keys(figures)).toEqual(task.metrics.map(({ id }) => id));
+    }
+  });
+});
+
+describe('multiple choice', () => {
+  it('takes the most likely option, by whole or by length-normalised likelihood', () => {
+    // Right are a (yes, 1 nat) and c (no, 4 nats); b and d go to "yes".
+    const whole = scored('multiple-choice');
+    expect(whole.figures()).toEqual({ accuracy: 0.5 });
+    expect(whole.chance).toBeCloseTo(1 / 3, 12);
+    // Halved, "perhaps not" is the most likely option of b (0.75), c (3) and d (2): a and d are right.
+    const normalised = scored('multiple-choice', { lengthNormalised: true });
+    const right = normalised.items.filter(
+      (item) => normalised.figures((other) => other === item).accuracy === 1,
+    );
+    expect(right.map(({ example }) => example)).toEqual([0, 3]);
+  });
+
+  it('takes options from the recipe or from each example', () => {
+    expect(scored('multiple-choice', { choices: ['no', 'yes', 'perhaps not'] }).figures()).toEqual({
+      accuracy: 0.5,
+    });
+    const own = examples.map((example, i) => ({
+      ...example,
+      meta: { ...example.meta, options: i === 1 ? ['no', 'perhaps not'] : ['yes', 'no', 'perhaps not'] },
+    }));
+    const { figures, chance } = scored('multiple-choice', { choices: 'example' }, own);
+    expect(figures()).toEqual({ accuracy: 0.5 });
+    expect(chance).toBeCloseTo((3 * (1 / 3) + 1 / 2) / 4, 12);
+  });
+
+  it('replaces the last message of a chat', () => {
+    const chat: Example = {
+      kind: 'chat',
+      messages: [
+        { role: 'user', content: '?' },
+        { role: 'assistant', content: 'b' },
+      ],
+      meta: { where: 'chat:1' },
+    };
+    const [request] = tasks.get('multiple-choice')!.requests!([chat], {
+      choices: ['a', 'b'],
+      lengthNormalised: false,
+    });
+    expect(request!.answer).toBe(1);
+    expect(request!.texts).toEqual([
+      { ...chat, messages: [chat.messages[0], { role: 'assistant', content: 'a' }] },
+      chat,
+    ]);
+  });
+
+  it('refuses an answer that is no option and examples without options or completion', () => {
+    const refuse =
+      (options: object, list: readonly Example[] = examples) =>
+      () =>
+        scored('multiple-choice', options, list);
+    expect(refuse({ choices: ['yes', 'no'] })).toThrow(/"perhaps not" is not among/);
+    expect(refuse({ choices: 'example' })).toThrow(/no options/);
+    expect(refuse({}, [{ kind: 'text', text: 'x', meta: { where: 't:1' } }])).toThrow(/no completion/);
+  });
+});
