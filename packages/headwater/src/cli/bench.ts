@@ -24,6 +24,7 @@ interface TrainBenchOptions {
   readonly targets: string;
   readonly threads: number;
   readonly steps: number;
+  readonly prepack: boolean;
   readonly device: Device;
   readonly json?: true;
 }
@@ -40,6 +41,7 @@ export function benchCommand(): Command {
     .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
     .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
     .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 5)
+    .option('--no-prepack', 'leave frozen weights in the mapped file, as several workers on one machine do')
     .addOption(deviceOption().default('cpu'))
     .addOption(jsonOption())
     .action(benchTrain);
@@ -48,7 +50,7 @@ export function benchCommand(): Command {
 
 async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const { model, random } = await benchModel(options.model);
-  const executor = createNodeExecutor({ device: options.device, threads: options.threads, spinning: true });
+  const executor = createNodeExecutor({ device: options.device, threads: options.threads, spinning: true, prepack: options.prepack });
   const tuning = lora.bind(loraOptions(options), model.definition);
   const params = await tuning.init(rng('bench'), (name) => readWeight(model.weights, name));
   const engine = createEngine({ model, tuning, executor });
@@ -91,6 +93,7 @@ function show(result: BenchResult, options: TrainBenchOptions, { vocabSize, rand
     targets: options.targets,
     threads: options.threads,
     steps: options.steps,
+    prepackedWeights: options.prepack,
     secondsPerStep: rounded(result.secondsPerStep, 4),
     tokensPerSecond: rounded(result.tokensPerSecond, 1),
     peakRssMB: Math.round(process.resourceUsage().maxRSS / 1024),
@@ -115,7 +118,7 @@ function checkSanity(result: BenchResult, vocabSize: number, random: boolean, qu
   if (!quiet && random) console.log(paint.dim(`\nsanity: ${text}`));
 }
 
-function textOf(value: string | number): string {
+function textOf(value: string | number | boolean): string {
   return typeof value === 'number' && value >= 10_000 ? formatCount(value) : String(value);
 }
 

@@ -198,11 +198,20 @@ const WHERE = defineOp<None>({
 /** condition ? a : b, elementwise with broadcasting. */
 export const where = (condition: Value, a: Value, b: Value): Value => apply(WHERE, [condition, a, b], {});
 
-const CAST = defineOp<{ dtype: DType }>({
+interface CastAttrs {
+  readonly dtype: DType;
+  /** A second cast of the same value that must stay a node of its own. */
+  readonly again: boolean;
+  readonly [key: string]: unknown;
+}
+
+const CAST = defineOp<CastAttrs>({
   id: 'cast',
   infer: (inputs, { dtype }) => [{ dtype, shape: only(inputs).shape }],
   vjp: ({ inputs, grads }) => [grads[0] && cast(grads[0], only(inputs).dtype)],
-  onnx: (c, { dtype }) => c.emit('Cast', c.inputs, { to: { int: ONNX_TYPE[dtype] } }),
+  // `saturate` means nothing to these types; unequal attributes keep the optimizer from merging the two casts.
+  onnx: (c, { dtype, again }) =>
+    c.emit('Cast', c.inputs, { to: { int: ONNX_TYPE[dtype] }, ...(again ? { saturate: { int: 0 } } : {}) }),
   reference: ([x], { dtype }) => {
     const whole = dtype !== 'float32' && dtype !== 'float16' && dtype !== 'bfloat16';
     const { shape, data } = x as { shape: readonly number[]; data: Float64Array };
@@ -228,7 +237,13 @@ export const ONNX_TYPE: Record<DType, number> = {
 };
 
 export function cast(x: Value, dtype: DType): Value {
-  return x.dtype === dtype ? x : apply(CAST, [x], { dtype });
+  return x.dtype === dtype ? x : apply(CAST, [x], { dtype, again: false });
+}
+
+/** The same cast once more: a 16-bit weight is widened again for the backward pass instead of living on as float32. */
+export function recast(x: Value): Value {
+  const stored = uncast(x);
+  return stored === x ? x : apply(CAST, [stored], { dtype: x.dtype, again: true });
 }
 
 /** The value under a cast, if `x` is one: lets gather read a table in its stored dtype and cast only the rows taken. */

@@ -5,7 +5,8 @@ import type { TensorType } from '../../base/tensor.ts';
 import { apply, defineOp, type OnnxContext, type Value } from '../ir.ts';
 import { broadcastAt, refTensor } from '../ref-array.ts';
 import { broadcastShapes, dim } from '../shapes.ts';
-import { sumTo } from './shape.ts';
+import { recast } from './arithmetic.ts';
+import { after, sumTo } from './shape.ts';
 import { two } from './types.ts';
 
 interface MatmulAttrs {
@@ -32,9 +33,13 @@ const MATMUL = defineOp<MatmulAttrs>({
     const g = grads[0];
     if (g === undefined) return [];
     const { transA, transB, alpha } = attrs;
-    const da = transA
-      ? () => matmul(b, g, { transA: transB, transB: true, alpha })
-      : () => matmul(g, b, { transB: !transB, alpha });
+    const da = () => {
+      const weight = recast(b);
+      const arrived = weight === b ? g : after(g);
+      return transA
+        ? matmul(weight, arrived, { transA: transB, transB: true, alpha })
+        : matmul(arrived, weight, { transB: !transB, alpha });
+    };
     const db = transB
       ? () => matmul(g, a, { transA: true, transB: transA, alpha })
       : () => matmul(a, g, { transA: !transA, alpha });

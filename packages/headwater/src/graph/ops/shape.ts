@@ -26,6 +26,14 @@ export function reshape(x: Value, shape: Shape): Value {
   return sameShape(x.shape, shape) ? x : apply(RESHAPE, [x], { shape });
 }
 
+/**
+ * `x` under a younger node. ONNX Runtime orders nodes depth first and takes the youngest input first, so what `x` waits
+ * for is done before the other input of a product is computed.
+ */
+export function after(x: Value): Value {
+  return apply(RESHAPE, [x], { shape: x.shape });
+}
+
 const TRANSPOSE = defineOp<{ perm: readonly number[] }>({
   id: 'transpose',
   infer: ([x], { perm }) => {

@@ -1,7 +1,7 @@
 /** The gated feed-forward block of the llama family (SwiGLU, Shazeer 2020, arXiv:2002.05202). */
 
 import type { Value } from '../../graph/ir.ts';
-import { mul, silu } from '../../graph/ops/index.ts';
+import { swiGlu } from '../../graph/ops/index.ts';
 import type { Sites } from '../../graph/sites.ts';
 
 export interface GatedMlpConfig {
@@ -16,7 +16,7 @@ export function gatedMlp(sites: Sites, x: Value, module: string, config: GatedMl
   const widen = { inFeatures: hiddenSize, outFeatures: intermediateSize, bias };
   const gate = sites.linear(x, `${module}.gate_proj`, widen);
   const up = sites.linear(x, `${module}.up_proj`, widen);
-  return sites.linear(mul(silu(gate), up), `${module}.down_proj`, {
+  return sites.linear(swiGlu(gate, up), `${module}.down_proj`, {
     inFeatures: intermediateSize,
     outFeatures: hiddenSize,
     bias,
