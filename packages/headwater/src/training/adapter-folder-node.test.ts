@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterToWrite } from '../../test/fixtures/training/write-adapter.ts';
+import { FIXTURES, setup } from '../../test/training-setup.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { frozen } from '../tuning/frozen.ts';
@@ -11,7 +12,6 @@ import { readAdapterFolder, writeAdapterFolder } from './adapter-folder-node.ts'
 import { createEngine } from './engine-core.ts';
 import { writeFolder, writeSynced } from './folder-node.ts';
 import { writeModelFolder } from './model-folder-node.ts';
-import { FIXTURES, setup } from './testing.ts';
 import { relativeError } from './verify.ts';
 
 let scratch: string;

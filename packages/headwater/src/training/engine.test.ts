@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { distance, setup, TRAIN, toyExamples } from '../../test/training-setup.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { full } from '../tuning/full.ts';
 import { lora } from '../tuning/lora.ts';
 import type { StepReport, TrainOptions } from './engine.ts';
-import { distance, setup, TRAIN, toyExamples } from './testing.ts';
 
 const bindLora =
   (options: object) => (model: Parameters<typeof lora.bind>[1] extends infer L ? { definition: L } : never) =>

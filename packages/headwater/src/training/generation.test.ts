@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { FIXTURES, setup } from '../../test/training-setup.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import { frozen } from '../tuning/frozen.ts';
 import { lora } from '../tuning/lora.ts';
 import type { GenerateOptions } from './engine.ts';
-import { FIXTURES, setup } from './testing.ts';
 
 const greedy: GenerateOptions = {
   ...{ maxNewTokens: 100, stopTokenIds: [], temperature: 0, topP: 1, topK: 0, seedPath: ['text'] },

@@ -9,11 +9,22 @@ const [B, H, K, Dh] = [2, 4, 2, 4];
 
 function random(shape: readonly number[], label: string): Tensor<'float32'> {
   const stream = rng('attention', label);
-  return tensor('float32', shape, Float32Array.from({ length: sizeOf(shape) }, () => stream.normal()));
+  return tensor(
+    'float32',
+    shape,
+    Float32Array.from({ length: sizeOf(shape) }, () => stream.normal()),
+  );
 }
 
 /** softmax over the visible keys, written with loops. */
-function expected(q: Tensor, k: Tensor, v: Tensor, segments: Int32Array, T: number, window: number | undefined): Float64Array {
+function expected(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  segments: Int32Array,
+  T: number,
+  window: number | undefined,
+): Float64Array {
   const out = new Float64Array(B * H * T * Dh);
   const at = (t: Tensor, heads: number, b: number, h: number, i: number, d: number) =>
     Number(t.data[((b * heads + h) * T + i) * Dh + d]);
@@ -47,13 +58,19 @@ test.each([
   const graph = new Graph();
   const stream = rng('segments', T);
   const ids = new Int32Array(B * T);
-  for (let b = 0; b < B; b++) for (let i = 1; i < T; i++) ids[b * T + i] = (ids[b * T + i - 1] as number) + +(stream.uniform() < 0.02);
+  for (let b = 0; b < B; b++)
+    for (let i = 1; i < T; i++) ids[b * T + i] = (ids[b * T + i - 1] as number) + +(stream.uniform() < 0.02);
   const [q, k, v] = [random([B, H, T, Dh], 'q'), random([B, K, T, Dh], 'k'), random([B, K, T, Dh], 'v')];
   const attend = segmentAttention(graph.input('segments', 'int32', [B, T]));
   const input = (name: string, t: Tensor) => graph.input(name, 'float32', t.shape);
   const options = window === undefined ? { scale: 0.5 } : { scale: 0.5, window };
   graph.output('out', attend(0, input('q', q), input('k', k), input('v', v), options));
-  const feeds = new Map<string, Tensor>([['q', q], ['k', k], ['v', v], ['segments', tensor('int32', [B, T], ids)]]);
+  const feeds = new Map<string, Tensor>([
+    ['q', q],
+    ['k', k],
+    ['v', v],
+    ['segments', tensor('int32', [B, T], ids)],
+  ]);
   const result = interpret(graph, feeds).get('out')?.data as Float64Array;
   const wanted = expected(q, k, v, ids, T, window);
   expect(Math.max(...result.map((x, i) => Math.abs(x - (wanted[i] as number))))).toBeLessThan(1e-12);

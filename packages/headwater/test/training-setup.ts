@@ -1,17 +1,17 @@
-/** For tests of this room: fixture models under a tuning kind, toy examples, distances. */
+/** For tests of the training room: fixture models under a tuning kind, toy examples, distances. */
 
 import { join } from 'node:path';
-import { rng } from '../base/random.ts';
-import type { Params } from '../base/tensor.ts';
-import type { TokenizedExample } from '../data/types.ts';
-import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
-import type { Model } from '../models/model.ts';
-import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import type { BoundTuning } from '../tuning/kind.ts';
-import type { Engine, TrainOptions } from './engine.ts';
-import { createEngine } from './engine-core.ts';
+import { rng } from '../src/base/random.ts';
+import type { Params } from '../src/base/tensor.ts';
+import type { TokenizedExample } from '../src/data/types.ts';
+import { openCheckpoint, readWeight } from '../src/models/checkpoint-node.ts';
+import type { Model } from '../src/models/model.ts';
+import { createNodeExecutor } from '../src/runtime/onnx-node.ts';
+import type { Engine, TrainOptions } from '../src/training/engine.ts';
+import { createEngine } from '../src/training/engine-core.ts';
+import type { BoundTuning } from '../src/tuning/kind.ts';
 
-export const FIXTURES = join(import.meta.dirname, '../../test/fixtures');
+export const FIXTURES = join(import.meta.dirname, 'fixtures');
 
 export interface Setup {
   readonly model: Model;
