@@ -5,7 +5,7 @@ import type { DType, TensorType } from '../../base/tensor.ts';
 import { type Attrs, apply, defineOp, type Op, type Value, type VjpArgs } from '../ir.ts';
 import { broadcastAt, refTensor } from '../ref-array.ts';
 import { broadcastShapes } from '../shapes.ts';
-import { sumTo } from './shape.ts';
+import { reshape, sumTo } from './shape.ts';
 import { only, three, two } from './types.ts';
 
 type None = Record<string, never>;
@@ -198,20 +198,11 @@ const WHERE = defineOp<None>({
 /** condition ? a : b, elementwise with broadcasting. */
 export const where = (condition: Value, a: Value, b: Value): Value => apply(WHERE, [condition, a, b], {});
 
-interface CastAttrs {
-  readonly dtype: DType;
-  /** A second cast of the same value that must stay a node of its own. */
-  readonly again: boolean;
-  readonly [key: string]: unknown;
-}
-
-const CAST = defineOp<CastAttrs>({
+const CAST = defineOp<{ dtype: DType }>({
   id: 'cast',
   infer: (inputs, { dtype }) => [{ dtype, shape: only(inputs).shape }],
   vjp: ({ inputs, grads }) => [grads[0] && cast(grads[0], only(inputs).dtype)],
-  // `saturate` means nothing to these types; unequal attributes keep the optimizer from merging the two casts.
-  onnx: (c, { dtype, again }) =>
-    c.emit('Cast', c.inputs, { to: { int: ONNX_TYPE[dtype] }, ...(again ? { saturate: { int: 0 } } : {}) }),
+  onnx: (c, { dtype }) => c.emit('Cast', c.inputs, { to: { int: ONNX_TYPE[dtype] } }),
   reference: ([x], { dtype }) => {
     const whole = dtype !== 'float32' && dtype !== 'float16' && dtype !== 'bfloat16';
     const { shape, data } = x as { shape: readonly number[]; data: Float64Array };
@@ -237,13 +228,16 @@ export const ONNX_TYPE: Record<DType, number> = {
 };
 
 export function cast(x: Value, dtype: DType): Value {
-  return x.dtype === dtype ? x : apply(CAST, [x], { dtype, again: false });
+  return x.dtype === dtype ? x : apply(CAST, [x], { dtype });
 }
 
-/** The same cast once more: a 16-bit weight is widened again for the backward pass instead of living on as float32. */
+/**
+ * The same cast once more: a 16-bit weight is widened again for the backward pass instead of living on as float32. The
+ * extra axis keeps the engine's optimizer from merging the two casts.
+ */
 export function recast(x: Value): Value {
   const stored = uncast(x);
-  return stored === x ? x : apply(CAST, [stored], { dtype: x.dtype, again: true });
+  return stored === x ? x : reshape(cast(reshape(stored, [1, ...x.shape]), x.dtype), x.shape);
 }
 
 /** The value under a cast, if `x` is one: lets gather read a table in its stored dtype and cast only the rows taken. */
