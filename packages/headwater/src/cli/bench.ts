@@ -50,7 +50,12 @@ export function benchCommand(): Command {
 
 async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const { model, random } = await benchModel(options.model);
-  const executor = createNodeExecutor({ device: options.device, threads: options.threads, spinning: true, prepack: options.prepack });
+  const executor = createNodeExecutor({
+    device: options.device,
+    threads: options.threads,
+    spinning: true,
+    prepack: options.prepack,
+  });
   const tuning = lora.bind(loraOptions(options), model.definition);
   const params = await tuning.init(rng('bench'), (name) => readWeight(model.weights, name));
   const engine = createEngine({ model, tuning, executor });

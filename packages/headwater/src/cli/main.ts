@@ -7,6 +7,8 @@ import { doctorCommand } from './doctor.ts';
 import { fail } from './fail.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
+import { reportCommand } from './report.ts';
+import { runCommand } from './run.ts';
 import { verifyCommand } from './verify.ts';
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -27,6 +29,8 @@ function createProgram(): Command {
     .showHelpAfterError('(headwater --help lists the commands)')
     .configureHelp({ showGlobalOptions: true });
   for (const command of [
+    runCommand(),
+    reportCommand(),
     generateCommand(),
     verifyCommand(),
     inspectCommand(),

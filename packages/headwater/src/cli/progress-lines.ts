@@ -5,8 +5,24 @@ import type { Scores } from '../federation/events.ts';
 import { formatScore, metricLabel } from '../report/metrics.ts';
 import type { Progress } from '../simulation/progress.ts';
 
-/** Undefined for events that are only shown live. */
-export function lineOf(progress: Progress): string | undefined {
+/** Remembers the losses of the open round; undefined for events that are only shown live. */
+export function progressLines(): (progress: Progress) => string | undefined {
+  let losses: (number | null)[] = [];
+  return (progress) => {
+    if (progress.type === 'work-done' && progress.event.type === 'update-received')
+      losses.push(progress.event.stats.meanLoss);
+    if (progress.type !== 'round-closed') return lineOf(progress);
+    const loss = mean(losses.filter((value) => value !== null));
+    losses = [];
+    return `round ${progress.round}/${progress.rounds}  training loss ${number(loss)}`;
+  };
+}
+
+function mean(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+function lineOf(progress: Progress): string | undefined {
   switch (progress.type) {
     case 'preparing':
       return `${progress.what}: ${progress.detail}`;
@@ -16,8 +32,6 @@ export function lineOf(progress: Progress): string | undefined {
         : undefined;
     case 'opened':
       return opened(progress);
-    case 'round-closed':
-      return `round ${progress.round}/${progress.rounds}  training loss ${number(progress.meanLoss)}`;
     case 'validated':
       return `round ${progress.round}  validation: ${scoresText(progress.result.pooled)}`;
     case 'work-done':
@@ -60,5 +74,5 @@ export function scoresText(scores: Scores): string {
 }
 
 function number(value: number | null): string {
-  return value === null ? 'not finite' : value.toFixed(3);
+  return value === null ? 'unknown' : value.toFixed(3);
 }

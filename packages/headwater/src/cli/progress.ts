@@ -6,7 +6,7 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import { formatCount, formatDuration } from '../base/format.ts';
 import type { Amount, OnProgress, Progress } from '../simulation/progress.ts';
-import { lineOf } from './progress-lines.ts';
+import { progressLines } from './progress-lines.ts';
 import { measureSpeed, type Speed } from './speed.ts';
 
 export interface Display {
@@ -18,7 +18,6 @@ export interface Display {
 export interface DisplayOptions {
   readonly stream: NodeJS.WriteStream;
   readonly nowMs: () => number;
-  readonly batchSize: number;
 }
 
 export function createDisplay(options: DisplayOptions): Display {
@@ -26,6 +25,7 @@ export function createDisplay(options: DisplayOptions): Display {
 }
 
 function lineDisplay(stream: NodeJS.WritableStream): Display {
+  const lineOf = progressLines();
   return {
     onProgress(progress) {
       const line = lineOf(progress);
@@ -49,7 +49,7 @@ interface Live {
 
 const FORMAT = '{bar} {percentage} %  {where}  {speed}{left}';
 
-function liveDisplay({ stream, nowMs, batchSize }: DisplayOptions): Display {
+function liveDisplay({ stream, nowMs }: DisplayOptions): Display {
   const bars = new MultiBar({
     stream,
     format: FORMAT,
@@ -61,6 +61,7 @@ function liveDisplay({ stream, nowMs, batchSize }: DisplayOptions): Display {
     emptyOnZero: true,
     fps: 8,
   });
+  const lineOf = progressLines();
   let bar: SingleBar | undefined;
   let live: Live | undefined;
   const show = () => {
@@ -72,7 +73,7 @@ function liveDisplay({ stream, nowMs, batchSize }: DisplayOptions): Display {
       const line = lineOf(progress);
       if (line !== undefined) bar === undefined ? stream.write(`${line}\n`) : bars.log(`${line}\n`);
       if (progress.type === 'opened') {
-        live = opened(progress, measureSpeed(progress.done, nowMs(), batchSize));
+        live = opened(progress, measureSpeed(progress.done, nowMs()));
         bar = bars.create(100, 0, payload(live, nowMs()));
       }
       if (live !== undefined) follow(live, progress, nowMs());

@@ -13,10 +13,12 @@ export interface Speed {
   share(done: Amount, total: Amount): number;
 }
 
-/** `batchSize` examples make one step, forward and backward; scoring one is a forward pass alone, a third of that. */
-export function measureSpeed(start: Amount, startMs: number, batchSize: number): Speed {
+/** A rough weight, good enough for a time estimate: a step is forward and backward (three passes) over some 8 sequences. */
+const SCORED_PER_STEP = 24;
+
+export function measureSpeed(start: Amount, startMs: number): Speed {
   let recent: { readonly atMs: number; readonly numTokens: number }[] = [];
-  const cost = ({ steps, scored }: Amount) => steps + scored / (3 * batchSize);
+  const cost = ({ steps, scored }: Amount) => steps + scored / SCORED_PER_STEP;
   return {
     step(numTokens, nowMs) {
       recent = recent.filter(({ atMs }) => nowMs - atMs <= WINDOW_MS);

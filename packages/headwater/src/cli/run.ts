@@ -1,0 +1,138 @@
+/** `headwater run`: a recipe to its end, with progress on stderr and the comparison on stdout. */
+
+import { relative } from 'node:path';
+import { Command } from 'commander';
+import { HeadwaterError } from '../base/errors.ts';
+import { formatDuration } from '../base/format.ts';
+import { writeReport } from '../report/write.ts';
+import type { Device } from '../runtime/executor.ts';
+import { type FinishedRun, type RunOptions, run } from '../simulation/run.ts';
+import { findRecipe, shippedRecipes } from './find-recipe.ts';
+import { interruptSignal } from './interrupt.ts';
+import { collect, deviceOption, jsonOption, wholeNumber } from './options.ts';
+import { createDisplay } from './progress.ts';
+import { removeRun } from './remove-run.ts';
+import { printComparison } from './show-comparison.ts';
+import { paint, renderTable } from './style.ts';
+
+export interface RunCommandOptions {
+  readonly out?: string;
+  readonly resume?: true;
+  readonly force?: true;
+  readonly set: readonly string[];
+  readonly plugin: readonly string[];
+  readonly full?: true;
+  readonly device?: Device;
+  readonly workers?: number;
+  readonly json?: true;
+}
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('run a recipe: virtual clients on this machine, then the comparison and the report')
+    .argument('[recipe]', 'YAML file, or the name of a recipe that comes with Headwater; omitted: list those')
+    .option('--out <folder>', 'run folder (default: runs/<name of the recipe>)')
+    .option('--resume', 'continue the run in the folder')
+    .option('--force', 'delete the run in the folder and start again')
+    .option('--set <path=value>', 'override a key of the recipe; may be repeated', collect, [])
+    .option('--plugin <file>', 'module with methods, tuning kinds, tasks …; may be repeated', collect, [])
+    .option('--full', 'test on all rows instead of a sample')
+    .option('--workers <n>', 'worker threads; changes no bit', wholeNumber)
+    .addOption(deviceOption())
+    .addOption(jsonOption())
+    .action(runRecipe);
+}
+
+async function runRecipe(given: string | undefined, options: RunCommandOptions): Promise<void> {
+  if (given === undefined) return listRecipes();
+  const recipe = findRecipe(given);
+  const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
+  const interrupt = interruptSignal();
+  try {
+    const finished = await runOrReplace(recipe, options, {
+      ...(options.out === undefined ? {} : { out: options.out }),
+      resume: options.resume === true,
+      plugins: options.plugin,
+      overrides: overridesOf(options),
+      onProgress: display.onProgress,
+      signal: interrupt.signal,
+    });
+    const report = await writeReport(finished.folder);
+    display.stop();
+    show(finished, report, options);
+  } catch (error) {
+    throw howToResume(error);
+  } finally {
+    display.stop();
+    interrupt.release();
+  }
+}
+
+/** Options that are keys of the recipe come after `--set`: they win. */
+export function overridesOf({ set, device, full, workers }: RunCommandOptions): string[] {
+  return [
+    ...set,
+    ...(device === undefined ? [] : [`device=${device}`]),
+    ...(full === undefined ? [] : ['evaluation.full=true']),
+    ...(workers === undefined ? [] : [`workers=${workers}`]),
+  ];
+}
+
+/** With `--force` an existing run in the folder is deleted; the recipe has been read and found good by then. */
+async function runOrReplace(
+  recipe: string,
+  { force, resume }: RunCommandOptions,
+  options: RunOptions,
+): Promise<FinishedRun> {
+  try {
+    return await run(recipe, options);
+  } catch (error) {
+    const exists =
+      error instanceof HeadwaterError && error.code === 'RUN_EXISTS' && error.where !== undefined;
+    if (force !== true || resume === true || !exists) throw error;
+    await removeRun(error.where);
+    return run(recipe, options);
+  }
+}
+
+/** The very command that continues an interrupted run. */
+function howToResume(error: unknown): unknown {
+  if (!(error instanceof HeadwaterError) || error.code !== 'INTERRUPTED') return error;
+  const words = process.argv.slice(2).filter((word) => word !== '--resume' && word !== '--force');
+  const command = ['headwater', ...words.map(quoted), '--resume'].join(' ');
+  return new HeadwaterError('INTERRUPTED', error.message, {
+    hint: `Continue with: ${command}`,
+    cause: error,
+  });
+}
+
+function quoted(word: string): string {
+  return /^[\w./=:@,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+function show(
+  { folder, resultFolder, results }: FinishedRun,
+  report: string,
+  { json }: RunCommandOptions,
+): void {
+  if (json) {
+    console.log(JSON.stringify({ folder, resultFolder, report, results }));
+    return;
+  }
+  printComparison(results);
+  const { wallSeconds } = results.timing;
+  const files = { adapter: resultFolder, report, figures: `${folder}/metrics.jsonl` };
+  console.log(`\n${paint.bold(results.name)} took ${formatDuration(1000 * wallSeconds)}`);
+  for (const [name, path] of Object.entries(files)) console.log(`  ${name.padEnd(8)} ${shortest(path)}`);
+}
+
+function shortest(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') ? path : short;
+}
+
+function listRecipes(): void {
+  const rows = shippedRecipes().map(({ name, description }) => [name, description]);
+  console.log(renderTable({ head: ['recipes that come with Headwater', ''], rows, numeric: false }));
+  console.log('\nheadwater run <name>, or the path of your own YAML file');
+}

@@ -1,0 +1,15 @@
+/** A run folder → its `report.html`. Reads the journal only, so it works for running, stopped and finished runs. */
+
+import { metricsOf } from '../simulation/metrics.ts';
+import { resultsOf } from '../simulation/results.ts';
+import { readEvents, runPaths } from '../simulation/run-folder.ts';
+import { writeFileAtomically } from '../storage/atomic-file.ts';
+import { reportPage } from './from-run.ts';
+import { renderHtml } from './html.ts';
+
+/** Returns the path of the report. Throws RUN_NOT_FOUND, RUN_CORRUPT, STORAGE_FAILED. */
+export async function writeReport(folder: string, file = runPaths(folder).report): Promise<string> {
+  const events = readEvents(folder);
+  await writeFileAtomically(file, renderHtml(reportPage(resultsOf(events), metricsOf(events))));
+  return file;
+}
