@@ -164,6 +164,17 @@ describe('training', () => {
   });
 });
 
+describe('the model’s positions', () => {
+  it('may all be used, and not one more', async () => {
+    const [fits, tooLong] = toyExamples([128, 129], V) as [(typeof examples)[0], (typeof examples)[0]];
+    const { loss } = await engine.gradients(params, [fits], { maxLength: 1000 });
+    expect(loss).toBeGreaterThan(0);
+    const error = await rejection(engine.gradients(params, [tooLong], { maxLength: 1000 }));
+    expect(error.code).toBe('OPTION_INVALID');
+    expect(error.message).toContain('129 tokens');
+  });
+});
+
 describe('scores', () => {
   it('agree with logits, whatever the batch size', async () => {
     const [one, many] = [

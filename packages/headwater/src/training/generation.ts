@@ -84,7 +84,7 @@ export function sequenceLogits(runner: Runner, params: Params, tokens: Int32Arra
     batchSize: 1,
     length,
     tokens: padded(tokens),
-    positions: Int32Array.from({ length }, (_, i) => i),
+    positions: Int32Array.from({ length }, (_, i) => Math.min(i, tokens.length - 1)),
     segments: padded(new Int32Array(tokens.length).fill(1)),
   });
 }
@@ -132,7 +132,8 @@ function pieceFeeds(
 ): Map<string, Tensor> {
   const padded = new Int32Array(length);
   padded.set(tokens);
-  const positions = Int32Array.from({ length }, (_, i) => numPast + i);
+  // Padding repeats the last position: there may be none after it.
+  const positions = Int32Array.from({ length }, (_, i) => numPast + Math.min(i, tokens.length - 1));
   return new Map<string, Tensor>([
     ['tokens', tensor('int32', [1, length], padded)],
     ['positions', tensor('int32', [1, length], positions)],

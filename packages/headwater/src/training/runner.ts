@@ -3,7 +3,7 @@
  * shape on first use and live as long as the executor. It knows batches and tensors, no epochs, optimizers or text.
  */
 
-import { assert } from '../base/errors.ts';
+import { assert, HeadwaterError } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
 import { type Params, sameShape, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
 import type { Batch } from '../data/types.ts';
@@ -62,6 +62,7 @@ export function createRunner({ model, tuning, executor }: EngineParts): Runner {
   };
   const run = async ({ session }: Loaded, params: Params, feeds: Feeds): Promise<Map<string, Tensor>> => {
     checkParams(tuning, params);
+    checkPositions(feeds.get('positions')!, model.definition.shape.maxPositionEmbeddings);
     return session.run(new Map([...params, ...feeds]));
   };
   return {
@@ -140,6 +141,16 @@ function float32(outputs: ReadonlyMap<string, Tensor>, name: string): Tensor<'fl
   const value = outputs.get(name);
   assert(value?.dtype === 'float32', `the program returned no float32 ${name}`);
   return value as Tensor<'float32'>;
+}
+
+function checkPositions({ data }: Tensor, maxPositionEmbeddings: number): void {
+  const largest = (data as Int32Array).reduce((a, b) => Math.max(a, b), 0);
+  if (largest < maxPositionEmbeddings) return;
+  throw new HeadwaterError(
+    'OPTION_INVALID',
+    `a sequence of ${largest + 1} tokens exceeds the model's ${maxPositionEmbeddings} positions`,
+    { hint: `Set data.maxLength to at most ${maxPositionEmbeddings}.` },
+  );
 }
 
 function checkParams(tuning: BoundTuning, params: Params): void {
