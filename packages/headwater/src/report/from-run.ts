@@ -124,6 +124,7 @@ function dataSection({ facts, owners }: RunResults): Section {
       ],
     })),
     numeric: true,
+    lastIsText: labelled,
   };
   const { promptsTruncated, completionsTruncated, dropped } = tokenization;
   const cuts = [

@@ -40,7 +40,8 @@ ${sections}
 
 function renderSection({ title, note, blocks }: Section, found: Found): string {
   const body = blocks.map((block) => renderBlock(block, found)).join('\n');
-  return `<section>\n<h2>${escapeHtml(title)}</h2>${noteOf(note)}\n${body}\n</section>`;
+  const onlyCharts = blocks.every(({ kind }) => kind === 'chart');
+  return `<section>\n<h2>${escapeHtml(title)}</h2>${noteOf(note)}\n${onlyCharts ? `<div class="charts">${body}</div>` : body}\n</section>`;
 }
 
 function renderBlock(block: Block, found: Found): string {
@@ -56,19 +57,26 @@ function renderBlock(block: Block, found: Found): string {
   }
 }
 
-function renderTable({ caption, head, rows, numeric }: TableBlock, found: Found): string {
-  const cells = head.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join('');
+function renderTable({ caption, head, rows, numeric, lastIsText }: TableBlock, found: Found): string {
+  const textColumn = lastIsText === true ? head.length - 1 : -1;
+  const cells = head
+    .map((text, i) => `<th scope="col"${classOf(i, textColumn)}>${escapeHtml(text)}</th>`)
+    .join('');
   const id = `t${found.tables++}`;
   // A wide table scrolls inside its own box, without its title; tabindex lets the keyboard scroll.
   return `<p class="note" id="${id}">${escapeHtml(caption)}</p>
 <div class="scroll" tabindex="0" role="region" aria-labelledby="${id}"><table aria-labelledby="${id}"${numeric ? ' class="numeric"' : ''}>
 <thead><tr>${cells}</tr></thead>
-<tbody>${rows.map(renderRow).join('\n')}</tbody>
+<tbody>${rows.map((row) => renderRow(row, textColumn)).join('\n')}</tbody>
 </table></div>`;
 }
 
-function renderRow({ cells: [first = '', ...rest], strong }: TableRow): string {
-  const cells = rest.map((text) => `<td>${escapeHtml(text)}</td>`).join('');
+function classOf(column: number, textColumn: number): string {
+  return column === textColumn ? ' class="text"' : '';
+}
+
+function renderRow({ cells: [first = '', ...rest], strong }: TableRow, textColumn: number): string {
+  const cells = rest.map((text, i) => `<td${classOf(i + 1, textColumn)}>${escapeHtml(text)}</td>`).join('');
   return `<tr${strong ? ' class="strong"' : ''}><th scope="row">${escapeHtml(first)}</th>${cells}</tr>`;
 }
 
@@ -85,9 +93,9 @@ function renderChart(chart: Chart, found: Found): string {
     },
     found,
   );
-  return `<h3>${escapeHtml(chart.title)}</h3>${noteOf(chart.note)}
+  return `<div><h3>${escapeHtml(chart.title)}</h3>${noteOf(chart.note)}
 <div class="chart" data-chart="${index}" role="img" aria-label="${escapeHtml(chart.title)}; the numbers are in the table below"></div>
-<details><summary>Numbers</summary>${table}</details>`;
+<details><summary>Numbers</summary>${table}</details></div>`;
 }
 
 function numberText(value: number | null | undefined): string {

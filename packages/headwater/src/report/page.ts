@@ -29,6 +29,8 @@ export interface TableBlock {
   readonly rows: readonly TableRow[];
   /** Columns after the first are numbers. */
   readonly numeric: boolean;
+  /** With `numeric`: the last column is text all the same. */
+  readonly lastIsText?: boolean;
 }
 
 export interface TableRow {
