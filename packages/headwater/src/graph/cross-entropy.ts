@@ -24,7 +24,7 @@ import {
 import { dim } from './shapes.ts';
 
 /** Bytes that one chunk of float32 logits may take, unless said otherwise. */
-const CHUNK_BYTES = 64 * 1024 * 1024;
+const CHUNK_BYTES = 128 * 1024 * 1024;
 
 interface Chunk {
   readonly hidden: Value;
