@@ -12,6 +12,7 @@ import { type BenchResult, benchTraining } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
 import { benchModel } from './bench-model.ts';
+import { benchSharing } from './bench-sharing.ts';
 import { runtimeVersion } from './doctor.ts';
 import { deviceOption, jsonOption, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
@@ -45,6 +46,15 @@ export function benchCommand(): Command {
     .addOption(deviceOption().default('cpu'))
     .addOption(jsonOption())
     .action(benchTrain);
+  bench
+    .command('sharing')
+    .description('memory that a second worker adds when both train on the same base weights (Linux)')
+    .option('--model <folder>', 'folder with config.json; weights are made up when it has none')
+    .option('--batch <n>', 'sequences per step', wholeNumber, 1)
+    .option('--seq <n>', 'tokens per sequence', wholeNumber, 16)
+    .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
+    .addOption(jsonOption())
+    .action(benchSharing);
   return bench;
 }
 
