@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { buildCase, OP_CASES, type OpCase, relativeError, scalarOf } from '../../test/support/op-cases.ts';
+import { noWeights } from '../../test/support/webgpu.ts';
 import type { Tensor } from '../base/tensor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { gradients } from './autodiff.ts';
@@ -86,12 +87,6 @@ describe.each(KERNELS)('ONNX Runtime on CPU with %s kernels', (kernels) => {
     },
   );
 });
-
-const noWeights = {
-  locate: () => {
-    throw new Error('this graph has no weights');
-  },
-};
 
 describe('a graph', () => {
   test('prints one line a node and leaves out what no output needs', () => {

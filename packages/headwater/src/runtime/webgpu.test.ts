@@ -1,39 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { buildCase, OP_CASES, relativeError, scalarOf } from '../../test/support/op-cases.ts';
-import { useSoftwareVulkan } from '../../test/support/vulkan.ts';
+import { noWeights, webgpuWorks } from '../../test/support/webgpu.ts';
 import type { Tensor } from '../base/tensor.ts';
 import { gradients } from '../graph/autodiff.ts';
-import { Graph } from '../graph/ir.ts';
-import { scale } from '../graph/ops/index.ts';
 import { interpret } from '../graph/reference.ts';
 import { createNodeExecutor } from './onnx-node.ts';
 
-const noWeights = {
-  locate: () => {
-    throw new Error('this graph has no weights');
-  },
-};
+const works = await webgpuWorks();
 
-/** Why WebGPU cannot be tested here, or undefined when it can. */
-async function whyNot(): Promise<string | undefined> {
-  useSoftwareVulkan();
-  const graph = new Graph();
-  graph.output('y', scale(graph.input('x', 'float32', [1]), 2));
-  const executor = createNodeExecutor({ device: 'webgpu' });
-  try {
-    await executor.load(graph, noWeights);
-    await executor.dispose();
-    return undefined;
-  } catch (error) {
-    return String(error).split('\n')[0];
-  }
-}
-
-const reason = await whyNot();
-if (reason !== undefined)
-  console.warn(`SKIPPED: the WebGPU provider does not start on this machine. ${reason}`);
-
-describe.skipIf(reason !== undefined)('the WebGPU provider', () => {
+describe.skipIf(!works)('the WebGPU provider', () => {
   test.each(OP_CASES.map((c) => [c.name, c] as const))(
     '%s: values and gradients equal the reference',
     async (_, opCase) => {
