@@ -3,10 +3,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { runPaths } from '../simulation/run-folder.ts';
 import { inspectAdapter } from './inspect/adapter.ts';
 import { inspectData } from './inspect/data.ts';
 import type { Inspection } from './inspect/inspection.ts';
 import { inspectModel } from './inspect/model.ts';
+import { inspectRun } from './inspect/run.ts';
 import { jsonOption } from './options.ts';
 import { paint, renderTable } from './style.ts';
 
@@ -32,7 +34,8 @@ export function inspectCommand(): Command {
     });
 }
 
-function inspect(path: string, options: InspectOptions): Promise<Inspection> {
+async function inspect(path: string, options: InspectOptions): Promise<Inspection> {
+  if (existsSync(runPaths(path).journal)) return inspectRun(path);
   if (existsSync(path) && statSync(path).isFile()) return inspectData(path, options);
   if (existsSync(join(path, 'adapter_config.json'))) return inspectAdapter(path);
   return inspectModel(path);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './bench.ts';
 import { doctorCommand } from './doctor.ts';
+import { evalCommand } from './eval.ts';
 import { fail } from './fail.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
@@ -31,6 +32,7 @@ function createProgram(): Command {
   for (const command of [
     runCommand(),
     reportCommand(),
+    evalCommand(),
     generateCommand(),
     verifyCommand(),
     inspectCommand(),

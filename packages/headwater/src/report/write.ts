@@ -1,5 +1,6 @@
 /** A run folder → its `report.html`. Reads the journal only, so it works for running, stopped and finished runs. */
 
+import { HeadwaterError } from '../base/errors.ts';
 import { metricsOf } from '../simulation/metrics.ts';
 import { resultsOf } from '../simulation/results.ts';
 import { readEvents, runPaths } from '../simulation/run-folder.ts';
@@ -10,6 +11,10 @@ import { renderHtml } from './html.ts';
 /** Returns the path of the report. Throws RUN_NOT_FOUND, RUN_CORRUPT, STORAGE_FAILED. */
 export async function writeReport(folder: string, file = runPaths(folder).report): Promise<string> {
   const events = readEvents(folder);
+  if (events.length === 0)
+    throw new HeadwaterError('RUN_NOT_FOUND', 'the run has not begun, there is nothing to report', {
+      where: folder,
+    });
   await writeFileAtomically(file, renderHtml(reportPage(resultsOf(events), metricsOf(events))));
   return file;
 }

@@ -1,0 +1,148 @@
+/** `headwater eval`: scores a model, with or without an adapter, on the held-out data of a recipe or of a run. */
+
+import { existsSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Command, Option } from 'commander';
+import { HeadwaterError } from '../base/errors.ts';
+import { formatCount } from '../base/format.ts';
+import type { EvaluationResult } from '../federation/events.ts';
+import { loadRecipe, pluginsNamedBy } from '../recipe/load-node.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { formatScore, metricLabel } from '../report/metrics.ts';
+import type { Device } from '../runtime/executor.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { summarise } from '../simulation/evaluation-set.ts';
+import { type PreparedRun, prepareRun } from '../simulation/prepare.ts';
+import { type RunRegistries, registriesWith } from '../simulation/records.ts';
+import { runPaths } from '../simulation/run-folder.ts';
+import { readAdapterFolder } from '../training/adapter-folder-node.ts';
+import { createEngine } from '../training/engine-core.ts';
+import { frozen } from '../tuning/frozen.ts';
+import { findRecipe } from './find-recipe.ts';
+import { collect, deviceOption, jsonOption } from './options.ts';
+import { createDisplay } from './progress.ts';
+import { paint, renderTable } from './style.ts';
+
+interface EvalOptions {
+  readonly adapter?: string;
+  readonly split: 'test' | 'validation';
+  readonly full?: true;
+  readonly set: readonly string[];
+  readonly plugin: readonly string[];
+  readonly device?: Device;
+  readonly json?: true;
+}
+
+export function evalCommand(): Command {
+  return new Command('eval')
+    .description('score a model on the held-out data of a recipe, or the result of a run on its own')
+    .argument('<recipe-or-run>', 'recipe (base model, unless --adapter is given) or run folder (its adapter)')
+    .option('--adapter <folder>', 'PEFT adapter to score')
+    .addOption(new Option('--split <split>', 'which rows').choices(['test', 'validation']).default('test'))
+    .option('--full', 'all rows instead of a sample')
+    .option('--set <path=value>', 'override a key of the recipe; may be repeated', collect, [])
+    .option('--plugin <file>', 'module with tasks, tuning kinds …; may be repeated', collect, [])
+    .addOption(deviceOption())
+    .addOption(jsonOption())
+    .action(evaluate);
+}
+
+interface Subject {
+  readonly recipeFile: string;
+  readonly adapter: string | undefined;
+  /** For runs that trained a whole model. */
+  readonly model: string | undefined;
+}
+
+async function evaluate(given: string, options: EvalOptions): Promise<void> {
+  const subject = findSubject(given, options.adapter);
+  const { recipe, registries } = await readRecipe(subject, options);
+  const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
+  const prepared = await prepareRun(recipe, registries, display.onProgress).finally(display.stop);
+  const result = await score(prepared, registries, subject.adapter, options.split);
+  const { facts } = prepared;
+  const about = { model: recipe.model, adapter: subject.adapter ?? null, split: options.split };
+  if (options.json) console.log(JSON.stringify({ ...about, ...result, chance: facts.chance }, null, 2));
+  else print(result, about, facts.chance);
+}
+
+function findSubject(given: string, adapter: string | undefined): Subject {
+  const isFolder = existsSync(given) && statSync(given).isDirectory();
+  if (!isFolder) return { recipeFile: findRecipe(given), adapter, model: undefined };
+  const paths = runPaths(given);
+  if (!existsSync(paths.recipe))
+    throw new HeadwaterError('RUN_NOT_FOUND', 'there is no run in this folder', {
+      where: given,
+      hint: 'Give a recipe, or the folder that `headwater run` wrote.',
+    });
+  const model = existsSync(paths.model) ? paths.model : undefined;
+  if (model !== undefined || adapter !== undefined) return { recipeFile: paths.recipe, adapter, model };
+  if (existsSync(paths.adapter)) return { recipeFile: paths.recipe, adapter: paths.adapter, model };
+  throw new HeadwaterError('RUN_NOT_FOUND', 'the run has no result yet', {
+    where: given,
+    hint: 'Continue it with headwater run … --resume.',
+  });
+}
+
+async function readRecipe(
+  { recipeFile, model }: Subject,
+  { set, plugin, device, full }: EvalOptions,
+): Promise<{ readonly recipe: Recipe; readonly registries: RunRegistries }> {
+  const overrides = [
+    ...set,
+    ...(device === undefined ? [] : [`device=${device}`]),
+    ...(full === undefined ? [] : ['evaluation.full=true']),
+    ...(model === undefined ? [] : [`model=${JSON.stringify(model)}`]),
+  ];
+  const registries = await registriesWith([...(await pluginsNamedBy(recipeFile, overrides)), ...plugin]);
+  return { recipe: await loadRecipe(recipeFile, { registries, overrides }), registries };
+}
+
+async function score(
+  { model, heldOut, recipe }: PreparedRun,
+  registries: RunRegistries,
+  adapter: string | undefined,
+  split: 'test' | 'validation',
+): Promise<EvaluationResult> {
+  const set = heldOut[split];
+  if (set === undefined)
+    throw new HeadwaterError('DATA_INVALID', `the recipe has no ${split} data`, {
+      hint: `Give data.${split}, or data.${split}Fraction.`,
+    });
+  const { tuning, params } =
+    adapter === undefined
+      ? { tuning: frozen, params: new Map() }
+      : await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
+  const executor = createNodeExecutor({ device: recipe.device, threads: availableParallelism() });
+  const engine = createEngine({ model, tuning, executor });
+  const { batchSize } = recipe.evaluation;
+  const scores = await engine.score(params, set.pieces, { batchSize, maxLength: recipe.data.maxLength });
+  await executor.dispose();
+  return summarise(set, scores);
+}
+
+interface About {
+  readonly model: string;
+  readonly adapter: string | null;
+  readonly split: string;
+}
+
+function print(result: EvaluationResult, about: About, chance: Readonly<Record<string, number>>): void {
+  const metrics = Object.keys(result.pooled);
+  const owners = Object.entries(result.owners);
+  const rows = [
+    ['all', formatCount(result.numExamples), ...metrics.map((id) => formatScore(id, result.pooled[id]))].map(
+      paint.bold,
+    ),
+    ...owners.map(([owner, { numExamples, scores }]) => [
+      owner,
+      formatCount(numExamples),
+      ...metrics.map((id) => formatScore(id, scores[id])),
+    ]),
+    ['chance', '', ...metrics.map((id) => (chance[id] === undefined ? '' : formatScore(id, chance[id])))],
+  ];
+  console.log(
+    `${about.model}${about.adapter === null ? '' : ` with ${about.adapter}`}, ${about.split} rows\n`,
+  );
+  console.log(renderTable({ head: ['', 'rows', ...metrics.map(metricLabel)], rows }));
+}
