@@ -70,10 +70,10 @@ export function prepareEvaluation(
   };
 }
 
-/** What guessing gets in the first metric of each task, by metric. */
-export function chanceLevels(set: EvaluationSet): Record<string, number> {
-  const entries = set.tasks.flatMap(({ task, options }) => {
-    const chance = task.chance?.(set.examples, options);
+/** What guessing gets in the first metric of each task, by metric; from all test rows, a sample may miss a class. */
+export function chanceLevels(tasks: readonly TaskChoice[], test: readonly Example[]): Record<string, number> {
+  const entries = tasks.flatMap(({ task, options }) => {
+    const chance = task.chance?.(test, options);
     return chance === undefined ? [] : [[task.metrics[0].id, chance] as const];
   });
   return Object.fromEntries(entries);

@@ -107,7 +107,8 @@ export const fakeEngine: Engine = {
 };
 
 export async function fakePlanIn(blobs: Blobs, change: Partial<PlanInput> = {}): Promise<RunPlan> {
-  const { params, tensors } = await fakePool(blobs).run({ kind: 'init', seed: 11, adapter: null }, 0);
+  const { result } = await fakePool(blobs).run({ kind: 'init', seed: 11, adapter: null }, 0);
+  const { params, tensors } = result;
   const budget = {
     owners: OWNERS,
     rounds: 3,
@@ -176,7 +177,11 @@ export function fakePool(
       ),
     exportParams: async (params) => exported(params),
   });
-  return { size: 1, run: (job, _rank, onStep) => runner.run(job, onStep), close: async () => undefined };
+  return {
+    size: 1,
+    run: async (job, _rank, onStep) => ({ result: await runner.run(job, onStep), tookMs: 0 }),
+    close: async () => undefined,
+  };
 }
 
 export function fakePerformer(plan: RunPlan, pool: Pool): Performer {

@@ -57,8 +57,9 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
     case 'aggregate': {
       const { fixedPoint, serverLearningRate } = performer.plan;
       const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate } as const;
-      const result = await performer.pool.run(job, RANK.aggregate);
-      return { type: 'aggregated', round: work.round, membership: work.membership, ...result };
+      const { result, tookMs } = await performer.pool.run(job, RANK.aggregate);
+      const { round, membership } = work;
+      return { type: 'aggregated', round, membership, ...result, observed: { tookMs } };
     }
     case 'evaluate':
       return evaluate(performer, work);
@@ -75,7 +76,8 @@ async function trainClient(
   const { round, owner, params, personal } = work;
   const options = trainOptions(recipe, work, [plan.seed, owner, round, 'train']);
   const job = { kind: 'train-client', seed: plan.seed, round, owner, params, personal, options } as const;
-  return { type: 'update-received', round, owner, ...(await pool.run(job, RANK.train, onStep)) };
+  const { result, tookMs } = await pool.run(job, RANK.train, onStep);
+  return { type: 'update-received', round, owner, ...result, observed: { tookMs } };
 }
 
 async function trainArm(
@@ -86,12 +88,9 @@ async function trainArm(
   const { arm, owners, params, steps } = work;
   const amounts = { steps, stepOffset: 0, totalSteps: steps };
   const options = trainOptions(recipe, amounts, [plan.seed, 'arm', arm, 'train']);
-  const result = await pool.run(
-    { kind: 'train-arm', arm, owners, params, options },
-    RANK['train-arm'],
-    onStep,
-  );
-  return { type: 'arm-trained', arm, ...result };
+  const job = { kind: 'train-arm', arm, owners, params, options } as const;
+  const { result, tookMs } = await pool.run(job, RANK['train-arm'], onStep);
+  return { type: 'arm-trained', arm, ...result, observed: { tookMs } };
 }
 
 async function evaluate({ pool, recipe, heldOut }: Performer, work: EvaluateWork): Promise<RunEvent> {
@@ -105,13 +104,15 @@ async function evaluate({ pool, recipe, heldOut }: Performer, work: EvaluateWork
     const end = Math.min(begin + SCORED_AT_ONCE, set.pieces.length);
     jobs.push(pool.run({ kind: 'score', split, begin, end, params, personal, batchSize, maxLength }, rank));
   }
-  const scores = (await Promise.all(jobs)).flat();
-  return { type: 'evaluated', evaluation, result: summarise(set, scores) };
+  const done = await Promise.all(jobs);
+  const scores = done.flatMap(({ result }) => result);
+  const tookMs = done.reduce((sum, job) => sum + job.tookMs, 0);
+  return { type: 'evaluated', evaluation, result: summarise(set, scores), observed: { tookMs } };
 }
 
 async function publish({ pool, exportFolder }: Performer, { params }: PublishWork): Promise<RunEvent> {
-  await pool.run({ kind: 'export', params, folder: exportFolder }, RANK.publish);
-  return { type: 'published' };
+  const { tookMs } = await pool.run({ kind: 'export', params, folder: exportFolder }, RANK.publish);
+  return { type: 'published', observed: { tookMs } };
 }
 
 /** A client whose training diverges loses its round, a baseline its place in the table; other errors end the run. */

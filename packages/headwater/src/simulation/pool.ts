@@ -4,6 +4,7 @@
  */
 
 import type { Worker } from 'node:worker_threads';
+import type { Clock } from '../base/clock.ts';
 import { type ErrorCode, HeadwaterError } from '../base/errors.ts';
 import type { StepReport } from '../training/engine.ts';
 import type { Job, OnStep, ResultOf } from './jobs.ts';
@@ -11,9 +12,15 @@ import type { Job, OnStep, ResultOf } from './jobs.ts';
 export interface Pool {
   readonly size: number;
   /** Lower ranks start first. Rejects with the job's own error, or RUNTIME_FAILED when its worker died twice. */
-  run<J extends Job>(job: J, rank: number, onStep?: OnStep): Promise<ResultOf<J>>;
+  run<J extends Job>(job: J, rank: number, onStep?: OnStep): Promise<Done<J>>;
   /** Stops all workers; jobs that are not done never settle. */
   close(): Promise<void>;
+}
+
+export interface Done<J extends Job> {
+  readonly result: ResultOf<J>;
+  /** Time in the worker's hands, without waiting for one. */
+  readonly tookMs: number;
 }
 
 export interface SentError {
@@ -24,10 +31,10 @@ export interface SentError {
   readonly stack: string | null;
 }
 
-export interface ToWorker {
-  readonly id: number;
-  readonly job: Job;
-}
+/** `stop`: leave when no native code runs. Terminating a thread inside ONNX Runtime can end the whole process. */
+export type ToWorker =
+  | { readonly type: 'job'; readonly id: number; readonly job: Job }
+  | { readonly type: 'stop' };
 
 export type FromWorker =
   | { readonly type: 'step'; readonly id: number; readonly report: StepReport }
@@ -39,9 +46,10 @@ interface Task {
   readonly job: Job;
   readonly rank: number;
   readonly onStep: OnStep | undefined;
-  readonly resolve: (result: unknown) => void;
+  readonly resolve: (done: { readonly result: unknown; readonly tookMs: number }) => void;
   readonly reject: (error: unknown) => void;
   crashes: number;
+  startedMs: number;
 }
 
 interface Seat {
@@ -52,11 +60,12 @@ interface Seat {
 /** A job is given to at most this many workers that die over it. */
 const MAX_CRASHES = 2;
 
-export function createPool(size: number, spawn: () => Worker): Pool {
+export function createPool(size: number, spawn: () => Worker, clock: Clock): Pool {
   const queue: Task[] = [];
   const seats: Seat[] = [];
   let nextId = 1;
   let closed = false;
+  let closing: Promise<void> | undefined;
 
   function assign(): void {
     for (const seat of seats) {
@@ -64,7 +73,8 @@ export function createPool(size: number, spawn: () => Worker): Pool {
       const task = queue.shift();
       if (task === undefined) return;
       seat.task = task;
-      seat.worker.postMessage({ id: task.id, job: task.job } satisfies ToWorker);
+      task.startedMs = clock.nowMs();
+      seat.worker.postMessage({ type: 'job', id: task.id, job: task.job } satisfies ToWorker);
     }
   }
 
@@ -79,7 +89,8 @@ export function createPool(size: number, spawn: () => Worker): Pool {
     if (task === undefined || task.id !== message.id) return;
     if (message.type === 'step') return void task.onStep?.(message.report);
     seat.task = undefined;
-    if (message.type === 'done') task.resolve(message.result);
+    if (message.type === 'done')
+      task.resolve({ result: message.result, tookMs: clock.nowMs() - task.startedMs });
     else task.reject(received(message.error));
     assign();
   }
@@ -119,15 +130,30 @@ export function createPool(size: number, spawn: () => Worker): Pool {
     size,
     run: (job, rank, onStep) =>
       new Promise((resolve, reject) => {
-        const settle = { resolve: resolve as (result: unknown) => void, reject };
-        enqueue({ id: nextId++, job, rank, onStep, ...settle, crashes: 0 });
+        const settle = { resolve: resolve as Task['resolve'], reject };
+        enqueue({ id: nextId++, job, rank, onStep, ...settle, crashes: 0, startedMs: 0 });
       }),
-    async close() {
+    close() {
       closed = true;
       queue.length = 0;
-      await Promise.all(seats.map(({ worker }) => worker.terminate()));
+      closing ??= Promise.all(seats.map(({ worker }) => leave(worker))).then(() => undefined);
+      return closing;
     },
   };
+}
+
+/** A step of a large model on a slow machine; whatever takes longer is taken for hung. */
+const GRACE_MS = 60_000;
+
+function leave(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => worker.terminate(), GRACE_MS);
+    worker.once('exit', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    worker.postMessage({ type: 'stop' } satisfies ToWorker);
+  });
 }
 
 export function sent(error: unknown): SentError {

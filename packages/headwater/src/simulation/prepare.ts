@@ -21,7 +21,7 @@ import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { chanceLevels, type EvaluationSet, prepareEvaluation } from './evaluation-set.ts';
+import { chanceLevels, type EvaluationSet, prepareEvaluation, type TaskChoice } from './evaluation-set.ts';
 import { assignHeldOutOwners } from './held-out-owners.ts';
 import type { OnProgress } from './progress.ts';
 import { type RunRegistries, recordOf } from './records.ts';
@@ -95,7 +95,7 @@ export async function prepareRun(
       summary: summarizePartition(parts.train, partition, tokenized),
       tokenization: tokenized.report,
       heldOut: sizesOf(heldOut, parts),
-      chance: heldOut.test === undefined ? {} : chanceLevels(heldOut.test),
+      chance: chanceLevels(taskChoices(recipe, registries), parts.test),
       ...metricsOf(recipe, registries),
     },
   };
@@ -147,10 +147,7 @@ function prepareHeldOut(
   partition: Partition,
   codec: TextCodec,
 ): HeldOutSets {
-  const tasks = recipe.evaluation.tasks.map((choice) => {
-    const { record: task, options } = recordOf(registries.tasks, choice);
-    return { task, options };
-  });
+  const tasks = taskChoices(recipe, registries);
   const { full, sampleSize, validationSampleSize } = recipe.evaluation;
   const sets: { validation?: EvaluationSet; test?: EvaluationSet } = {};
   for (const split of ['validation', 'test'] as const) {
@@ -163,6 +160,13 @@ function prepareHeldOut(
     sets[split] = prepareEvaluation(examples, tasks, codec, recipe.data.maxLength);
   }
   return sets;
+}
+
+function taskChoices(recipe: Recipe, registries: RunRegistries): TaskChoice[] {
+  return recipe.evaluation.tasks.map((choice) => {
+    const { record: task, options } = recordOf(registries.tasks, choice);
+    return { task, options };
+  });
 }
 
 function countsOf(owner: string, examples: readonly TokenizedExample[]): OwnerCounts {

@@ -104,7 +104,7 @@ async function runInFolder(
     return { folder, resultFolder, results: await writeFigures(opened) };
   }
   const init = workerInit(prepared, folder);
-  const pool = createPool(workerCount(recipe, prepared), () => spawnWorker(init));
+  const pool = createPool(workerCount(recipe, prepared), () => spawnWorker(init), clock);
   try {
     const plan = await beginOrResume(opened, prepared, registries, pool, clock);
     const performer = { pool, plan, recipe, heldOut: prepared.heldOut, exportFolder: resultFolder };
@@ -177,7 +177,7 @@ async function planRun(
 ): Promise<RunPlan> {
   const { federation, seed, baselines, evaluation } = recipe;
   const { record, options } = recordOf(registries.methods, federation.method);
-  const init = await pool.run({ kind: 'init', seed, adapter: recipe.adapter ?? null }, 0);
+  const { result: init } = await pool.run({ kind: 'init', seed, adapter: recipe.adapter ?? null }, 0);
   const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
   const cohortSize = federation.cohortSize ?? owners.length;
   const budget = { owners: owners.map(({ owner }) => owner), rounds, cohortSize, localSteps, ...baselines };

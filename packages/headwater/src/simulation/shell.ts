@@ -11,6 +11,7 @@ import { replay, step } from '../federation/machine.ts';
 import { liveBlobs, outstandingWork } from '../federation/outstanding.ts';
 import type { RunState } from '../federation/state.ts';
 import type { Blobs } from '../storage/blobs.ts';
+import { runCorrupt } from '../storage/failures.ts';
 import type { Journal, Json } from '../storage/journal.ts';
 
 export interface Shell {
@@ -23,6 +24,9 @@ export interface Shell {
   /** After the event is in the journal. */
   onEvent?(work: Work, event: RunEvent, state: RunState): void;
 }
+
+/** Meeting a deletion of equal bytes is rare; meeting it again and again is a sign of something else. */
+const MAX_ATTEMPTS = 5;
 
 /**
  * Continues a run to its end and returns the final state. The journal holds at least the `created` event.
@@ -43,25 +47,26 @@ export async function drive(shell: Shell): Promise<RunState> {
     const fail = (error: unknown) => stop(() => reject(error));
     const interrupt = () => fail(interrupted());
 
-    function launch(work: Work): void {
-      const startedMs = shell.clock.nowMs();
+    function launch(work: Work, attempt = 1): void {
       shell.onStarted?.(work);
       shell.perform(work).then(
         (event) => {
-          const endedMs = shell.clock.nowMs();
-          const observed = { endedMs, tookMs: endedMs - startedMs };
           // One at a time: between the check of an event's blobs and the next state nothing may be deleted.
-          settling = settling.then(() => settle(work, { ...event, observed })).catch(fail);
+          settling = settling.then(() => settle(work, stamped(event, shell.clock), attempt)).catch(fail);
         },
         (error) => !stopped && fail(error),
       );
     }
 
-    async function settle(work: Work, event: RunEvent): Promise<void> {
+    async function settle(work: Work, event: RunEvent, attempt: number): Promise<void> {
       if (stopped) return;
       const results = digestsOf(event);
       // A blob equal to one that was deleted meanwhile: make it again.
-      if (!(await allThere(shell.blobs, results))) return launch(work);
+      if (!(await allThere(shell.blobs, results))) {
+        if (attempt === MAX_ATTEMPTS)
+          throw runCorrupt(`the blobs of ${work.id} vanish as soon as they are written`, 'blobs');
+        return launch(work, attempt + 1);
+      }
       if (stopped) return;
       const next = step(state, event);
       shell.journal.append([event as unknown as Json], shell.journal.lastSeq);
@@ -84,6 +89,14 @@ export async function drive(shell: Shell): Promise<RunState> {
     for (const work of outstandingWork(state)) launch(work);
     conclude();
   });
+}
+
+/** When and how long, for reports; the machine never looks. */
+function stamped(event: RunEvent, clock: Clock): RunEvent {
+  return {
+    ...event,
+    observed: { tookMs: 0, ...(event.observed as object | undefined), endedMs: clock.nowMs() },
+  };
 }
 
 function digestsOf(event: RunEvent): string[] {

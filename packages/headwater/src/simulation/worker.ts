@@ -98,7 +98,10 @@ function serve(runner: Promise<JobRunner>): void {
   const reply = (message: FromWorker) => port.postMessage(message);
   // Errors of opening are reported with the first job, as that job's error.
   runner.catch(() => undefined);
-  port.on('message', async ({ id, job }: ToWorker) => {
+  port.on('message', async (message: ToWorker) => {
+    // This handler runs between native calls, never inside one.
+    if (message.type === 'stop') process.exit(0);
+    const { id, job } = message;
     try {
       const result = await (await runner).run(job, (report) => reply({ type: 'step', id, report }));
       reply({ type: 'done', id, result });
