@@ -1,0 +1,87 @@
+/**
+ * Fine-tuning without a federation, as one library call: a model, a data set and a tuning kind in, an adapter out. It runs
+ * in the calling thread, which it blocks during each step; programs that must stay responsive call it in a worker.
+ */
+
+import { availableParallelism } from 'node:os';
+import { rng } from '../base/random.ts';
+import type { Params } from '../base/tensor.ts';
+import { type DataFiles, loadDataset, type SchemaChoice } from '../data/dataset-node.ts';
+import { tokenizeExamples } from '../data/tokenize.ts';
+import { openModel, readWeight } from '../models/checkpoint-node.ts';
+import { checkVocabulary } from '../models/tokenizer.ts';
+import { loadTokenizer } from '../models/tokenizer-node.ts';
+import type { Device } from '../runtime/executor.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { lora } from '../tuning/lora.ts';
+import { writeAdapterFolder } from './adapter-folder-node.ts';
+import type { OptimizerOptions, ScheduleOptions, StepReport, TrainResult } from './engine.ts';
+import { createEngine } from './engine-core.ts';
+
+export interface TrainModelOptions {
+  /** Folder or hub id `owner/name[@revision]`. */
+  readonly model: string;
+  /** Files relative to the working folder, and how a row becomes an example. */
+  readonly data: DataFiles & { readonly schema: SchemaChoice };
+  /** PEFT's LoRA settings; rank 8, alpha 16 and all linear modules when omitted. */
+  readonly lora?: Readonly<Record<string, unknown>>;
+  /** Optimizer steps. */
+  readonly steps: number;
+  readonly batchSize?: number;
+  readonly maxLength?: number;
+  readonly packing?: boolean;
+  readonly optimizer?: Partial<OptimizerOptions>;
+  readonly schedule?: Partial<ScheduleOptions>;
+  readonly maxGradNorm?: number;
+  readonly seed?: number;
+  readonly device?: Device;
+  readonly threads?: number;
+  /** PEFT folder to write; omitted: nothing is written. */
+  readonly out?: string;
+  readonly onStep?: (report: StepReport) => void;
+}
+
+/** Throws what opening models and data throws, OPTION_INVALID, TRAINING_DIVERGED and STORAGE_FAILED. */
+export async function train(options: TrainModelOptions): Promise<TrainResult> {
+  const { data, steps, seed = 0, maxLength = 512, batchSize = 8, device = 'cpu' } = options;
+  const model = await openModel(options.model);
+  const codec = await loadTokenizer(model.folder);
+  checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
+  const examples = await loadDataset(data, data.schema, {}, '.');
+  const { tokenized } = tokenizeExamples(examples, codec, { maxLength });
+  const settings = { rank: 8, alpha: 16, targetModules: 'all-linear', ...options.lora };
+  const tuning = lora.bind(lora.options.parse(settings), model.definition);
+  const params: Params = await tuning.init(rng(seed, 'init'), (name) => readWeight(model.weights, name));
+  const executor = createNodeExecutor({ device, threads: options.threads ?? availableParallelism() });
+  try {
+    const engine = createEngine({ model, tuning, executor });
+    const schedule: ScheduleOptions = { kind: 'constant', warmupSteps: 0, minFactor: 0, ...options.schedule };
+    const amounts = {
+      steps,
+      stepOffset: 0,
+      totalSteps: steps,
+      batchSize,
+      microBatchSize: batchSize,
+      maxLength,
+    };
+    const clip = options.maxGradNorm === undefined ? {} : { maxGradNorm: options.maxGradNorm };
+    const rest = { packing: options.packing ?? false, seedPath: [seed, 'train'], ...clip };
+    const choice = { optimizer: { ...ADAMW, ...options.optimizer }, schedule, ...amounts, ...rest };
+    const result = await engine.train(params, tokenized, choice, options.onStep);
+    if (options.out !== undefined)
+      await writeAdapterFolder(options.out, tuning, result.params, options.model);
+    return result;
+  } finally {
+    await executor.dispose();
+  }
+}
+
+const ADAMW: OptimizerOptions = {
+  kind: 'adamw',
+  learningRate: 2e-4,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  momentum: 0,
+};
