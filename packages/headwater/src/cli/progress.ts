@@ -64,6 +64,7 @@ function liveDisplay({ stream, nowMs }: DisplayOptions): Display {
   const lineOf = progressLines();
   let bar: SingleBar | undefined;
   let live: Live | undefined;
+  let stopped = false;
   const show = () => {
     if (live !== undefined)
       bar?.update(Math.round(100 * live.speed.share(live.done, live.total)), payload(live, nowMs()));
@@ -79,7 +80,10 @@ function liveDisplay({ stream, nowMs }: DisplayOptions): Display {
       if (live !== undefined) follow(live, progress, nowMs());
       show();
     },
-    stop: () => bars.stop(),
+    stop() {
+      if (!stopped) bars.stop();
+      stopped = true;
+    },
   };
 }
 
