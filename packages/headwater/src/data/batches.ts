@@ -32,10 +32,10 @@ export function lengthBucket(length: number, maxLength: number): number {
   }
 }
 
-/** Target slots M: B·T divided by the largest power of two (≤ 16) that still holds the targets. At least 1. */
+/** Target slots M: a sixteenth, a quarter or all of B·T, whichever first holds the targets. Few, as each M costs a session. */
 export function targetBucket(numTargets: number, { batchSize, length }: BatchShape): number {
   const rows = batchSize * length;
-  for (const divisor of [16, 8, 4, 2]) {
+  for (const divisor of [16, 4]) {
     const slots = Math.ceil(rows / divisor);
     if (numTargets <= slots) return slots;
   }
