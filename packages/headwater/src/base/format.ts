@@ -21,11 +21,6 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** A share between 0 and 1 as per cent. */
-export function formatPercent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
-}
-
 /** `12,345`. */
 export function formatCount(count: number): string {
   return Math.round(count)
