@@ -37,7 +37,11 @@ function beside(chart, index) {
 }
 
 function axes(chart) {
-  const axis = { stroke: color('--quiet'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: color('--quiet'),
+    grid: { stroke: color('--line'), width: 1 },
+    ticks: { show: false },
+  };
   const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? value : ''));
   const show = formatter(chart);
   return [
@@ -54,9 +58,15 @@ function draw(element) {
   const options = {
     width: Math.max(260, element.clientWidth),
     height: 260,
-    scales: { x: { time: false, range: (_, low, high) => [low - (bars ? 0.6 : 0.1), high + (bars ? 0.6 : 0.1)] }, y: { range } },
+    scales: {
+      x: { time: false, range: (_, low, high) => [low - (bars ? 0.6 : 0.1), high + (bars ? 0.6 : 0.1)] },
+      y: { range },
+    },
     axes: axes(chart),
-    series: [{ label: chart.xLabel, value: (_, raw) => (raw == null ? '–' : String(raw)) }, ...chart.series.map((series, index) => seriesOf(chart, series, index))],
+    series: [
+      { label: chart.xLabel, value: (_, raw) => (raw == null ? '–' : String(raw)) },
+      ...chart.series.map((series, index) => seriesOf(chart, series, index)),
+    ],
     cursor: { drag: { x: false, y: false } },
   };
   live.set(element, new uPlot(options, [chart.x, ...chart.series.map(({ values }) => values)], element));
