@@ -1,6 +1,6 @@
 /** `headwater bench train`: speed and memory of one training step, with hardware, versions and a sanity check. */
 
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatCount, significant } from '../base/format.ts';
@@ -8,12 +8,12 @@ import { rng } from '../base/random.ts';
 import { readWeight } from '../models/checkpoint-node.ts';
 import type { Device } from '../runtime/executor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { describeEnvironment } from '../simulation/environment.ts';
 import { type BenchResult, benchTraining } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
 import { benchModel } from './bench-model.ts';
 import { benchSharing } from './bench-sharing.ts';
-import { runtimeVersion } from './doctor.ts';
 import { deviceOption, jsonOption, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
 
@@ -93,12 +93,13 @@ interface Sanity {
 }
 
 function show(result: BenchResult, options: TrainBenchOptions, { vocabSize, random }: Sanity): void {
+  const { headwater, onnxruntime, node, platform, cpu, memoryBytes } = describeEnvironment();
   const report = {
-    engine: `headwater on onnxruntime-node ${runtimeVersion()}`,
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    memoryMB: Math.round(totalmem() / 2 ** 20),
+    engine: `headwater ${headwater} on onnxruntime-node ${onnxruntime}`,
+    node,
+    platform,
+    processor: cpu,
+    memoryMB: Math.round(memoryBytes / 2 ** 20),
     model: options.model ?? 'SmolLM2-135M shapes, random weights',
     device: options.device,
     dtype: 'float32',

@@ -1,12 +1,12 @@
 /** `headwater doctor`: what this machine has and which devices work. Looks, prints, changes nothing. */
 
 import { access, constants, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { availableParallelism, cpus, freemem, homedir, totalmem } from 'node:os';
+import { freemem, homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { formatBytes } from '../base/format.ts';
 import { systemErrorCode } from '../base/io-errors.ts';
+import { describeEnvironment } from '../simulation/environment.ts';
 import { jsonOption } from './options.ts';
 import { type DeviceReport, probeDevices } from './probe-device.ts';
 import { paint, renderTable } from './style.ts';
@@ -32,32 +32,16 @@ export function doctorCommand(): Command {
 }
 
 function machineChecks(): Check[] {
+  const { node, onnxruntime, platform, cpu, cores, memoryBytes } = describeEnvironment();
   const major = Number(process.versions.node.split('.')[0]);
-  const memory = totalmem();
+  const free = `${formatBytes(memoryBytes)}, ${formatBytes(freemem())} free`;
   return [
-    {
-      name: 'Node.js',
-      state: major >= 24 ? 'ok' : 'bad',
-      detail: `${process.version} (${process.execPath})`,
-    },
-    { name: 'platform', state: 'ok', detail: `${process.platform} ${process.arch}` },
-    {
-      name: 'processor',
-      state: 'ok',
-      detail: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} usable cores`,
-    },
-    {
-      name: 'memory',
-      state: memory >= 2e9 ? 'ok' : 'warn',
-      detail: `${formatBytes(memory)}, ${formatBytes(freemem())} free`,
-    },
-    { name: 'ONNX Runtime', state: 'ok', detail: runtimeVersion() },
+    { name: 'Node.js', state: major >= 24 ? 'ok' : 'bad', detail: `${node} (${process.execPath})` },
+    { name: 'platform', state: 'ok', detail: platform },
+    { name: 'processor', state: 'ok', detail: `${cpu}, ${cores} usable cores` },
+    { name: 'memory', state: memoryBytes >= 2e9 ? 'ok' : 'warn', detail: free },
+    { name: 'ONNX Runtime', state: 'ok', detail: onnxruntime },
   ];
-}
-
-export function runtimeVersion(): string {
-  const manifest = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
-  return manifest.version;
 }
 
 async function folderChecks(folder: string): Promise<Check[]> {

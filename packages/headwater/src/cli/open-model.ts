@@ -2,8 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import type { Params } from '../base/tensor.ts';
-import { openCheckpoint } from '../models/checkpoint-node.ts';
-import { resolveModel } from '../models/hub-node.ts';
+import { openModel as openCheckpointOrHub } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { type LoadedTokenizer, loadTokenizer } from '../models/tokenizer-node.ts';
@@ -45,6 +44,5 @@ export async function openModel({ model: source, adapter, device }: OpenModelOpt
 /** Folder or hub id; downloads show their progress. */
 export async function openBase(source: string): Promise<Model> {
   const progress = downloadProgress();
-  const folder = await resolveModel(source, { onProgress: progress.show }).finally(progress.end);
-  return openCheckpoint(folder, { source });
+  return openCheckpointOrHub(source, { onProgress: progress.show }).finally(progress.end);
 }

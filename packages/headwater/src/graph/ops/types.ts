@@ -1,7 +1,6 @@
 /** Small helpers for op records. */
 
 import { assert } from '../../base/errors.ts';
-import type { RefTensor } from '../ir.ts';
 
 /** The single element of a list. */
 export function only<T>(items: readonly T[]): T {
@@ -19,5 +18,3 @@ export function three<T>(items: readonly T[]): readonly [T, T, T] {
   assert(items.length >= 3, 'expected three operands');
   return [items[0] as T, items[1] as T, items[2] as T];
 }
-
-export type Ref = RefTensor;
