@@ -17,6 +17,7 @@ import { exactMatch } from '../training/tasks/exact-match.ts';
 import type { EvaluationTask } from '../training/tasks/task.ts';
 import { planArms } from './baselines.ts';
 import { prepareEvaluation } from './evaluation-set.ts';
+import { createGate } from './gate.ts';
 import { createJobRunner } from './job-runner.ts';
 import type { Performer } from './perform.ts';
 import type { Pool } from './pool.ts';
@@ -190,6 +191,7 @@ export function fakePerformer(plan: RunPlan, pool: Pool): Performer {
     plan,
     recipe: fakeRecipe,
     heldOut: { validation: heldOutSet, test: heldOutSet },
+    background: createGate(1),
     exportFolder: 'out',
   };
 }

@@ -13,6 +13,7 @@ import type { RunPlan } from '../federation/plan.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { TrainOptions } from '../training/engine.ts';
 import { type EvaluationSet, summarise } from './evaluation-set.ts';
+import type { Gate } from './gate.ts';
 import type { OnStep } from './jobs.ts';
 import type { Pool } from './pool.ts';
 
@@ -21,6 +22,8 @@ export interface Performer {
   readonly plan: RunPlan;
   readonly recipe: Recipe;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', EvaluationSet>>>;
+  /** Passed by baselines and tests. */
+  readonly background: Gate;
   /** Where the result goes. */
   readonly exportFolder: string;
 }
@@ -49,11 +52,14 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
         return { type: 'client-failed', round, owner, reason };
       });
     case 'train-arm':
-      return orFailure(trainArm(performer, work, onStep), (reason) => ({
-        type: 'arm-failed',
-        arm: work.arm,
-        reason,
-      }));
+      return orFailure(
+        performer.background.pass(() => trainArm(performer, work, onStep)),
+        (reason) => ({
+          type: 'arm-failed',
+          arm: work.arm,
+          reason,
+        }),
+      );
     case 'aggregate': {
       const { fixedPoint, serverLearningRate } = performer.plan;
       const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate } as const;
@@ -62,7 +68,9 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
       return { type: 'aggregated', round, membership, ...result, observed: { tookMs } };
     }
     case 'evaluate':
-      return evaluate(performer, work);
+      return work.split === 'test'
+        ? performer.background.pass(() => evaluate(performer, work))
+        : evaluate(performer, work);
     case 'publish':
       return publish(performer, work);
   }

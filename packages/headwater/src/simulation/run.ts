@@ -11,6 +11,7 @@ import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import { bindMethod } from '../federation/method.ts';
 import { createPlan, type RunPlan } from '../federation/plan.ts';
+import type { RunState } from '../federation/state.ts';
 import { loadRecipe, pluginsNamedBy } from '../recipe/load-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { recipeToYaml } from '../recipe/write.ts';
@@ -18,6 +19,7 @@ import { writeFileAtomically } from '../storage/atomic-file.ts';
 import type { Journal, Json } from '../storage/journal.ts';
 import { planArms } from './baselines.ts';
 import { describeEnvironment } from './environment.ts';
+import { createGate } from './gate.ts';
 import { metricsOf, metricsText } from './metrics.ts';
 import { perform } from './perform.ts';
 import { createPool, type Pool } from './pool.ts';
@@ -107,7 +109,13 @@ async function runInFolder(
   const pool = createPool(workerCount(recipe, prepared), () => spawnWorker(init), clock);
   try {
     const plan = await beginOrResume(opened, prepared, registries, pool, clock);
-    const performer = { pool, plan, recipe, heldOut: prepared.heldOut, exportFolder: resultFolder };
+    // One worker stays free for the rounds; afterwards all serve baselines and tests.
+    const background = createGate(pool.size - 1);
+    const { heldOut } = prepared;
+    const performer = { pool, plan, recipe, heldOut, background, exportFolder: resultFolder };
+    const openGate = ({ open }: RunState) =>
+      open === undefined && background.setLimit(Number.POSITIVE_INFINITY);
+    openGate(replay(eventsOf(journal)));
     const track = trackProgress(options.onProgress, performer, opened);
     await drive({
       journal,
@@ -116,7 +124,10 @@ async function runInFolder(
       signal: options.signal,
       perform: (work: Work) => perform(performer, work, (report) => track.step(work, report)),
       onStarted: track.started,
-      onEvent: (work, event, state) => track.done(work, event, state),
+      onEvent(work, event, state) {
+        track.done(work, event, state);
+        openGate(state);
+      },
     });
   } finally {
     await pool.close();
