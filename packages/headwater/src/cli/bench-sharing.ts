@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { HeadwaterError } from '../base/errors.ts';
+import { siblingModule } from '../base/sibling.ts';
 import { sizeBytes } from '../base/tensor.ts';
 import { benchModel } from './bench-model.ts';
 import type { SharingWork } from './bench-sharing-worker.ts';
@@ -16,8 +17,6 @@ export interface SharingOptions {
   readonly rank: number;
   readonly json?: true;
 }
-
-const WORKER = import.meta.url.endsWith('.ts') ? './bench-sharing-worker.ts' : './bench-sharing-worker.js';
 
 export async function benchSharing(options: SharingOptions): Promise<void> {
   const { model } = await benchModel(options.model);
@@ -47,7 +46,7 @@ export async function benchSharing(options: SharingOptions): Promise<void> {
 }
 
 function startWorker(work: SharingWork): Worker {
-  return new Worker(new URL(WORKER, import.meta.url), { workerData: work });
+  return new Worker(siblingModule(import.meta.url, './bench-sharing-worker'), { workerData: work });
 }
 
 async function trainOnce(worker: Worker): Promise<number> {

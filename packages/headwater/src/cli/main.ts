@@ -1,7 +1,7 @@
 /** The command line: knows the commands and how their errors end the process. What a command does is in its own file. */
 
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { describeEnvironment } from '../simulation/environment.ts';
 import { benchCommand } from './bench.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
@@ -25,7 +25,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function createProgram(): Command {
   const program = new Command('headwater')
     .description('Federated fine-tuning of language models.')
-    .version(version(), '-V, --version')
+    .version(describeEnvironment().headwater, '-V, --version')
     .option('--verbose', 'print stacks with errors')
     .showHelpAfterError('(headwater --help lists the commands)')
     .configureHelp({ showGlobalOptions: true });
@@ -41,11 +41,6 @@ function createProgram(): Command {
   ])
     program.addCommand(command);
   return program;
-}
-
-function version(): string {
-  const manifest = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
 /** `headwater … | head`: the reader has seen enough. */

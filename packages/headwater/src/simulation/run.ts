@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Clock, systemClock } from '../base/clock.ts';
+import { siblingModule } from '../base/sibling.ts';
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import { bindMethod } from '../federation/method.ts';
@@ -240,8 +241,6 @@ function workerInit({ recipe, model, train, heldOut }: PreparedRun, folder: stri
   return { recipe, modelFolder: model.folder, blobFolder: runPaths(folder).blobs, train, heldOut: shared };
 }
 
-/** Sources in development, compiled files when installed: the worker lies beside this file with the same ending. */
 function spawnWorker(workerData: WorkerInit): Worker {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new Worker(new URL(`./worker.${ending}`, import.meta.url), { workerData });
+  return new Worker(siblingModule(import.meta.url, './worker'), { workerData });
 }
