@@ -31,7 +31,6 @@ export type Progress =
       readonly done: Amount;
       readonly total: Amount;
     }
-  | { readonly type: 'work-started'; readonly work: Work }
   /** One optimizer step of a client or a baseline. */
   | {
       readonly type: 'step';

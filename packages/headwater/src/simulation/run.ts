@@ -124,7 +124,6 @@ async function runInFolder(
       clock,
       signal: options.signal,
       perform: (work: Work) => perform(performer, work, (report) => track.step(work, report)),
-      onStarted: track.started,
       onEvent(work, event, state) {
         track.done(work, event, state);
         openGate(state);

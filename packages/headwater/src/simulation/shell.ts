@@ -20,7 +20,6 @@ export interface Shell {
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
   perform(work: Work): Promise<RunEvent>;
-  onStarted?(work: Work): void;
   /** After the event is in the journal. */
   onEvent?(work: Work, event: RunEvent, state: RunState): void;
 }
@@ -48,7 +47,6 @@ export async function drive(shell: Shell): Promise<RunState> {
     const interrupt = () => fail(interrupted());
 
     function launch(work: Work, attempt = 1): void {
-      shell.onStarted?.(work);
       shell.perform(work).then(
         (event) => {
           // One at a time: between the check of an event's blobs and the next state nothing may be deleted.

@@ -11,7 +11,6 @@ import type { Amount, OnProgress } from './progress.ts';
 import type { OpenRun } from './run-folder.ts';
 
 export interface Tracker {
-  started(work: Work): void;
   step(work: Work, report: StepReport): void;
   done(work: Work, event: RunEvent, state: RunState): void;
 }
@@ -49,7 +48,6 @@ export function trackProgress(
   });
   let closed = replay(events).closed.length;
   return {
-    started: (work) => onProgress({ type: 'work-started', work }),
     step(work, report) {
       running.set(work.id, (running.get(work.id) ?? 0) + 1);
       add(1, 0);

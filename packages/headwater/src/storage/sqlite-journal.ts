@@ -3,6 +3,7 @@
  * its link of the hash chain, so damage that SQLite itself cannot see is found on reading.
  */
 
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { canonicalJson } from '../base/canonical.ts';
 import type { HeadwaterError } from '../base/errors.ts';
@@ -26,13 +27,10 @@ interface Row {
 /** Opens or creates the file. Throws RUN_CORRUPT when it is something else, STORAGE_FAILED when it cannot be opened. */
 export function openSqliteJournal(path: string, options: { readonly readOnly?: boolean } = {}): Journal {
   const readOnly = options.readOnly === true;
-  const database = guarded(
-    'open the journal',
-    path,
-    () => new DatabaseSync(path, { readOnly, timeout: BUSY_TIMEOUT_MS }),
-  );
+  if (!readOnly && !existsSync(path)) guarded('create the journal', path, () => createWhole(path));
+  const database = guarded('open the journal', path, () => connect(path, readOnly));
   try {
-    guarded('open the journal', path, () => prepare(database, path, readOnly));
+    guarded('open the journal', path, () => checkFormat(database, path, readOnly));
     const entries = guarded('read the journal', path, () => readRows(database, path));
     return journalOver(database, path, entries);
   } catch (error) {
@@ -41,14 +39,13 @@ export function openSqliteJournal(path: string, options: { readonly readOnly?: b
   }
 }
 
-function prepare(database: DatabaseSync, path: string, readOnly: boolean): void {
-  const id = pragma(database, 'application_id');
-  const tables = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
-  if (id === 0 && tables.n === 0 && !readOnly) {
-    create(database);
-    return;
-  }
-  if (id !== APPLICATION_ID) throw runCorrupt('this file is not a Headwater journal', path);
+function connect(path: string, readOnly: boolean): DatabaseSync {
+  return new DatabaseSync(path, { readOnly, timeout: BUSY_TIMEOUT_MS });
+}
+
+function checkFormat(database: DatabaseSync, path: string, readOnly: boolean): void {
+  if (pragma(database, 'application_id') !== APPLICATION_ID)
+    throw runCorrupt('this file is not a Headwater journal', path);
   const version = pragma(database, 'user_version');
   if (version !== FORMAT_VERSION)
     throw runCorrupt(
@@ -58,13 +55,19 @@ function prepare(database: DatabaseSync, path: string, readOnly: boolean): void 
   if (!readOnly) database.exec('PRAGMA synchronous = FULL');
 }
 
-function create(database: DatabaseSync): void {
+/** Under another name first: nobody, not even after a crash, meets a journal without its table. */
+function createWhole(path: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  rmSync(temporary, { force: true });
+  const database = connect(temporary, false);
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
   database.exec(`BEGIN IMMEDIATE;
     PRAGMA application_id = ${APPLICATION_ID};
     PRAGMA user_version = ${FORMAT_VERSION};
     CREATE TABLE events (seq INTEGER PRIMARY KEY, event TEXT NOT NULL, link TEXT NOT NULL) STRICT;
     COMMIT;`);
+  database.close();
+  renameSync(temporary, path);
 }
 
 function pragma(database: DatabaseSync, name: string): number {
