@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { buildCase, OP_CASES, type OpCase, relativeError, scalarOf } from '../../test/support/op-cases.ts';
 import { noWeights } from '../../test/support/webgpu.ts';
-import type { Tensor } from '../base/tensor.ts';
+import { float32ToBfloat16 } from '../base/half.ts';
+import { rng } from '../base/random.ts';
+import { type Tensor, tensor } from '../base/tensor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { gradients } from './autodiff.ts';
 import { CONSTANT, Graph, INPUT, type KernelSet, type Value, WEIGHT } from './ir.ts';
@@ -12,6 +14,11 @@ import { printGraph } from './print.ts';
 import { interpret } from './reference.ts';
 
 const STEP = 1e-5;
+
+function randomValues(label: string, count: number): Float32Array {
+  const random = rng('graph-test', label);
+  return Float32Array.from({ length: count }, () => random.normal());
+}
 
 /** The case with its scalar and the gradients of its float inputs as outputs. */
 function differentiated(test: OpCase) {
@@ -117,6 +124,25 @@ describe('a graph', () => {
     };
     expect(Buffer.compare(write().bytes, write().bytes)).toBe(0);
     expect([...write().inputs.keys()]).toEqual(['x']);
+  });
+
+  test('widens a large 16-bit weight once for each pass and keeps no float32 copy between them', async () => {
+    const graph = new Graph();
+    const size = 512;
+    const stored = tensor('bfloat16', [size, size], float32ToBfloat16(randomValues('w', size * size)));
+    const weight = ops.cast(graph.weight('w', 'bfloat16', [size, size]), 'float32');
+    const x = graph.input('x', 'float32', [2, size]);
+    const loss = ops.reduceSum(ops.exp(ops.scale(ops.matmul(x, weight, { transB: true }), 0.02)), [0, 1]);
+    const [gradient] = gradients(loss, [x]);
+    graph.output('gradient', gradient as Value);
+    const feeds = new Map([['x', tensor('float32', [2, size], randomValues('x', 2 * size))]]);
+    const expected = interpret(graph, feeds, new Map([['w', stored]])).get('gradient');
+    const executor = createNodeExecutor();
+    const session = await executor.load(graph, { locate: () => ({ kind: 'memory', tensor: stored }) });
+    const actual = (await session.run(feeds)).get('gradient') as Tensor;
+    expect(relativeError(actual.data as Float32Array, expected?.data as Float64Array)).toBeLessThan(1e-5);
+    expect(printGraph(graph).match(/= cast\(/g)).toHaveLength(2);
+    await executor.dispose();
   });
 
   test('differentiates only between the trained tensors and the loss', () => {

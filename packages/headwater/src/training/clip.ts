@@ -5,7 +5,10 @@ import type { Params } from '../base/tensor.ts';
 /** √Σg² over all tensors; NaN or infinite when a gradient is. */
 export function globalNorm(gradients: Params): number {
   let sum = 0;
-  for (const name of [...gradients.keys()].sort()) for (const g of gradients.get(name)!.data) sum += g * g;
+  for (const name of [...gradients.keys()].sort()) {
+    const { data } = gradients.get(name)!;
+    for (let i = 0; i < data.length; i++) sum += data[i]! * data[i]!;
+  }
   return Math.sqrt(sum);
 }
 

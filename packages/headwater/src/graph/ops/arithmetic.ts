@@ -1,7 +1,7 @@
 /** Elementwise arithmetic with broadcasting, its derivatives, and comparison and selection. */
 
 import { assert } from '../../base/errors.ts';
-import type { DType, TensorType } from '../../base/tensor.ts';
+import { type DType, sizeOf, type TensorType } from '../../base/tensor.ts';
 import { type Attrs, apply, defineOp, type Op, type Value, type VjpArgs } from '../ir.ts';
 import { broadcastAt, refTensor } from '../ref-array.ts';
 import { broadcastShapes } from '../shapes.ts';
@@ -237,7 +237,15 @@ export function cast(x: Value, dtype: DType): Value {
  */
 export function recast(x: Value): Value {
   const stored = uncast(x);
-  return stored === x ? x : reshape(cast(reshape(stored, [1, ...x.shape]), x.dtype), x.shape);
+  return !isLargeCast(x) ? x : reshape(cast(reshape(stored, [1, ...x.shape]), x.dtype), x.shape);
+}
+
+/** Elements from which on a second cast is cheaper than a float32 copy that lives through both passes. */
+const LARGE = 2 ** 18;
+
+/** A cast worth doing late and twice. */
+export function isLargeCast(x: Value): boolean {
+  return x.node.op === CAST && sizeOf(x.shape) >= LARGE;
 }
 
 /** The value under a cast, if `x` is one: lets gather read a table in its stored dtype and cast only the rows taken. */

@@ -5,7 +5,7 @@ import type { TensorType } from '../../base/tensor.ts';
 import { apply, defineOp, type OnnxContext, type Value } from '../ir.ts';
 import { broadcastAt, refTensor } from '../ref-array.ts';
 import { broadcastShapes, dim } from '../shapes.ts';
-import { recast, uncast } from './arithmetic.ts';
+import { isLargeCast, recast } from './arithmetic.ts';
 import { after, sumTo } from './shape.ts';
 import { two } from './types.ts';
 
@@ -97,7 +97,7 @@ export interface MatmulOptions {
 /** α · op(a) · op(b): [.., m, k] × [.., k, n] → [.., m, n]. */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   const { transA = false, transB = false, alpha = 1 } = options;
-  // A 16-bit weight is widened when its product is due, not before the network starts.
-  const left = uncast(b) === b ? a : after(a);
+  // A large 16-bit weight is widened when its product is due, not before the network starts.
+  const left = isLargeCast(b) ? after(a) : a;
   return apply(MATMUL, [left, b], { transA, transB, alpha });
 }
