@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fakePlan, perform, runToEnd } from '../../test/support/fake-world.ts';
 import { canonicalJson } from '../base/canonical.ts';
 import type { Receipt, RunEvent, UpdateReceived } from './events.ts';
-import { fakePlan, perform, runToEnd } from './fake-world.ts';
 import { replay, start, step } from './machine.ts';
 import { liveBlobs, outstandingWork } from './outstanding.ts';
 import { chosenRound, cohortOf } from './selection.ts';

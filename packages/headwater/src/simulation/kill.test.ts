@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../test/support/small-run.ts';
 import { run } from './run.ts';
 import { readEvents, runPaths } from './run-folder.ts';
-import { adapterDigest, fileIn, type SmallRun, smallRun } from './small-run.ts';
 
 let small: SmallRun;
 let expected: { readonly adapter: string; readonly metrics: string };

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../test/support/small-run.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
 import { readAdapterFolder } from '../training/adapter-folder-node.ts';
 import type { Progress } from './progress.ts';
 import { type FinishedRun, run } from './run.ts';
 import { readEvents } from './run-folder.ts';
-import { adapterDigest, fileIn, type SmallRun, smallRun } from './small-run.ts';
 import { comparisonOf } from './table.ts';
 
 let small: SmallRun;

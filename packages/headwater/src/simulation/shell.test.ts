@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fakeEngine, fakePerformer, fakePlanIn, fakePool } from '../../test/support/fake-run.ts';
 import { canonicalJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { type Params, tensor } from '../base/tensor.ts';
@@ -13,7 +14,6 @@ import type { Blobs } from '../storage/blobs.ts';
 import type { Journal, Json } from '../storage/journal.ts';
 import { memoryBlobs, memoryJournal } from '../storage/memory.ts';
 import type { Engine } from '../training/engine.ts';
-import { fakeEngine, fakePerformer, fakePlanIn, fakePool } from './fake-run.ts';
 import { metricsOf, metricsText } from './metrics.ts';
 import { perform } from './perform.ts';
 import type { Pool } from './pool.ts';

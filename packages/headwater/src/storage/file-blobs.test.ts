@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { blobsConformance } from './blobs-conformance.ts';
+import { blobsConformance } from '../../test/support/blobs-conformance.ts';
 import { openFileBlobs } from './file-blobs.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'headwater-blobs-'));

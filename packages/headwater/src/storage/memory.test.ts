@@ -1,6 +1,6 @@
-import { blobsConformance } from './blobs-conformance.ts';
+import { blobsConformance } from '../../test/support/blobs-conformance.ts';
+import { journalConformance } from '../../test/support/journal-conformance.ts';
 import type { Journal } from './journal.ts';
-import { journalConformance } from './journal-conformance.ts';
 import { memoryBlobs, memoryJournal } from './memory.ts';
 
 let journal: Journal = memoryJournal();

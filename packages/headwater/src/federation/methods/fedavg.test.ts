@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { methodConformance } from '../../../test/support/method-conformance.ts';
 import { type Params, tensor } from '../../base/tensor.ts';
 import { aggregateRound } from '../aggregate.ts';
 import { planFixedPoint } from '../fixed-point.ts';
 import { bindMethod, type Method, sharedTensors } from '../method.ts';
-import { methodConformance } from './conformance.ts';
 import { fedavg } from './fedavg.ts';
 import { methods } from './registry.ts';
 

@@ -3,13 +3,19 @@
  * histories that should be equal are equal to the last character, and anything that should not matter would show.
  */
 
-import { digestJson } from '../base/canonical.ts';
-import type { EvaluationResult, RunEvent, TrainingStats, UpdateReceived, Work } from './events.ts';
-import { type Step, start, step } from './machine.ts';
-import { bindMethod } from './method.ts';
-import { fedavg } from './methods/fedavg.ts';
-import { createPlan, type PlanInput, type RunPlan } from './plan.ts';
-import type { RunState } from './state.ts';
+import { digestJson } from '../../src/base/canonical.ts';
+import type {
+  EvaluationResult,
+  RunEvent,
+  TrainingStats,
+  UpdateReceived,
+  Work,
+} from '../../src/federation/events.ts';
+import { type Step, start, step } from '../../src/federation/machine.ts';
+import { bindMethod } from '../../src/federation/method.ts';
+import { fedavg } from '../../src/federation/methods/fedavg.ts';
+import { createPlan, type PlanInput, type RunPlan } from '../../src/federation/plan.ts';
+import type { RunState } from '../../src/federation/state.ts';
 
 export function fakePlan(change: Partial<PlanInput> = {}): RunPlan {
   const owners = ['a', 'b', 'c', 'd'].map((owner, i) => ({ owner, numExamples: 10 + i, numTokens: 100 + i }));

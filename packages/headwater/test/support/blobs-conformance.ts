@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { Blobs } from './blobs.ts';
+import type { Blobs } from '../../src/storage/blobs.ts';
 
 export function blobsConformance(name: string, open: () => Promise<Blobs>): void {
   const bytes = (text: string) => new TextEncoder().encode(text);

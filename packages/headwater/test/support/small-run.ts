@@ -3,9 +3,9 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { digestBytes } from '../base/canonical.ts';
+import { digestBytes } from '../../src/base/canonical.ts';
 
-const MODEL = new URL('../../test/fixtures/models/stories260K', import.meta.url).pathname;
+const MODEL = new URL('../fixtures/models/stories260K', import.meta.url).pathname;
 const ANIMALS = { ann: 'cat', ben: 'dog', cid: 'bird' };
 
 export interface SmallRun {

@@ -1,7 +1,7 @@
 /** What every Journal must do, run on each implementation by its own test file. */
 
 import { describe, expect, it } from 'vitest';
-import type { Journal } from './journal.ts';
+import type { Journal } from '../../src/storage/journal.ts';
 
 export interface JournalUnderTest {
   readonly name: string;

@@ -3,24 +3,24 @@
  * examples, seeds and steps, so that anything that should not matter (order, crashes, who did it) would show in the bits.
  */
 
-import { rng } from '../base/random.ts';
-import { type Params, tensor } from '../base/tensor.ts';
-import type { TextCodec } from '../data/tokenize.ts';
-import type { Example, TokenizedExample } from '../data/types.ts';
-import { type BoundMethod, bindMethod } from '../federation/method.ts';
-import { fedavg } from '../federation/methods/fedavg.ts';
-import { createPlan, type PlanInput, type RunPlan } from '../federation/plan.ts';
-import { recipeShape } from '../recipe/schema.ts';
-import type { Blobs } from '../storage/blobs.ts';
-import type { Engine } from '../training/engine.ts';
-import { exactMatch } from '../training/tasks/exact-match.ts';
-import type { EvaluationTask } from '../training/tasks/task.ts';
-import { planArms } from './baselines.ts';
-import { prepareEvaluation } from './evaluation-set.ts';
-import { createGate } from './gate.ts';
-import { createJobRunner } from './job-runner.ts';
-import type { Performer } from './perform.ts';
-import type { Pool } from './pool.ts';
+import { rng } from '../../src/base/random.ts';
+import { type Params, tensor } from '../../src/base/tensor.ts';
+import type { TextCodec } from '../../src/data/tokenize.ts';
+import type { Example, TokenizedExample } from '../../src/data/types.ts';
+import { type BoundMethod, bindMethod } from '../../src/federation/method.ts';
+import { fedavg } from '../../src/federation/methods/fedavg.ts';
+import { createPlan, type PlanInput, type RunPlan } from '../../src/federation/plan.ts';
+import { recipeShape } from '../../src/recipe/schema.ts';
+import { planArms } from '../../src/simulation/baselines.ts';
+import { prepareEvaluation } from '../../src/simulation/evaluation-set.ts';
+import { createGate } from '../../src/simulation/gate.ts';
+import { createJobRunner } from '../../src/simulation/job-runner.ts';
+import type { Performer } from '../../src/simulation/perform.ts';
+import type { Pool } from '../../src/simulation/pool.ts';
+import type { Blobs } from '../../src/storage/blobs.ts';
+import type { Engine } from '../../src/training/engine.ts';
+import { exactMatch } from '../../src/training/tasks/exact-match.ts';
+import type { EvaluationTask } from '../../src/training/tasks/task.ts';
 
 export const fakeTensors = [
   { name: 'lora_A', shape: [2] },

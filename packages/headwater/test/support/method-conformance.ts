@@ -2,12 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { rng } from '../../base/random.ts';
-import { type Params, sameShape, tensor } from '../../base/tensor.ts';
-import { aggregateRound } from '../aggregate.ts';
-import { planFixedPoint } from '../fixed-point.ts';
-import { type BoundMethod, bindMethod, type Method } from '../method.ts';
-import { encodeParams } from '../params.ts';
+import { rng } from '../../src/base/random.ts';
+import { type Params, sameShape, tensor } from '../../src/base/tensor.ts';
+import { aggregateRound } from '../../src/federation/aggregate.ts';
+import { planFixedPoint } from '../../src/federation/fixed-point.ts';
+import { type BoundMethod, bindMethod, type Method } from '../../src/federation/method.ts';
+import { encodeParams } from '../../src/federation/params.ts';
 
 const tensors = [
   { name: 'layers.0.lora_A.weight', shape: [2, 3] },
