@@ -7,7 +7,6 @@
  */
 
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
@@ -16,6 +15,7 @@ import { writeFileAtomically } from '../storage/atomic-file.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { openFileBlobs } from '../storage/file-blobs.ts';
 import type { Journal } from '../storage/journal.ts';
+import { makeFolder } from '../storage/make-folder.ts';
 import { acquireRunLock } from '../storage/run-lock.ts';
 import { openSqliteJournal } from '../storage/sqlite-journal.ts';
 
@@ -71,9 +71,7 @@ export function checkRunFolder(folder: string, mode: OpenMode): void {
 /** Opens (and makes) the folder for writing. Throws RUN_LOCKED, RUN_CORRUPT, STORAGE_FAILED. */
 export async function openRunFolder(folder: string, recipeYaml: string): Promise<OpenRun> {
   const paths = runPaths(folder);
-  await mkdir(folder, { recursive: true }).catch((cause) => {
-    throw storageError(cause, 'make the run folder', folder);
-  });
+  await makeFolder(folder);
   const lock = acquireRunLock(paths.lock);
   try {
     const journal = openSqliteJournal(paths.journal);
