@@ -1,11 +1,12 @@
 /** The model that a benchmark runs: a folder as it is, or shapes filled with random weights that are kept in a cache. */
 
-import { access, constants, mkdir, readdir, readFile } from 'node:fs/promises';
+import { access, constants, readdir, readFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { writeRandomCheckpoint } from '../models/random-checkpoint-node.ts';
@@ -64,7 +65,7 @@ async function cacheFolder(): Promise<string> {
   const home = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   const folder = join(home, 'headwater');
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await access(folder, constants.W_OK);
     return folder;
   } catch {

@@ -3,10 +3,11 @@
  * once, `snapshots/<commit>/<file>` links to it, `refs/<revision>` names the commit. A blob or link that exists is whole.
  */
 
-import { copyFile, link, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, link, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 import { openShards } from './shards-node.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -51,14 +52,14 @@ async function knownCommit(root: string, revision: string): Promise<string | und
 
 async function remember(root: string, revision: string, commit: string): Promise<void> {
   const path = join(root, 'refs', revision);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.${process.pid}.tmp`;
   await writeFile(temporary, commit);
   await rename(temporary, path);
 }
 
 async function linkFile(blob: string, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     await symlink(relative(dirname(path), blob), temporary);

@@ -4,11 +4,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { downloadFile } from '@huggingface/hub';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 import { type HubRepository, hubError } from './hub-errors.ts';
 import { streamBytes } from './safetensors-node.ts';
 
@@ -37,7 +38,7 @@ export async function downloadToBlob(
 ): Promise<void> {
   if ((await sizeOnDisk(blobPath)) === file.sizeBytes) return;
   const partial = `${blobPath}.incomplete`;
-  await mkdir(dirname(blobPath), { recursive: true }).catch((cause) => {
+  await makeFolder(dirname(blobPath)).catch((cause) => {
     throw storageError(cause, 'make the model cache', dirname(blobPath));
   });
   await fillPartial(file, partial, context);

@@ -3,9 +3,10 @@
  * Matrices N(0, 0.02²) as transformers initialises them, norms 1, biases 0.
  */
 
-import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { storageError } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 import { rng } from '../base/random.ts';
 import { bytesOf, sizeOf, type TensorType } from '../base/tensor.ts';
 import { definitionOf } from './registry.ts';
@@ -30,7 +31,7 @@ export async function writeRandomCheckpoint(
   if ((await stat(file).catch(() => undefined))?.size === fileBytes) return;
   const temporary = join(folder, `.model.${process.pid}.tmp`);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
     const handle = await open(temporary, 'w');
     try {

@@ -10,12 +10,12 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { writeFileAtomically } from '../storage/atomic-file.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { openFileBlobs } from '../storage/file-blobs.ts';
 import type { Journal } from '../storage/journal.ts';
-import { makeFolder } from '../storage/make-folder.ts';
 import { acquireRunLock } from '../storage/run-lock.ts';
 import { openSqliteJournal } from '../storage/sqlite-journal.ts';
 

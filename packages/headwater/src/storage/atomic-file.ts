@@ -1,15 +1,16 @@
 /** Files that appear whole or not at all: temporary name, flush, rename, flush the parent. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { storageError } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 
 /** Replaces `path` by the given text or bytes. Throws STORAGE_FAILED and leaves the old file. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.tmp-${randomUUID()}`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeAndSync(temporary, content);
     await rename(temporary, path);
     await syncFolder(dirname(path));

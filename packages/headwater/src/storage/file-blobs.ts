@@ -4,10 +4,11 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 import { syncFolder } from './atomic-file.ts';
 import type { Blobs } from './blobs.ts';
 import { runCorrupt } from './failures.ts';
@@ -16,7 +17,7 @@ const DIGEST = /^[0-9a-f]{64}$/;
 
 /** Makes the folder when needed. */
 export async function openFileBlobs(folder: string): Promise<Blobs> {
-  await guarded('make the blob folder', folder, () => mkdir(folder, { recursive: true }));
+  await guarded('make the blob folder', folder, () => makeFolder(folder));
   const fileOf = (digest: string) => {
     assert(DIGEST.test(digest), `"${digest}" is no SHA-256`);
     return join(folder, digest.slice(0, 2), digest);
@@ -38,7 +39,7 @@ async function put(bytes: Uint8Array, folder: string, fileOf: (digest: string) =
   await guarded('write a blob', path, async () => {
     const shard = join(folder, digest.slice(0, 2));
     const temporary = join(folder, `tmp-${randomUUID()}`);
-    await mkdir(shard, { recursive: true });
+    await makeFolder(shard);
     try {
       const file = await open(temporary, 'wx');
       try {

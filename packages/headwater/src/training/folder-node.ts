@@ -1,8 +1,9 @@
 /** A folder that appears whole or not at all: written under another name, synced, then renamed into place. */
 
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { storageError } from '../base/io-errors.ts';
+import { makeFolder } from '../base/make-folder-node.ts';
 
 /** `fill` writes the files into the folder it is given. An older folder is replaced. Throws STORAGE_FAILED. */
 export async function writeFolder(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
@@ -10,7 +11,7 @@ export async function writeFolder(folder: string, fill: (temporary: string) => P
   const temporary = `${target}.${process.pid}.tmp`;
   try {
     await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(temporary);
     await fill(temporary);
     await sync(temporary);
     await replace(target, temporary);
