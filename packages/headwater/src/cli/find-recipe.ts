@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { HeadwaterError } from '../base/errors.ts';
-import { didYouMean } from '../base/suggest.ts';
+import { nearest } from '../base/suggest.ts';
 
 const shippedFolder = fileURLToPath(new URL('../../recipes', import.meta.url));
 
@@ -37,8 +37,9 @@ export function findRecipe(given: string): string {
   const found = shipped.find((recipe) => recipe.name === name);
   if (found !== undefined) return found.file;
   const names = shipped.map((recipe) => recipe.name);
+  const guess = nearest(name ?? given, names);
   throw new HeadwaterError('RECIPE_NOT_FOUND', 'there is no such file', {
     where: given,
-    hint: `Of the recipes that come with Headwater, ${didYouMean(name ?? given, names)}`,
+    hint: `${guess === undefined ? '' : `Did you mean "${guess}"? `}With Headwater come the recipes ${names.join(', ')}.`,
   });
 }

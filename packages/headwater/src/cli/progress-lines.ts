@@ -53,7 +53,7 @@ function opened({
 }: Progress & { type: 'opened' }): string {
   const clients = cohortSize === owners.length ? `all ${cohortSize}` : `${cohortSize} of ${owners.length}`;
   const start = resumed ? 'resumed in' : 'run folder';
-  return `${start} ${folder}: ${rounds} rounds, ${clients} owners a round, ${workers} worker${workers === 1 ? '' : 's'}`;
+  return `${start} ${folder}: ${rounds} round${rounds === 1 ? '' : 's'}, ${clients} owners a round, ${workers} worker${workers === 1 ? '' : 's'}`;
 }
 
 function workDone({ event }: Progress & { type: 'work-done' }): string | undefined {

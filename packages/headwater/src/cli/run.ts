@@ -10,6 +10,7 @@ import { type FinishedRun, type RunOptions, run } from '../simulation/run.ts';
 import { findRecipe, shippedRecipes } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
 import { collect, deviceOption, jsonOption, wholeNumber } from './options.ts';
+import { probeDevice } from './probe-device.ts';
 import { createDisplay } from './progress.ts';
 import { removeRun } from './remove-run.ts';
 import { printComparison } from './show-comparison.ts';
@@ -46,6 +47,7 @@ export function runCommand(): Command {
 async function runRecipe(given: string | undefined, options: RunCommandOptions): Promise<void> {
   if (given === undefined) return listRecipes();
   const recipe = findRecipe(given);
+  await checkDevice(options.device);
   const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
   const interrupt = interruptSignal();
   try {
@@ -66,6 +68,16 @@ async function runRecipe(given: string | undefined, options: RunCommandOptions):
     display.stop();
     interrupt.release();
   }
+}
+
+/** Before a run folder is made: a device that cannot work would leave a run that cannot be continued. */
+async function checkDevice(device: Device | undefined): Promise<void> {
+  if (device === undefined || device === 'cpu') return;
+  const { works, reason } = await probeDevice(device);
+  if (works) return;
+  throw new HeadwaterError('DEVICE_UNAVAILABLE', `${device} does not work on this machine: ${reason}`, {
+    hint: '`headwater doctor` says which devices do.',
+  });
 }
 
 /** Options that are keys of the recipe come after `--set`: they win. */
