@@ -182,7 +182,7 @@ function received({ code, message, hint, where, stack }: SentError): Error {
 function crashed(job: Job, cause: unknown): HeadwaterError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new HeadwaterError('RUNTIME_FAILED', `a worker died twice over the same job (${job.kind}): ${why}`, {
-    hint: 'Often the memory is too small: lower workers, training.microBatchSize or data.maxLength. The run continues with --resume.',
+    hint: 'Often the memory is too small: lower workers, training.microBatchSize or data.maxLength.',
     cause,
   });
 }

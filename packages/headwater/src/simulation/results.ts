@@ -72,6 +72,8 @@ export interface Timing {
     Record<'federated' | 'aggregation' | 'evaluation' | 'baselines' | 'export', number>
   >;
   readonly restarts: number;
+  /** Of the process with all its workers. */
+  readonly peakRssBytes: number;
 }
 
 export function resultsOf(events: readonly RunEvent[]): RunResults {
@@ -187,12 +189,14 @@ const PHASES = {
 interface Times {
   readonly endedMs: number;
   readonly tookMs: number;
+  readonly peakRssBytes?: number;
 }
 
 function timingOf(events: readonly RunEvent[]): Timing {
   const workSeconds = { federated: 0, aggregation: 0, evaluation: 0, baselines: 0, export: 0 };
   let wallMs = 0;
   let lastMs: number | undefined;
+  let peakRssBytes = 0;
   for (const event of events) {
     const times = (event as Observed).observed as Times | undefined;
     if (times === undefined) continue;
@@ -201,10 +205,10 @@ function timingOf(events: readonly RunEvent[]): Timing {
       wallMs += times.endedMs - (lastMs ?? times.endedMs);
     }
     lastMs = times.endedMs;
+    peakRssBytes = Math.max(peakRssBytes, times.peakRssBytes ?? 0);
   }
   return {
     wallSeconds: wallMs / 1000,
     workSeconds,
-    restarts: events.filter(({ type }) => type === 'resumed').length,
-  };
+    restarts: events.filter(({ type }) => type === 'resumed').length, peakRssBytes };
 }

@@ -61,7 +61,7 @@ export function checkRunFolder(folder: string, mode: OpenMode): void {
       where: folder,
       hint: 'Continue it with --resume, choose another folder with --out, or delete this one.',
     });
-  if (!found && existsSync(folder) && filesIn(folder).length > 0)
+  if (!found && existsSync(folder) && filesIn(folder).some((name) => !isLeftover(name)))
     throw new HeadwaterError('RUN_EXISTS', 'this folder holds other files', {
       where: folder,
       hint: 'Choose a new or empty folder with --out.',
@@ -102,6 +102,11 @@ export function readEvents(folder: string): RunEvent[] {
   } finally {
     journal.close();
   }
+}
+
+/** What a start that failed before its first event may have left. */
+function isLeftover(name: string): boolean {
+  return ['recipe.yaml', 'run.lock'].includes(name) || /^(journal\.sqlite|recipe\.yaml)\..*tmp/.test(name);
 }
 
 function filesIn(folder: string): string[] {

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Clock, systemClock } from '../base/clock.ts';
+import { HeadwaterError } from '../base/errors.ts';
 import { siblingModule } from '../base/sibling.ts';
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
@@ -123,18 +124,38 @@ async function runInFolder(
       blobs,
       clock,
       signal: options.signal,
-      perform: (work: Work) => perform(performer, work, (report) => track.step(work, report)),
+      perform: async (work: Work) => withMemory(await perform(performer, work, (report) => track.step(work, report))),
       onEvent(work, event, state) {
         track.done(work, event, state);
         openGate(state);
       },
     });
+  } catch (error) {
+    throw continuable(error);
   } finally {
     await pool.close();
   }
   const results = await writeFigures(opened);
   options.onProgress?.({ type: 'published', folder: resultFolder });
   return { folder, resultFolder, results };
+}
+
+/** The most memory that this process (all workers are its threads) has held so far. */
+function withMemory(event: RunEvent): RunEvent {
+  const peakRssBytes = 1024 * process.resourceUsage().maxRSS;
+  return { ...event, observed: { ...(event.observed as object | undefined), peakRssBytes } };
+}
+
+/** The disk was full, a worker died: what the journal holds is not lost. */
+function continuable(error: unknown): unknown {
+  if (!(error instanceof HeadwaterError) || !['STORAGE_FAILED', 'RUNTIME_FAILED'].includes(error.code))
+    return error;
+  const { code, message, where, hint } = error;
+  return new HeadwaterError(code, message, {
+    hint: `${hint === undefined ? '' : `${hint} `}The run is kept: continue it with --resume.`,
+    ...(where === undefined ? {} : { where }),
+    cause: error,
+  });
 }
 
 /** metrics.jsonl and results.json, made from the journal alone. */

@@ -58,7 +58,20 @@ function checkFormat(database: DatabaseSync, path: string, readOnly: boolean): v
 /** Under another name first: nobody, not even after a crash, meets a journal without its table. */
 function createWhole(path: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  rmSync(temporary, { force: true });
+  const remove = () => {
+    for (const ending of ['', '-wal', '-shm']) rmSync(temporary + ending, { force: true });
+  };
+  remove();
+  try {
+    fillNew(temporary);
+    renameSync(temporary, path);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function fillNew(temporary: string): void {
   const database = connect(temporary, false);
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
   database.exec(`BEGIN IMMEDIATE;
@@ -67,7 +80,6 @@ function createWhole(path: string): void {
     CREATE TABLE events (seq INTEGER PRIMARY KEY, event TEXT NOT NULL, link TEXT NOT NULL) STRICT;
     COMMIT;`);
   database.close();
-  renameSync(temporary, path);
 }
 
 function pragma(database: DatabaseSync, name: string): number {
@@ -146,6 +158,7 @@ const SQLITE_NOTADB = 26;
 const CODE_NAMES: Record<number, string> = {
   3: 'EACCES',
   8: 'EROFS',
+  10: 'EIO',
   13: 'ENOSPC',
   14: 'ENOENT',
   23: 'EACCES',
