@@ -29,18 +29,32 @@ export function comparisonTable(results: RunResults): ComparisonTable | undefine
     'sequential steps',
     'tokens seen',
   ];
-  const rows = main.rows.map((row, i) => rowOf(row, metric, loss?.rows[i]));
+  const rows = main.rows.map((row, i) =>
+    rowOf(row, metric, loss && lossOf(results, row, metric, loss.rows[i])),
+  );
   return { metric, head, rows: [...rows, ...chanceRow(main, head.length)], notes: notesOf(results, main) };
 }
 
-function rowOf(row: ComparisonRow, metric: string, loss: ComparisonRow | undefined): TableRow {
+/** The best local model is the best by the main metric; its loss is its own, not the lowest of some other model. */
+function lossOf(
+  { localOnly }: RunResults,
+  row: ComparisonRow,
+  metric: string,
+  sameRow: ComparisonRow | undefined,
+): number | null {
+  if (row.label !== 'local-only, best') return sameRow?.pooled ?? null;
+  const best = Object.values(localOnly).find(({ test }) => test?.pooled[metric] === row.pooled);
+  return best?.test?.pooled.loss ?? null;
+}
+
+function rowOf(row: ComparisonRow, metric: string, loss: number | null | undefined): TableRow {
   const { label, pooled, ownMean, sequentialSteps, tokensSeen } = row;
   return {
     cells: [
       label,
       formatScore(metric, pooled),
       formatScore(metric, ownMean),
-      ...(loss === undefined ? [] : [formatScore('loss', loss.pooled)]),
+      ...(loss === undefined ? [] : [formatScore('loss', loss)]),
       formatCount(sequentialSteps),
       formatCount(tokensSeen),
     ],
