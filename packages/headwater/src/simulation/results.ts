@@ -210,5 +210,7 @@ function timingOf(events: readonly RunEvent[]): Timing {
   return {
     wallSeconds: wallMs / 1000,
     workSeconds,
-    restarts: events.filter(({ type }) => type === 'resumed').length, peakRssBytes };
+    restarts: events.filter(({ type }) => type === 'resumed').length,
+    peakRssBytes,
+  };
 }

@@ -124,7 +124,8 @@ async function runInFolder(
       blobs,
       clock,
       signal: options.signal,
-      perform: async (work: Work) => withMemory(await perform(performer, work, (report) => track.step(work, report))),
+      perform: async (work: Work) =>
+        withMemory(await perform(performer, work, (report) => track.step(work, report))),
       onEvent(work, event, state) {
         track.done(work, event, state);
         openGate(state);
