@@ -87,6 +87,7 @@ const results: RunResults = {
     wallSeconds: 61,
     workSeconds: { federated: 1, aggregation: 2, evaluation: 3, baselines: 4, export: 5 },
     restarts: 1,
+    peakRssBytes: 5e8,
   },
 };
 

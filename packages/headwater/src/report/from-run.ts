@@ -184,9 +184,10 @@ function timeSection({ timing, environment, recipe }: RunResults): Section {
   const rows = phases.map(([phase, name]) => ({
     cells: [name, formatDuration(1000 * timing.workSeconds[phase])],
   }));
+  const peak = timing.peakRssBytes > 0 ? `, at most ${formatBytes(timing.peakRssBytes)} used by the run` : '';
   const facts: [string, string][] = [
     ['processor', `${environment.cpu}, ${environment.cores} usable cores`],
-    ['memory', formatBytes(environment.memoryBytes)],
+    ['memory', `${formatBytes(environment.memoryBytes)}${peak}`],
     ['platform', environment.platform],
     ['Node.js', environment.node],
     [
