@@ -152,6 +152,33 @@ describe('a real run, stories260K', () => {
     });
   });
 
+  it('kinds that train the whole model write a model folder', async () => {
+    const overrides = ['tuning={"kind":"full"}', 'federation.rounds=1', 'baselines.localOnly=false'];
+    const whole = await run(small.recipe, { out: small.out('whole'), overrides });
+    expect(whole.resultFolder).toBe(join(whole.folder, 'model'));
+    const [before, after] = await Promise.all(
+      [modelOf(whole), whole.resultFolder].map((folder) => openCheckpoint(folder)),
+    );
+    expect([...after!.definition.parameters.keys()]).toEqual([...before!.definition.parameters.keys()]);
+    expect(await after!.digest()).not.toBe(await before!.digest());
+  });
+
+  it('a method from a plug-in is found by the workers and does its work', async () => {
+    const plugin = join(small.root, 'stubborn.ts');
+    writeFileSync(
+      plugin,
+      `import { z } from ${JSON.stringify(import.meta.resolve('zod'))};
+       export const methods = [{
+         id: 'stubborn', summary: 'never moves', source: 'test 2026', options: z.object({}), secureAggregation: 'yes',
+         serverStep: ({ params }: { params: unknown }) => ({ params }),
+       }];`,
+    );
+    const overrides = ['federation.method={"kind":"stubborn"}', 'baselines.localOnly=false'];
+    const stubborn = await run(small.recipe, { out: small.out('stubborn'), overrides, plugins: [plugin] });
+    expect(stubborn.results.federated.test).toEqual(stubborn.results.base.test);
+    expect(stubborn.results.rounds.run).toBe(2);
+  });
+
   it('nothing to resume and foreign files in the way are clear errors', async () => {
     const missing = run(small.recipe, { out: small.out('none'), resume: true });
     await expect(missing).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
