@@ -189,3 +189,5 @@ export const recipeShape = z.strictObject({
 
 /** A recipe with all defaults filled in; record parts still carry their own parsed options. */
 export type Recipe = z.infer<typeof recipeShape>;
+/** A recipe as a caller writes it in code: defaults may be left out. */
+export type RecipeInput = z.input<typeof recipeShape>;

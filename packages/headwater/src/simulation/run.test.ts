@@ -125,6 +125,7 @@ describe('a real run, stories260K', () => {
     });
     await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' });
     expect(existsSync(join(out, 'adapter'))).toBe(false);
+    expect(JSON.parse(fileIn(out, 'results.json'))).toMatchObject({ status: 'running', rounds: { run: 1 } });
     const changed = run(small.recipe, {
       out,
       resume: true,
@@ -187,6 +188,18 @@ describe('a real run, stories260K', () => {
     writeFileSync(join(foreign, 'notes.txt'), 'mine');
     await expect(run(small.recipe, { out: foreign })).rejects.toMatchObject({ code: 'RUN_EXISTS' });
     expect(readdirSync(foreign)).toEqual(['notes.txt']);
+  });
+
+  it('a recipe may be an object; its mistakes are told together', async () => {
+    const { results } = reference;
+    const again = await run({ ...results.recipe, workers: 2 }, { out: small.out('object') });
+    expect(adapterDigest(again.folder)).toBe(adapterDigest(reference.folder));
+    const training = { ...results.recipe.training, batchSize: 0 };
+    const wrong = run({ ...results.recipe, training, seed: -1 }, { out: small.out('wrong') });
+    await expect(wrong).rejects.toMatchObject({
+      code: 'RECIPE_INVALID',
+      message: expect.stringMatching(/2 mistakes/),
+    });
   });
 
   it('mistakes of data are told before anything is written', async () => {

@@ -1,0 +1,85 @@
+/** How a run begins (its plan becomes the first event) or is taken up again (only if it is the same run). */
+
+import type { Clock } from '../base/clock.ts';
+import type { RunEvent } from '../federation/events.ts';
+import { bindMethod } from '../federation/method.ts';
+import { createPlan, type RunPlan } from '../federation/plan.ts';
+import type { Journal, Json } from '../storage/journal.ts';
+import { planArms } from './baselines.ts';
+import { describeEnvironment } from './environment.ts';
+import type { Pool } from './pool.ts';
+import type { PreparedRun } from './prepare.ts';
+import { checkSameRun, type Provenance, provenanceOf } from './provenance.ts';
+import { type RunRegistries, recordOf } from './records.ts';
+import type { OpenRun } from './run-folder.ts';
+
+/** Throws RUN_EXISTS when the folder holds another run; what the plan throws: RECIPE_INVALID, AGGREGATION_OVERFLOW. */
+export async function beginOrResume(
+  { journal, begun, folder }: OpenRun,
+  prepared: PreparedRun,
+  registries: RunRegistries,
+  pool: Pool,
+  clock: Clock,
+): Promise<RunPlan> {
+  const append = (event: RunEvent) =>
+    journal.append(
+      [{ ...event, observed: { endedMs: clock.nowMs(), tookMs: 0 } } as unknown as Json],
+      journal.lastSeq,
+    );
+  if (begun) {
+    checkSameRun(provenanceIn(journal), prepared, folder);
+    append({ type: 'resumed' });
+    return createdEvent(journal).plan;
+  }
+  const plan = await planRun(prepared, registries, pool);
+  append({ type: 'created', plan, provenance: provenanceOf(prepared, describeEnvironment()) });
+  return plan;
+}
+
+export function eventsOf(journal: Journal): RunEvent[] {
+  return journal.readAll().map(({ event }) => event as unknown as RunEvent);
+}
+
+function createdEvent(journal: Journal): Extract<RunEvent, { type: 'created' }> {
+  return eventsOf(journal)[0] as Extract<RunEvent, { type: 'created' }>;
+}
+
+export function provenanceIn(journal: Journal): Provenance {
+  return createdEvent(journal).provenance as Provenance;
+}
+
+async function planRun(
+  { recipe, owners, modelDigest, heldOut }: PreparedRun,
+  registries: RunRegistries,
+  pool: Pool,
+): Promise<RunPlan> {
+  const { federation, seed, baselines, evaluation } = recipe;
+  const { record, options } = recordOf(registries.methods, federation.method);
+  const { result: init } = await pool.run({ kind: 'init', seed, adapter: recipe.adapter ?? null }, 0);
+  const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
+  const cohortSize = federation.cohortSize ?? owners.length;
+  const budget = { owners: owners.map(({ owner }) => owner), rounds, cohortSize, localSteps, ...baselines };
+  return createPlan(
+    {
+      seed,
+      owners,
+      tensors: init.tensors,
+      baseModel: modelDigest,
+      initialParams: init.params,
+      method: federation.method,
+      rounds,
+      cohortSize,
+      quorum: federation.quorum,
+      localSteps,
+      weighting,
+      serverLearningRate,
+      fixedPoint,
+      earlyStopping: federation.earlyStopping ?? null,
+      keepBest,
+      arms: planArms(budget),
+      validateEveryRounds: heldOut.validation === undefined ? 0 : evaluation.everyRounds,
+      test: heldOut.test !== undefined,
+    },
+    bindMethod(record, options),
+  );
+}

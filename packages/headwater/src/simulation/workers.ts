@@ -1,0 +1,37 @@
+/** The pool of a run: how many workers, and what each is given when it starts. */
+
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../base/clock.ts';
+import { siblingModule } from '../base/sibling.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { createPool, type Pool } from './pool.ts';
+import type { PreparedRun } from './prepare.ts';
+import { runPaths } from './run-folder.ts';
+import { shareExamples } from './shared-examples.ts';
+import type { SharedHeldOut, WorkerInit } from './worker.ts';
+
+export function openWorkers(prepared: PreparedRun, folder: string, clock: Clock): Pool {
+  const workerData = workerInit(prepared, folder);
+  const spawn = () => new Worker(siblingModule(import.meta.url, './worker'), { workerData });
+  return createPool(workerCount(prepared.recipe, prepared), spawn, clock);
+}
+
+/** As many as there are cores, and no more than there could be things to do at once. */
+function workerCount(
+  { workers, threadsPerSession, federation, baselines }: Recipe,
+  { owners }: PreparedRun,
+): number {
+  if (workers !== 'auto') return workers;
+  const useful = (federation.cohortSize ?? owners.length) + (baselines.localOnly ? owners.length : 0) + 1;
+  return Math.max(1, Math.min(useful, Math.floor(availableParallelism() / threadsPerSession)));
+}
+
+function workerInit({ recipe, model, train, heldOut }: PreparedRun, folder: string): WorkerInit {
+  const shared: Partial<Record<'validation' | 'test', SharedHeldOut>> = {};
+  for (const split of ['validation', 'test'] as const) {
+    const set = heldOut[split];
+    if (set !== undefined) shared[split] = { pieces: shareExamples(set.pieces), owners: set.pieceOwner };
+  }
+  return { recipe, modelFolder: model.folder, blobFolder: runPaths(folder).blobs, train, heldOut: shared };
+}
