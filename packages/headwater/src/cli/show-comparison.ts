@@ -7,7 +7,8 @@ import { paint, renderTable } from './style.ts';
 export function printComparison(results: RunResults): void {
   const table = comparisonTable(results);
   if (table === undefined) {
-    console.log('There is no test data in the recipe, so there is nothing to compare.');
+    const why = results.status === 'running' ? 'The run is not finished' : 'The recipe has no test data';
+    console.log(`${why}, so there is nothing to compare.`);
     return;
   }
   const rows = table.rows.map(({ cells, strong }) =>
