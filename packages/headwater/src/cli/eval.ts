@@ -58,7 +58,9 @@ async function evaluate(given: string, options: EvalOptions): Promise<void> {
   const subject = findSubject(given, options.adapter);
   const { recipe, registries } = await readRecipe(subject, options);
   const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
-  const prepared = await prepareRun(recipe, registries, display.onProgress).finally(display.stop);
+  const prepared = await prepareRun(recipe, registries, { onProgress: display.onProgress }).finally(
+    display.stop,
+  );
   const result = await score(prepared, registries, subject.adapter, options.split);
   const { facts } = prepared;
   const about = { model: recipe.model, adapter: subject.adapter ?? null, split: options.split };

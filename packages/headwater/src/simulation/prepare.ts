@@ -64,16 +64,26 @@ export interface PreparedRun {
   readonly facts: DataFacts;
 }
 
+export interface PrepareOptions {
+  readonly onProgress?: OnProgress;
+  /** Stops a download. */
+  readonly signal?: AbortSignal;
+}
+
 /** Throws what models and data throw: MODEL_*, TOKENIZER_INVALID, HUB_FAILED, DATA_*, OPTION_INVALID, RECIPE_INVALID. */
 export async function prepareRun(
   recipe: Recipe,
   registries: RunRegistries,
-  onProgress: OnProgress = () => undefined,
+  options: PrepareOptions = {},
 ): Promise<PreparedRun> {
+  const { onProgress = () => undefined, signal } = options;
   onProgress({ type: 'preparing', what: 'model', detail: recipe.model });
   const download = ({ file, doneBytes, totalBytes }: HubProgress) =>
     onProgress({ type: 'download', file, doneBytes, totalBytes });
-  const model = await openModel(recipe.model, { onProgress: download });
+  const model = await openModel(recipe.model, {
+    onProgress: download,
+    ...(signal === undefined ? {} : { signal }),
+  });
   const codec = await loadTokenizer(model.folder);
   checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
   onProgress({ type: 'preparing', what: 'data', detail: [recipe.data.train.files].flat().join(', ') });

@@ -180,6 +180,13 @@ describe('a real run, stories260K', () => {
     expect(stubborn.results.rounds.run).toBe(2);
   });
 
+  it('stopped before it began it writes nothing', async () => {
+    const out = small.out('unborn');
+    const stopped = run(small.recipe, { out, signal: AbortSignal.abort() });
+    await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    expect(existsSync(out)).toBe(false);
+  });
+
   it('nothing to resume and foreign files in the way are clear errors', async () => {
     const missing = run(small.recipe, { out: small.out('none'), resume: true });
     await expect(missing).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });

@@ -23,7 +23,7 @@ import { bindTuning, type RunRegistries } from './records.ts';
 import { resolveRecipe } from './resolve-recipe.ts';
 import type { RunResults } from './results.ts';
 import { checkRunFolder, type OpenRun, openRunFolder, runPaths } from './run-folder.ts';
-import { drive, interrupted } from './shell.ts';
+import { drive } from './shell.ts';
 import { trackProgress } from './track-progress.ts';
 import { openWorkers } from './workers.ts';
 
@@ -57,8 +57,10 @@ export async function run(given: RecipeInput | string, options: RunOptions = {})
   const { recipe, registries } = await resolveRecipe(given, options);
   const folder = resolve(options.out ?? join('runs', recipe.name));
   checkRunFolder(folder, options.resume === true ? 'resume' : 'new');
-  const prepared = await prepareRun(recipe, registries, options.onProgress);
-  if (options.signal?.aborted === true) throw interrupted();
+  const prepared = await prepareRun(recipe, registries, options).catch((error) => {
+    throw options.signal?.aborted === true ? stoppedEarly(error) : error;
+  });
+  if (options.signal?.aborted === true) throw stoppedEarly();
   const opened = await openRunFolder(folder, recipeToYaml(recipe));
   try {
     return await runInFolder(opened, prepared, registries, options);
@@ -67,6 +69,12 @@ export async function run(given: RecipeInput | string, options: RunOptions = {})
   } finally {
     opened.close();
   }
+}
+
+function stoppedEarly(cause?: unknown): HeadwaterError {
+  return new HeadwaterError('INTERRUPTED', 'the run was stopped before it began; nothing was written', {
+    cause,
+  });
 }
 
 async function runInFolder(

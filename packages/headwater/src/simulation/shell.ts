@@ -124,7 +124,7 @@ async function sweep(blobs: Blobs, state: RunState): Promise<void> {
   await forget(blobs, await blobs.list(), liveBlobs(state));
 }
 
-export function interrupted(): HeadwaterError {
+function interrupted(): HeadwaterError {
   return new HeadwaterError('INTERRUPTED', 'the run was stopped; everything finished so far is kept', {
     hint: 'Continue with the same command and --resume.',
   });
