@@ -127,17 +127,17 @@ describe('makeBatches', () => {
 });
 
 describe('static shapes', () => {
-  test('lengths fall into the buckets 16, 24, 32, 48 … and never exceed maxLength', () => {
+  test('lengths fall into the buckets 16, 24, 32, 40 … and never exceed maxLength', () => {
     const lengths = [1, 16, 17, 24, 25, 33, 49, 65, 97, 129, 193];
     expect(lengths.map((length) => lengthBucket(length, 1024))).toEqual([
-      16, 16, 24, 24, 32, 48, 64, 96, 128, 192, 256,
+      16, 16, 24, 24, 32, 40, 56, 96, 128, 192, 256,
     ]);
-    expect(lengthBucket(50, 60)).toBe(60);
+    expect(lengthBucket(57, 60)).toBe(60);
     expect(lengthBucket(3, 8)).toBe(8);
     expect(() => lengthBucket(61, 60)).toThrow(/exceeds maxLength/);
   });
 
-  test('target slots are one of five per shape and always enough', () => {
+  test('target slots are one of three per shape and always enough', () => {
     const shape = { batchSize: 8, length: 48 };
     const slots = new Set<number>();
     for (let targets = 0; targets <= 8 * 48; targets++) {

@@ -23,12 +23,13 @@ export interface BatchOptions {
   readonly order?: 'given' | 'length';
 }
 
-/** The next of 16, 24, 32, 48, 64, 96, 128 … that holds `length`, at most maxLength. */
+/** The next of 16, 24, 32, 40 … 64, 96, 128, 192 … that holds `length`, at most maxLength. */
 export function lengthBucket(length: number, maxLength: number): number {
   assert(length <= maxLength, `a sequence of ${length} tokens exceeds maxLength ${maxLength}`);
-  for (let size = 16; ; size *= 2) {
-    if (length <= size) return Math.min(size, maxLength);
+  if (length <= 64) return Math.min(Math.max(16, 8 * Math.ceil(length / 8)), maxLength);
+  for (let size = 64; ; size *= 2) {
     if (length <= size * 1.5) return Math.min(size * 1.5, maxLength);
+    if (length <= size * 2) return Math.min(size * 2, maxLength);
   }
 }
 

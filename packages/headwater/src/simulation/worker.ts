@@ -40,7 +40,11 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const model = await openCheckpoint(init.modelFolder, { source: recipe.model, checkFinite: false });
   const tuning = bindTuning(recipe, model.definition, registries);
   const { record, options } = recordOf(registries.methods, recipe.federation.method);
-  const executor = createNodeExecutor({ device: recipe.device, threads: recipe.threadsPerSession });
+  const executor = createNodeExecutor({
+    device: recipe.device,
+    threads: recipe.threadsPerSession,
+    prepack: recipe.frozenWeights === 'packed',
+  });
   return createJobRunner({
     engine: createEngine({ model, tuning, executor }),
     tuning,
