@@ -85,11 +85,14 @@ describe('worker pool', () => {
     const others = ['a', 'b', 'c'].map((name) => opened.run(job(`do ${name}`), 1));
     const crash = opened.run(job('crash'), 0);
     const thrown = opened.run(job('throw'), 0);
-    await expect(crash).rejects.toMatchObject({
-      code: 'RUNTIME_FAILED',
-      message: expect.stringContaining('code 7'),
-    });
-    await expect(thrown).rejects.toThrow(/died twice.*out of luck/);
+    // Both are watched from the start: whichever fails first must not go unhandled.
+    await Promise.all([
+      expect(crash).rejects.toMatchObject({
+        code: 'RUNTIME_FAILED',
+        message: expect.stringContaining('code 7'),
+      }),
+      expect(thrown).rejects.toThrow(/died twice.*out of luck/),
+    ]);
     expect(await Promise.all(others)).toHaveLength(3);
   });
 
