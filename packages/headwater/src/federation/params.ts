@@ -5,11 +5,16 @@
 
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { type Params, sameShape, type Tensor, tensor } from '../base/tensor.ts';
-import { parseSafetensors, writeSafetensors } from '../models/safetensors.ts';
+import { layoutSafetensors, parseSafetensors, writeSafetensors } from '../models/safetensors.ts';
 
 /** Params as a safetensors file; equal params give equal bytes. */
 export function encodeParams(params: Params): Uint8Array {
   return writeSafetensors(params);
+}
+
+/** Size of `encodeParams(params)`, without making it. */
+export function encodedBytes(params: Params): number {
+  return layoutSafetensors(params).fileBytes;
 }
 
 /** The reverse of `encodeParams`, for bytes from anywhere. Throws SAFETENSORS_INVALID (also for NaN and Inf). */
@@ -35,12 +40,16 @@ export function sortedParams(entries: Iterable<readonly [string, Tensor<'float32
 
 /** after − before, elementwise. Both have the same tensors. */
 export function differenceOf(after: Params, before: Params): Params {
-  return combined(after, before, (a, b) => a - b);
+  return paired(after, before, (out, a, b) => {
+    for (let i = 0; i < out.length; i++) out[i] = a[i]! - b[i]!;
+  });
 }
 
 /** params + scale · update for the tensors of `update`; the others stay as they are. */
 export function addScaled(params: Params, update: Params, scale: number): Params {
-  const changed = combined(update, params, (u, p) => p + scale * u);
+  const changed = paired(update, params, (out, u, p) => {
+    for (let i = 0; i < out.length; i++) out[i] = p[i]! + scale * u[i]!;
+  });
   return new Map([...params].map(([name, value]) => [name, changed.get(name) ?? value]));
 }
 
@@ -57,16 +66,19 @@ export function overlaid(params: Params, overlay: Params): Params {
 /** √Σx² over all elements, in float64. */
 export function l2Norm(params: Params): number {
   let sum = 0;
-  for (const { data } of params.values()) for (const x of data) sum += x * x;
+  for (const { data } of params.values()) for (let i = 0; i < data.length; i++) sum += data[i]! * data[i]!;
   return Math.sqrt(sum);
 }
 
-function combined(left: Params, right: Params, op: (l: number, r: number) => number): Params {
+type Fill = (out: Float32Array, left: Float32Array, right: Float32Array) => void;
+
+/** Whole tensors at a time: a callback for each element would cost more than the arithmetic. */
+function paired(left: Params, right: Params, fill: Fill): Params {
   const entries = [...left].map(([name, l]): [string, Tensor<'float32'>] => {
     const r = right.get(name);
     assert(r !== undefined && sameShape(l.shape, r.shape), `tensors "${name}" do not match`);
     const data = new Float32Array(l.data.length);
-    for (let i = 0; i < data.length; i++) data[i] = op(l.data[i]!, r.data[i]!);
+    fill(data, l.data, r.data);
     return [name, tensor('float32', l.shape, data)];
   });
   return new Map(entries);

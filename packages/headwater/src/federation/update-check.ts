@@ -4,6 +4,7 @@
  */
 
 import { HeadwaterError } from '../base/errors.ts';
+import { firstNonFinite } from '../base/half.ts';
 import { type Params, sameShape } from '../base/tensor.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { UpdateCheck } from './events.ts';
@@ -39,9 +40,9 @@ function layoutDefect(update: Params, expected: readonly TrainableTensor[]): str
 }
 
 function valueDefect(update: Params): string | undefined {
-  for (const [name, { data }] of update) {
-    const at = data.findIndex((x) => !Number.isFinite(x));
-    if (at >= 0) return `tensor "${name}" has ${data[at]} at element ${at}`;
+  for (const [name, value] of update) {
+    const at = firstNonFinite(value);
+    if (at >= 0) return `tensor "${name}" has ${value.data[at]} at element ${at}`;
   }
   return undefined;
 }

@@ -9,7 +9,14 @@ import type { TokenizedExample } from '../data/types.ts';
 import { aggregateRound } from '../federation/aggregate.ts';
 import type { TrainingStats } from '../federation/events.ts';
 import { type BoundMethod, sharedTensors } from '../federation/method.ts';
-import { decodeParams, differenceOf, encodeParams, overlaid, selectParams } from '../federation/params.ts';
+import {
+  decodeParams,
+  differenceOf,
+  encodedBytes,
+  encodeParams,
+  overlaid,
+  selectParams,
+} from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Engine, ExampleScore, TrainResult } from '../training/engine.ts';
@@ -112,7 +119,7 @@ async function trainClient(
     update: await blobs.put(bytes),
     personal: kept.size === 0 ? null : await blobs.put(encodeParams(kept)),
     upBytes: bytes.byteLength,
-    downBytes: encodeParams(received).byteLength,
+    downBytes: encodedBytes(received),
     check: checkUpdateBytes(bytes, travelling),
     stats: statsOf(trained),
   };
