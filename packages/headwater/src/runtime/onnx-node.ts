@@ -6,9 +6,10 @@
 
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HeadwaterError } from '../base/errors.ts';
-import { type DType, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
+import { type DType, sizeBytes, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
 import type { Graph, KernelSet } from '../graph/ir.ts';
 import { type WeightPlacement, writeOnnx } from '../graph/onnx/writer.ts';
+import { needed } from '../graph/reachable.ts';
 import type { Device, Executor, Session, SessionOptions, WeightLocation, WeightSource } from './executor.ts';
 
 export interface NodeExecutorOptions {
@@ -67,7 +68,7 @@ async function openSession(
     kernels: options.kernels ?? (options.device === 'cpu' ? 'cpu' : 'portable'),
     place,
   });
-  const native = await createNative(model.bytes, folder, options, label);
+  const native = await createNative(model.bytes, folder, hasLargeTensor(graph), options, label);
   return {
     inputs: model.inputs,
     outputs: model.outputs,
@@ -85,11 +86,12 @@ async function openSession(
 async function createNative(
   bytes: Uint8Array,
   folder: string,
+  arena: boolean,
   options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
   label: string,
 ): Promise<InferenceSession> {
   try {
-    return await InferenceSession.create(bytes, sessionOptions(folder, options));
+    return await InferenceSession.create(bytes, sessionOptions(folder, arena, options));
   } catch (cause) {
     const code = options.device === 'cpu' ? 'RUNTIME_FAILED' : 'DEVICE_UNAVAILABLE';
     const hint = 'Run `headwater doctor` to see which devices work here.';
@@ -106,6 +108,7 @@ async function createNative(
  */
 function sessionOptions(
   folder: string,
+  arena: boolean,
   options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
 ): InferenceSession.SessionOptions {
   const extra = {
@@ -121,6 +124,7 @@ function sessionOptions(
     graphOptimizationLevel: 'all',
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
+    enableCpuMemArena: arena,
     executionMode: 'sequential',
     logSeverityLevel: 3,
     // A memory pattern is planned beside the arena that the first run already grew: a third more memory, no speed.
@@ -130,6 +134,19 @@ function sessionOptions(
       : { enableProfiling: true, profileFilePrefix: options.profilePrefix }),
     extra,
   };
+}
+
+/** What the system's allocator gives back to the kernel on each free, to be faulted in again on the next run. */
+const LARGE_BYTES = 32 * 2 ** 20;
+
+/**
+ * An arena per session keeps what its largest run needed, for ever; without one all sessions of a thread share the
+ * allocator's pages. The arena pays only when tensors are too large for those.
+ */
+function hasLargeTensor(graph: Graph): boolean {
+  return needed(graph).some(
+    (node) => node.inputs.length > 0 && node.outputs.some((out) => sizeBytes(out) > LARGE_BYTES),
+  );
 }
 
 function placement(location: WeightLocation, folder: string): WeightPlacement {
