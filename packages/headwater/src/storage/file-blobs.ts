@@ -4,12 +4,12 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncFolder, writeSynced } from '../base/durable-node.ts';
 import { assert } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
-import { syncFolder } from './atomic-file.ts';
 import type { Blobs } from './blobs.ts';
 import { runCorrupt } from './failures.ts';
 
@@ -41,13 +41,7 @@ async function put(bytes: Uint8Array, folder: string, fileOf: (digest: string) =
     const temporary = join(folder, `tmp-${randomUUID()}`);
     await makeFolder(shard);
     try {
-      const file = await open(temporary, 'wx');
-      try {
-        await file.writeFile(bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeSynced(temporary, bytes);
       await rename(temporary, path);
       await syncFolder(shard);
     } catch (error) {

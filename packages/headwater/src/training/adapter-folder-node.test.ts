@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterToWrite } from '../../test/fixtures/training/write-adapter.ts';
 import { FIXTURES, setup } from '../../test/training-setup.ts';
+import { writeSynced } from '../base/durable-node.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { frozen } from '../tuning/frozen.ts';
 import { full } from '../tuning/full.ts';
 import { readAdapterFolder, writeAdapterFolder } from './adapter-folder-node.ts';
 import { createEngine } from './engine-core.ts';
-import { writeFolder, writeSynced } from './folder-node.ts';
+import { writeFolder } from './folder-node.ts';
 import { writeModelFolder } from './model-folder-node.ts';
 import { relativeError } from './verify.ts';
 

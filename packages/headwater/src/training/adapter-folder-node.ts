@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeSynced } from '../base/durable-node.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
 import type { Params } from '../base/tensor.ts';
@@ -15,7 +16,7 @@ import {
   parseAdapter,
 } from '../tuning/peft-adapter.ts';
 import { tuningKinds } from '../tuning/registry.ts';
-import { writeFolder, writeSynced } from './folder-node.ts';
+import { writeFolder } from './folder-node.ts';
 
 /** Throws ADAPTER_INVALID, or SAFETENSORS_INVALID for damaged weights. */
 export async function readAdapterFolder(

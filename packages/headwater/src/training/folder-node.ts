@@ -1,7 +1,8 @@
 /** A folder that appears whole or not at all: written under another name, synced, then renamed into place. */
 
-import { open, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { syncFolder } from '../base/durable-node.ts';
 import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 
@@ -13,9 +14,9 @@ export async function writeFolder(folder: string, fill: (temporary: string) => P
     await rm(temporary, { recursive: true, force: true });
     await makeFolder(temporary);
     await fill(temporary);
-    await sync(temporary);
+    await syncFolder(temporary);
     await replace(target, temporary);
-    await sync(dirname(target));
+    await syncFolder(dirname(target));
   } catch (cause) {
     // The first failure is the one to report; where its folder cannot even be removed, there is nothing to remove.
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
@@ -35,24 +36,4 @@ async function replace(target: string, temporary: string): Promise<void> {
   );
   await rename(temporary, target);
   if (hadOld) await rm(old, { recursive: true, force: true });
-}
-
-async function sync(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** A file with its bytes on the disk before this returns. */
-export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
-  const handle = await open(path, 'w');
-  try {
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

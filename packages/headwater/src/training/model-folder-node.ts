@@ -2,10 +2,11 @@
 
 import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeSynced } from '../base/durable-node.ts';
 import type { Params } from '../base/tensor.ts';
 import type { Model } from '../models/model.ts';
 import { writeSafetensorsFile } from '../models/safetensors-node.ts';
-import { writeFolder, writeSynced } from './folder-node.ts';
+import { writeFolder } from './folder-node.ts';
 
 /** Files beside the weights that make a folder loadable: configuration, tokenizer, chat template. */
 const COPIED =
