@@ -68,3 +68,8 @@ export class HeadwaterError extends Error {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Headwater is broken here: ${message}`);
 }
+
+/** What a caught value says: errors have a message, anything can be thrown. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

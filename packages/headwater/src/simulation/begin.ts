@@ -4,9 +4,10 @@ import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { bindMethod } from '../federation/method.ts';
 import { createPlan, type RunPlan } from '../federation/plan.ts';
-import type { Journal, Json } from '../storage/journal.ts';
+import type { Journal } from '../storage/journal.ts';
 import { planArms } from './baselines.ts';
 import { describeEnvironment } from './environment.ts';
+import { appendEvent, eventsOf, stamped } from './journal-events.ts';
 import type { Pool } from './pool.ts';
 import type { PreparedRun } from './prepare.ts';
 import { checkSameRun, type Provenance, provenanceOf } from './provenance.ts';
@@ -21,11 +22,7 @@ export async function beginOrResume(
   pool: Pool,
   clock: Clock,
 ): Promise<RunPlan> {
-  const append = (event: RunEvent) =>
-    journal.append(
-      [{ ...event, observed: { endedMs: clock.nowMs(), tookMs: 0 } } as unknown as Json],
-      journal.lastSeq,
-    );
+  const append = (event: RunEvent) => appendEvent(journal, stamped(event, clock));
   if (begun) {
     checkSameRun(provenanceIn(journal), prepared, folder);
     append({ type: 'resumed' });
@@ -34,10 +31,6 @@ export async function beginOrResume(
   const plan = await planRun(prepared, registries, pool);
   append({ type: 'created', plan, provenance: provenanceOf(prepared, describeEnvironment()) });
   return plan;
-}
-
-export function eventsOf(journal: Journal): RunEvent[] {
-  return journal.readAll().map(({ event }) => event as unknown as RunEvent);
 }
 
 function createdEvent(journal: Journal): Extract<RunEvent, { type: 'created' }> {

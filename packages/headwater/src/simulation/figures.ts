@@ -1,7 +1,7 @@
 /** metrics.jsonl and results.json of a run folder, made from the journal alone: written again they are the same. */
 
 import { writeFileAtomically } from '../storage/atomic-file.ts';
-import { eventsOf } from './begin.ts';
+import { eventsOf } from './journal-events.ts';
 import { metricsOf, metricsText } from './metrics.ts';
 import { type RunResults, resultsOf } from './results.ts';
 import { type OpenRun, runPaths } from './run-folder.ts';

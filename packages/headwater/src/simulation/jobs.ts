@@ -3,10 +3,13 @@
  * as blobs; a job's result depends on the job alone, never on who does it or when.
  */
 
-import type { AggregateWork, TrainingStats, UpdateCheck } from '../federation/events.ts';
-import type { AggregationReport, FixedPointPlan } from '../federation/fixed-point.ts';
+import type { AggregateWork, RunEvent } from '../federation/events.ts';
+import type { FixedPointPlan } from '../federation/fixed-point.ts';
 import type { ExampleScore, StepReport, TrainOptions } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
+
+/** A job's result is the part of the journal's event that the worker computes. */
+type EventOf<T extends RunEvent['type']> = Extract<RunEvent, { readonly type: T }>;
 
 /** Fresh params, or those of a PEFT folder. */
 export interface InitJob {
@@ -29,14 +32,10 @@ export interface TrainClientJob {
   readonly personal: string | null;
   readonly options: TrainOptions;
 }
-export interface TrainClientResult {
-  readonly update: string;
-  readonly personal: string | null;
-  readonly upBytes: number;
-  readonly downBytes: number;
-  readonly check: UpdateCheck;
-  readonly stats: TrainingStats;
-}
+export type TrainClientResult = Pick<
+  EventOf<'update-received'>,
+  'update' | 'personal' | 'upBytes' | 'downBytes' | 'check' | 'stats'
+>;
 
 /** One uninterrupted training on the pooled data of some owners. */
 export interface TrainArmJob {
@@ -46,10 +45,7 @@ export interface TrainArmJob {
   readonly params: string;
   readonly options: TrainOptions;
 }
-export interface TrainArmResult {
-  readonly params: string;
-  readonly stats: TrainingStats;
-}
+export type TrainArmResult = Pick<EventOf<'arm-trained'>, 'params' | 'stats'>;
 
 export interface AggregateJob {
   readonly kind: 'aggregate';
@@ -57,12 +53,10 @@ export interface AggregateJob {
   readonly fixedPoint: FixedPointPlan;
   readonly serverLearningRate: number;
 }
-export interface AggregateResult {
-  readonly params: string;
-  readonly serverState: string | null;
-  readonly report: AggregationReport;
-  readonly aggregateNorm: number;
-}
+export type AggregateResult = Pick<
+  EventOf<'aggregated'>,
+  'params' | 'serverState' | 'report' | 'aggregateNorm'
+>;
 
 /** Scores of the pieces begin … end − 1 of a held-out set. */
 export interface ScoreJob {

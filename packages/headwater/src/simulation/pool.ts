@@ -5,7 +5,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
-import { type ErrorCode, HeadwaterError } from '../base/errors.ts';
+import { type ErrorCode, HeadwaterError, messageOf } from '../base/errors.ts';
 import type { StepReport } from '../training/engine.ts';
 import type { Job, OnStep, ResultOf } from './jobs.ts';
 
@@ -160,7 +160,7 @@ export function sent(error: unknown): SentError {
   const known = error instanceof HeadwaterError ? error : undefined;
   return {
     code: known?.code ?? null,
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
     hint: known?.hint ?? null,
     where: known?.where ?? null,
     stack: error instanceof Error ? (error.stack ?? null) : null,
@@ -180,7 +180,7 @@ function received({ code, message, hint, where, stack }: SentError): Error {
 }
 
 function crashed(job: Job, cause: unknown): HeadwaterError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = messageOf(cause);
   return new HeadwaterError('RUNTIME_FAILED', `a worker died twice over the same job (${job.kind}): ${why}`, {
     hint: 'Often the memory is too small: lower workers, training.microBatchSize or data.maxLength.',
     cause,

@@ -18,6 +18,7 @@ import { openFileBlobs } from '../storage/file-blobs.ts';
 import type { Journal } from '../storage/journal.ts';
 import { acquireRunLock } from '../storage/run-lock.ts';
 import { openSqliteJournal } from '../storage/sqlite-journal.ts';
+import { eventsOf } from './journal-events.ts';
 
 export const runPaths = (folder: string) => ({
   recipe: join(folder, 'recipe.yaml'),
@@ -98,7 +99,7 @@ export function readEvents(folder: string): RunEvent[] {
     });
   const journal = openSqliteJournal(path, { readOnly: true });
   try {
-    return journal.readAll().map(({ event }) => event as unknown as RunEvent);
+    return eventsOf(journal);
   } finally {
     journal.close();
   }

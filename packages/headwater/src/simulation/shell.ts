@@ -12,7 +12,8 @@ import { liveBlobs, outstandingWork } from '../federation/outstanding.ts';
 import type { RunState } from '../federation/state.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { runCorrupt } from '../storage/failures.ts';
-import type { Journal, Json } from '../storage/journal.ts';
+import type { Journal } from '../storage/journal.ts';
+import { appendEvent, eventsOf, stamped } from './journal-events.ts';
 
 export interface Shell {
   readonly journal: Journal;
@@ -32,7 +33,7 @@ const MAX_ATTEMPTS = 5;
  * Throws ROUND_FAILED, INTERRUPTED, and what `perform` throws; the run can be continued after all but ROUND_FAILED.
  */
 export async function drive(shell: Shell): Promise<RunState> {
-  let state = replay(shell.journal.readAll().map(({ event }) => event as unknown as RunEvent));
+  let state = replay(eventsOf(shell.journal));
   await sweep(shell.blobs, state);
   return new Promise((resolve, reject) => {
     let stopped = false;
@@ -67,7 +68,7 @@ export async function drive(shell: Shell): Promise<RunState> {
       }
       if (stopped) return;
       const next = step(state, event);
-      shell.journal.append([event as unknown as Json], shell.journal.lastSeq);
+      appendEvent(shell.journal, event);
       const before = liveBlobs(state);
       state = next.state;
       shell.onEvent?.(work, event, state);
@@ -87,14 +88,6 @@ export async function drive(shell: Shell): Promise<RunState> {
     for (const work of outstandingWork(state)) launch(work);
     conclude();
   });
-}
-
-/** When and how long, for reports; the machine never looks. */
-function stamped(event: RunEvent, clock: Clock): RunEvent {
-  return {
-    ...event,
-    observed: { tookMs: 0, ...(event.observed as object | undefined), endedMs: clock.nowMs() },
-  };
 }
 
 function digestsOf(event: RunEvent): string[] {

@@ -6,6 +6,7 @@ import type { RunPlan } from '../federation/plan.ts';
 import { isValidated } from '../federation/selection.ts';
 import type { RunState } from '../federation/state.ts';
 import type { StepReport } from '../training/engine.ts';
+import { eventsOf } from './journal-events.ts';
 import type { Performer } from './perform.ts';
 import type { Amount, OnProgress } from './progress.ts';
 import type { OpenRun } from './run-folder.ts';
@@ -20,7 +21,7 @@ export function trackProgress(
   { plan, heldOut, pool }: Pick<Performer, 'plan' | 'heldOut' | 'pool'>,
   { journal, begun, folder }: Pick<OpenRun, 'journal' | 'begun' | 'folder'>,
 ): Tracker {
-  const events = journal.readAll().map(({ event }) => event as unknown as RunEvent);
+  const events = eventsOf(journal);
   const sizes = {
     validation: heldOut.validation?.pieces.length ?? 0,
     test: heldOut.test?.pieces.length ?? 0,

@@ -1,0 +1,21 @@
+/** A run's events as its journal keeps them: JSON, each with when it ended and how long it took. It decides nothing. */
+
+import type { Clock } from '../base/clock.ts';
+import type { RunEvent } from '../federation/events.ts';
+import type { Journal, Json } from '../storage/journal.ts';
+
+export function eventsOf(journal: Pick<Journal, 'readAll'>): RunEvent[] {
+  return journal.readAll().map(({ event }) => event as unknown as RunEvent);
+}
+
+export function appendEvent(journal: Journal, event: RunEvent): void {
+  journal.append([event as unknown as Json], journal.lastSeq);
+}
+
+/** When and how long, for reports; the machine never looks. */
+export function stamped(event: RunEvent, clock: Clock): RunEvent {
+  return {
+    ...event,
+    observed: { tookMs: 0, ...(event.observed as object | undefined), endedMs: clock.nowMs() },
+  };
+}
