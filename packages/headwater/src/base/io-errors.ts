@@ -1,6 +1,6 @@
 /** Turns what the operating system says (`ENOSPC`, `EACCES` …) into a HeadwaterError. It does no I/O itself. */
 
-import { type ErrorCode, HeadwaterError } from './errors.ts';
+import { type ErrorCode, HeadwaterError, messageOf } from './errors.ts';
 
 const ADVICE: Readonly<Record<string, { readonly what: string; readonly hint: string }>> = {
   ENOSPC: {
@@ -39,7 +39,7 @@ export function storageError(
 ): HeadwaterError {
   if (cause instanceof HeadwaterError) return cause;
   const advice = ADVICE[systemErrorCode(cause)];
-  const what = advice?.what ?? (cause instanceof Error ? cause.message : String(cause));
+  const what = advice?.what ?? messageOf(cause);
   return new HeadwaterError(code, `cannot ${action}: ${what}`, {
     where,
     cause,

@@ -3,6 +3,8 @@
  * nesting) before it parses. It refuses to know what the document means: schemas come after.
  */
 
+import { messageOf } from './errors.ts';
+
 export interface StrictJsonLimits {
   readonly maxDepth: number;
   /** Keys of all objects together. */
@@ -28,7 +30,7 @@ export function parseStrictJson(text: string, limits: StrictJsonLimits): StrictJ
   try {
     return { ok: true, value: JSON.parse(text) };
   } catch (cause) {
-    return failure('syntax', cause instanceof Error ? cause.message : String(cause));
+    return failure('syntax', messageOf(cause));
   }
 }
 

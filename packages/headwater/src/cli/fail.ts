@@ -1,6 +1,6 @@
 /** How every error ends: one printer, one table of exit codes. No command prints errors itself. */
 
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { paint } from './style.ts';
 
 /** 130 is what shells give to a program stopped by Ctrl-C. */
@@ -28,7 +28,7 @@ function explain(error: unknown): string {
       ? text.replace(/^INTERRUPTED {2}/, '')
       : paint.error(text, error.code);
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return `${message}\n  Headwater did not expect this. Run the command again with --verbose and report what it prints.`;
 }
 

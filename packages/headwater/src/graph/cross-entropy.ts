@@ -6,18 +6,21 @@
 
 import { assert } from '../base/errors.ts';
 import type { Value } from './ir.ts';
-import { cast, exp, mul, neg, sub } from './ops/arithmetic.ts';
 import {
   add,
   argMax,
   concat,
+  exp,
   gather,
   logSoftmax,
   matmul,
+  mul,
+  neg,
   reduceSum,
   reshape,
   scatterAddRows,
   slice,
+  sub,
   takeLast,
   withGradients,
 } from './ops/index.ts';
@@ -96,7 +99,7 @@ export function targetLogProbs(
       0,
     ),
     argMax: concat(
-      parts.map((c) => cast(argMax(c.logProbs), 'int32')),
+      parts.map((c) => argMax(c.logProbs)),
       0,
     ),
   };

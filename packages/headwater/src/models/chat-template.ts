@@ -5,7 +5,7 @@
 
 import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import type { Clock } from '../base/clock.ts';
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { didYouMean } from '../base/suggest.ts';
 import { stripFunctions, withStripArguments } from './jinja-strip.ts';
 import { strftime } from './strftime.ts';
@@ -146,7 +146,7 @@ function pythonRange(first: number, second?: number, step = 1): number[] {
 }
 
 function brokenTemplate(cause: unknown, where: string): HeadwaterError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new HeadwaterError('TOKENIZER_INVALID', `the chat template cannot be rendered: ${reason}`, {
     where,
     cause,

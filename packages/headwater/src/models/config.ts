@@ -123,7 +123,7 @@ function show(value: unknown): string {
 }
 
 /** Sizes of a decoder; `num_key_value_heads` defaults to all heads, `head_dim` to hidden_size / num_attention_heads. */
-export function shapeOf(config: DecoderConfig, where: string): ModelShape {
+function shapeOf(config: DecoderConfig, where: string): ModelShape {
   const numAttentionHeads = config.num_attention_heads;
   const numKeyValueHeads = config.num_key_value_heads ?? numAttentionHeads;
   const headDim = config.head_dim ?? config.hidden_size / numAttentionHeads;
@@ -144,11 +144,22 @@ export function shapeOf(config: DecoderConfig, where: string): ModelShape {
   };
 }
 
+/** What every decoder configuration says in the same keys; an architecture adds what is its own. */
+export function decoderOf(config: DecoderConfig, where: string) {
+  return {
+    shape: shapeOf(config, where),
+    intermediateSize: config.intermediate_size,
+    rmsNormEpsilon: config.rms_norm_eps,
+    rotary: rotaryOf(config, where),
+    tieWordEmbeddings: config.tie_word_embeddings,
+  };
+}
+
 /** Hugging Face's default where config.json says nothing. */
 const DEFAULT_ROPE_THETA = 10_000;
 
 /** Rotary settings in either spelling: `rope_parameters`, or `rope_theta` beside `rope_scaling`. */
-export function rotaryOf(config: DecoderConfig, where: string): RotaryConfig {
+function rotaryOf(config: DecoderConfig, where: string): RotaryConfig {
   const key = config.rope_parameters === undefined ? 'rope_scaling' : 'rope_parameters';
   const rope = config[key] ?? {};
   const ropeTheta = rope.rope_theta ?? config.rope_theta ?? DEFAULT_ROPE_THETA;

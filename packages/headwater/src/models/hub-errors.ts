@@ -1,7 +1,7 @@
 /** Says what went wrong with the Hugging Face hub in words that help: refused, absent, offline, disturbed. No I/O. */
 
 import { HubApiError } from '@huggingface/hub';
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { systemErrorCode } from '../base/io-errors.ts';
 
 export interface HubRepository {
@@ -22,7 +22,7 @@ export function hubError(cause: unknown, action: string, repo: HubRepository): H
       hint: 'Run the command again; what is downloaded already is kept.',
     });
   if (cause instanceof HubApiError) return refused(cause, action, repo, where);
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   if (isOffline(cause))
     return new HeadwaterError(
       'HUB_FAILED',
@@ -96,5 +96,5 @@ export function isOffline(cause: unknown): boolean {
 function rootMessage(cause: unknown): string {
   let at = cause;
   while (at instanceof Error && at.cause instanceof Error) at = at.cause;
-  return systemErrorCode(at) || (at instanceof Error ? at.message : String(at));
+  return systemErrorCode(at) || messageOf(at);
 }

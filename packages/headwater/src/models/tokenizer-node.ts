@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
 import { type ChatTemplate, type ChatTemplateSource, makeChatTemplate } from './chat-template.ts';
 import { makeTokenizer, type Tokenizer } from './tokenizer.ts';
@@ -87,7 +87,7 @@ async function readJson(path: string): Promise<Record<string, unknown> | undefin
     }
     throw new Error('not an object');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HeadwaterError('TOKENIZER_INVALID', `this is no JSON object: ${reason}`, {
       where: path,
       cause,

@@ -4,7 +4,7 @@
  */
 
 import { Tokenizer as Backend } from '@huggingface/tokenizers';
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { type AddedToken, normalizeFiles, type TokenizerFiles } from './tokenizer-files.ts';
 
 export interface EncodeOptions {
@@ -74,7 +74,7 @@ function makeBackend(tokenizer: object, config: object, where: string): Backend 
   try {
     return new Backend(tokenizer, config);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HeadwaterError('TOKENIZER_INVALID', `the tokenizer cannot be built: ${reason}`, {
       where,
       cause,

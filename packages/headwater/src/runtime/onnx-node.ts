@@ -5,7 +5,7 @@
  */
 
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { type DType, sizeBytes, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
 import type { Graph, KernelSet } from '../graph/ir.ts';
 import { type WeightPlacement, writeOnnx } from '../graph/onnx/writer.ts';
@@ -28,14 +28,6 @@ export interface NodeExecutorOptions {
   /** Writes a JSON profile of each session with this prefix. */
   readonly profilePrefix?: string;
 }
-
-const PROVIDERS: Record<Device, string> = {
-  cpu: 'cpu',
-  webgpu: 'webgpu',
-  cuda: 'cuda',
-  coreml: 'coreml',
-  dml: 'dml',
-};
 
 export function createNodeExecutor(options: NodeExecutorOptions = {}): Executor {
   const { device = 'cpu', threads = 1 } = options;
@@ -120,7 +112,8 @@ function sessionOptions(
     ...(options.prepack ? {} : { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
   };
   return {
-    executionProviders: [PROVIDERS[options.device]],
+    // Our device names are the engine's provider names.
+    executionProviders: [options.device],
     graphOptimizationLevel: 'all',
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
@@ -196,8 +189,4 @@ function fromNative(
     outputs.set(name, tensor(type.dtype as DType, type.shape, value.data as Float32Array));
   }
   return outputs;
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

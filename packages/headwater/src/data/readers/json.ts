@@ -1,5 +1,6 @@
 /** A JSON array of objects. Files named .json that in truth hold one object a line are read as JSON Lines. */
 
+import { messageOf } from '../../base/errors.ts';
 import { kindOf } from '../schemas/schema.ts';
 import { jsonl, objectRow } from './jsonl.ts';
 import type { BrokenRow, Row, RowReader, RowSource } from './reader.ts';
@@ -35,7 +36,7 @@ function firstLineIsObject(text: string): boolean {
 
 /** The engine says `position 123` (and the line only in some versions); users look for a line. */
 function brokenJson(cause: unknown, text: string, name: string): BrokenRow {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   const position = /position (\d+)/.exec(message)?.[1];
   const line = position === undefined ? '' : `:${text.slice(0, Number(position)).split('\n').length}`;
   return { where: `${name}${line}`, problem: `this is no JSON: ${message}` };

@@ -2,6 +2,7 @@
 
 import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
+import { messageOf } from '../../base/errors.ts';
 import type { RowValues } from '../schemas/schema.ts';
 import type { BrokenRow, Row, RowReader, RowSource } from './reader.ts';
 import { wholeBytes } from './utf8.ts';
@@ -13,7 +14,7 @@ async function* read(source: RowSource): AsyncGenerator<Row | BrokenRow> {
   try {
     rows = await parquetReadObjects({ file: bytes.slice().buffer, compressors });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     return yield { where: source.name, problem: `this is no readable Parquet file: ${reason}` };
   }
   for (const [index, row] of rows.entries()) {

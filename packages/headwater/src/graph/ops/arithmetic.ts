@@ -236,8 +236,8 @@ export function cast(x: Value, dtype: DType): Value {
  * extra axis keeps the engine's optimizer from merging the two casts.
  */
 export function recast(x: Value): Value {
-  const stored = uncast(x);
-  return !isLargeCast(x) ? x : reshape(cast(reshape(stored, [1, ...x.shape]), x.dtype), x.shape);
+  if (!isLargeCast(x)) return x;
+  return reshape(cast(reshape(uncast(x), [1, ...x.shape]), x.dtype), x.shape);
 }
 
 /** Elements from which on a second cast is cheaper than a float32 copy that lives through both passes. */

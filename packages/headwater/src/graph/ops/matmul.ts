@@ -2,18 +2,17 @@
 
 import { assert } from '../../base/errors.ts';
 import type { TensorType } from '../../base/tensor.ts';
-import { apply, defineOp, type OnnxContext, type Value } from '../ir.ts';
+import { type Attrs, apply, defineOp, type OnnxContext, type Value } from '../ir.ts';
 import { broadcastAt, refTensor } from '../ref-array.ts';
 import { broadcastShapes, dim } from '../shapes.ts';
 import { isLargeCast, recast } from './arithmetic.ts';
 import { after, sumTo } from './shape.ts';
 import { two } from './types.ts';
 
-interface MatmulAttrs {
+interface MatmulAttrs extends Attrs {
   readonly transA: boolean;
   readonly transB: boolean;
   readonly alpha: number;
-  readonly [key: string]: unknown;
 }
 
 const MATMUL = defineOp<MatmulAttrs>({

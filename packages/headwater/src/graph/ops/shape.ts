@@ -5,7 +5,7 @@
 
 import { assert } from '../../base/errors.ts';
 import { sameShape, sizeOf } from '../../base/tensor.ts';
-import { apply, defineOp, type Value } from '../ir.ts';
+import { type Attrs, apply, defineOp, type Value } from '../ir.ts';
 import { at, broadcastAt, forEachIndex, refTensor } from '../ref-array.ts';
 import { axisOf, broadcastShapes, reducedShape, type Shape } from '../shapes.ts';
 import { only } from './types.ts';
@@ -83,10 +83,9 @@ export function expand(x: Value, shape: Shape): Value {
   return sameShape(x.shape, shape) ? x : apply(EXPAND, [x], { shape });
 }
 
-interface ReduceAttrs {
+interface ReduceAttrs extends Attrs {
   readonly axes: readonly number[];
   readonly keepDims: boolean;
-  readonly [key: string]: unknown;
 }
 
 const REDUCE_SUM = defineOp<ReduceAttrs>({
@@ -128,11 +127,10 @@ export function sumTo(x: Value, shape: Shape): Value {
   return reshape(axes.length === 0 ? x : reduceSum(x, axes, true), shape);
 }
 
-interface SliceAttrs {
+interface SliceAttrs extends Attrs {
   readonly axis: number;
   readonly start: number;
   readonly end: number;
-  readonly [key: string]: unknown;
 }
 
 const SLICE = defineOp<SliceAttrs>({
@@ -167,11 +165,10 @@ export function slice(x: Value, range: { axis: number; start: number; end: numbe
   return apply(SLICE, [x], { ...range, axis });
 }
 
-interface PadAttrs {
+interface PadAttrs extends Attrs {
   readonly axis: number;
   readonly before: number;
   readonly after: number;
-  readonly [key: string]: unknown;
 }
 
 const PAD = defineOp<PadAttrs>({

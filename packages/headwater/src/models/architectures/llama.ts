@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
 import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
-import { decoderKeys, parseConfig, rotaryOf, shapeOf } from '../config.ts';
+import { decoderKeys, decoderOf, parseConfig } from '../config.ts';
 
 const schema = z.strictObject({
   ...decoderKeys,
@@ -18,16 +18,12 @@ export const llama: Architecture = {
     const config = parseConfig(schema, raw, 'LlamaForCausalLM', where);
     return preNormDecoder({
       architecture: 'llama',
-      shape: shapeOf(config, where),
-      intermediateSize: config.intermediate_size,
-      rmsNormEpsilon: config.rms_norm_eps,
-      rotary: rotaryOf(config, where),
+      ...decoderOf(config, where),
       qkvBias: config.attention_bias,
       outputBias: config.attention_bias,
       mlpBias: config.mlp_bias,
       qkNorm: false,
       windows: new Array<undefined>(config.num_hidden_layers).fill(undefined),
-      tieWordEmbeddings: config.tie_word_embeddings,
     });
   },
 };

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
 import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
-import { decoderKeys, parseConfig, positiveInt, rotaryOf, shapeOf } from '../config.ts';
+import { decoderKeys, decoderOf, parseConfig, positiveInt } from '../config.ts';
 
 const schema = z.strictObject({
   ...decoderKeys,
@@ -24,16 +24,12 @@ export const mistral: Architecture = {
       raw.sliding_window === null ? undefined : (config.sliding_window ?? DEFAULT_SLIDING_WINDOW);
     return preNormDecoder({
       architecture: 'mistral',
-      shape: shapeOf(config, where),
-      intermediateSize: config.intermediate_size,
-      rmsNormEpsilon: config.rms_norm_eps,
-      rotary: rotaryOf(config, where),
+      ...decoderOf(config, where),
       qkvBias: false,
       outputBias: false,
       mlpBias: false,
       qkNorm: false,
       windows: new Array<number | undefined>(config.num_hidden_layers).fill(window),
-      tieWordEmbeddings: config.tie_word_embeddings,
     });
   },
 };

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
 import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
-import { parseConfig, rotaryOf, shapeOf } from '../config.ts';
+import { decoderOf, parseConfig } from '../config.ts';
 import { qwenKeys, qwenWindows } from '../qwen-config.ts';
 
 const schema = z.strictObject({ ...qwenKeys, use_mrope: z.literal(false).optional() });
@@ -15,16 +15,12 @@ export const qwen2: Architecture = {
     const config = parseConfig(schema, raw, 'Qwen2ForCausalLM', where);
     return preNormDecoder({
       architecture: 'qwen2',
-      shape: shapeOf(config, where),
-      intermediateSize: config.intermediate_size,
-      rmsNormEpsilon: config.rms_norm_eps,
-      rotary: rotaryOf(config, where),
+      ...decoderOf(config, where),
       qkvBias: true,
       outputBias: false,
       mlpBias: false,
       qkNorm: false,
       windows: qwenWindows(config, where),
-      tieWordEmbeddings: config.tie_word_embeddings,
     });
   },
 };

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
 import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
-import { parseConfig, positiveInt, rotaryOf, shapeOf } from '../config.ts';
+import { decoderOf, parseConfig, positiveInt } from '../config.ts';
 import { qwenKeys, qwenWindows } from '../qwen-config.ts';
 
 const schema = z.strictObject({
@@ -20,16 +20,12 @@ export const qwen3: Architecture = {
     const config = parseConfig(schema, raw, 'Qwen3ForCausalLM', where);
     return preNormDecoder({
       architecture: 'qwen3',
-      shape: shapeOf(config, where),
-      intermediateSize: config.intermediate_size,
-      rmsNormEpsilon: config.rms_norm_eps,
-      rotary: rotaryOf(config, where),
+      ...decoderOf(config, where),
       qkvBias: config.attention_bias,
       outputBias: config.attention_bias,
       mlpBias: false,
       qkNorm: true,
       windows: qwenWindows(config, where),
-      tieWordEmbeddings: config.tie_word_embeddings,
     });
   },
 };
