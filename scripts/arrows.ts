@@ -9,8 +9,10 @@ import type { Import, SourceFile } from './imports.ts';
 export const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
   ['cli'],
+  ['coordinator', 'client', 'simulation'],
   ['report'],
-  ['simulation'],
+  ['runs'],
+  ['jobs'],
   ['recipe'],
   ['federation'],
   ['storage'],
@@ -26,7 +28,16 @@ export const FLOORS: readonly (readonly string[])[] = [
 const ALLOWED_NEIGHBOURS = new Set(['data → models']);
 
 /** Rooms that run in Node only; elsewhere Node belongs into files called `*-node.ts`. */
-const NODE_ROOMS = new Set(['storage', 'simulation', 'report', 'cli', 'index.ts']);
+const NODE_ROOMS = new Set([
+  'storage',
+  'coordinator',
+  'simulation',
+  'report',
+  'runs',
+  'jobs',
+  'cli',
+  'index.ts',
+]);
 
 const NODE_PACKAGES = /^(node:|onnxruntime-node$|commander$|cli-|picocolors$)/;
 

@@ -2,9 +2,9 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { builtinRegistries } from '../packages/headwater/src/jobs/records.ts';
 import { recipeReference } from '../packages/headwater/src/recipe/reference-page.ts';
 import { recipeShape } from '../packages/headwater/src/recipe/schema.ts';
-import { builtinRegistries } from '../packages/headwater/src/simulation/records.ts';
 
 const pages = new Map([['recipe.md', recipeReference(recipeShape, builtinRegistries)]]);
 const check = process.argv.includes('--check');

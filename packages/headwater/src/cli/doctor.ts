@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { formatBytes } from '../base/format.ts';
 import { systemErrorCode } from '../base/io-errors.ts';
-import { describeEnvironment } from '../simulation/environment.ts';
+import { describeEnvironment } from '../runs/environment.ts';
 import { jsonOption } from './options.ts';
 import { type DeviceReport, probeDevices } from './probe-device.ts';
 import { paint, renderTable } from './style.ts';

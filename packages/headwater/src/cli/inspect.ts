@@ -3,7 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { runPaths } from '../simulation/run-folder.ts';
+import { runPaths } from '../runs/run-folder.ts';
 import { inspectAdapter } from './inspect/adapter.ts';
 import { inspectData } from './inspect/data.ts';
 import type { Inspection } from './inspect/inspection.ts';

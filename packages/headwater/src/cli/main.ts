@@ -1,7 +1,7 @@
 /** The command line: knows the commands and how their errors end the process. What a command does is in its own file. */
 
 import { Command } from 'commander';
-import { describeEnvironment } from '../simulation/environment.ts';
+import { describeEnvironment } from '../runs/environment.ts';
 import { benchCommand } from './bench.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';

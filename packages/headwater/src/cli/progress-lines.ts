@@ -2,8 +2,8 @@
 
 import { formatBytes } from '../base/format.ts';
 import type { Scores } from '../federation/events.ts';
+import type { Progress } from '../jobs/progress.ts';
 import { formatScore, metricLabel } from '../report/metrics.ts';
-import type { Progress } from '../simulation/progress.ts';
 
 /** Remembers the losses of the open round; undefined for events that are only shown live. */
 export function progressLines(): (progress: Progress) => string | undefined {

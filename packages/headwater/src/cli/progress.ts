@@ -5,7 +5,7 @@
 
 import { MultiBar, type SingleBar } from 'cli-progress';
 import { formatCount, formatDuration } from '../base/format.ts';
-import type { Amount, OnProgress, Progress } from '../simulation/progress.ts';
+import type { Amount, OnProgress, Progress } from '../jobs/progress.ts';
 import { progressLines } from './progress-lines.ts';
 import { measureSpeed, type Speed } from './speed.ts';
 

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
-import { runPaths } from '../simulation/run-folder.ts';
+import { runPaths } from '../runs/run-folder.ts';
 import { acquireRunLock } from '../storage/run-lock.ts';
 
 /** Throws RUN_EXISTS (other files than a run's), RUN_LOCKED, STORAGE_FAILED. */

@@ -2,8 +2,8 @@
 
 import { Command } from 'commander';
 import { writeReport } from '../report/write.ts';
-import { resultsOf } from '../simulation/results.ts';
-import { readEvents } from '../simulation/run-folder.ts';
+import { resultsOf } from '../runs/results.ts';
+import { readEvents } from '../runs/run-folder.ts';
 import { jsonOption } from './options.ts';
 import { printComparison } from './show-comparison.ts';
 
@@ -15,7 +15,7 @@ export function reportCommand(): Command {
     .addOption(jsonOption())
     .action(async (folder: string, { out, json }: { out?: string; json?: true }) => {
       const file = await writeReport(folder, out);
-      const results = resultsOf(readEvents(folder));
+      const results = resultsOf(await readEvents(folder));
       if (json) console.log(JSON.stringify({ report: file, results }));
       else {
         printComparison(results);

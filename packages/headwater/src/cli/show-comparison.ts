@@ -1,7 +1,7 @@
 /** The comparison of a run in the terminal. */
 
 import { comparisonTable } from '../report/comparison-table.ts';
-import type { RunResults } from '../simulation/results.ts';
+import type { RunResults } from '../runs/results.ts';
 import { paint, renderTable } from './style.ts';
 
 export function printComparison(results: RunResults): void {

@@ -1,6 +1,6 @@
 /** Tokens per second over the last seconds, and the time left, from amounts of work. Time comes in as an argument. */
 
-import type { Amount } from '../simulation/progress.ts';
+import type { Amount } from '../jobs/progress.ts';
 
 const WINDOW_MS = 15_000;
 

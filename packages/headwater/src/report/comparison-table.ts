@@ -1,8 +1,8 @@
 /** The comparison of a run as cells and notes, the same in the terminal and in the report. */
 
 import { formatCount } from '../base/format.ts';
-import type { RunResults } from '../simulation/results.ts';
-import { type Comparison, type ComparisonRow, comparisonOf } from '../simulation/table.ts';
+import type { RunResults } from '../runs/results.ts';
+import { type Comparison, type ComparisonRow, comparisonOf } from '../runs/table.ts';
 import { formatScore, metricLabel } from './metrics.ts';
 import type { TableRow } from './page.ts';
 

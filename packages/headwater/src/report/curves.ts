@@ -1,7 +1,7 @@
 /** The charts of a run, from its metrics. */
 
-import type { ClientMetric, Metric, RoundMetric, ValidationMetric } from '../simulation/metrics.ts';
-import type { RunResults } from '../simulation/results.ts';
+import type { ClientMetric, Metric, RoundMetric, ValidationMetric } from '../runs/metrics.ts';
+import type { RunResults } from '../runs/results.ts';
 import { isShare, metricLabel } from './metrics.ts';
 import type { Chart, Series } from './page.ts';
 

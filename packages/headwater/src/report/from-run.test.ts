@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { EvaluationResult } from '../federation/events.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Metric } from '../simulation/metrics.ts';
-import type { ArmResult, RunResults } from '../simulation/results.ts';
+import type { Metric } from '../runs/metrics.ts';
+import type { ArmResult, RunResults } from '../runs/results.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { reportPage } from './from-run.ts';
 import type { Block, Chart } from './page.ts';

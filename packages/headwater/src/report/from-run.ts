@@ -2,9 +2,9 @@
 
 import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
 import { recipeToYaml } from '../recipe/write.ts';
-import type { Metric } from '../simulation/metrics.ts';
-import type { RunResults } from '../simulation/results.ts';
-import { comparisonOf } from '../simulation/table.ts';
+import type { Metric } from '../runs/metrics.ts';
+import type { RunResults } from '../runs/results.ts';
+import { comparisonOf } from '../runs/table.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { byteBars, lossCurves, validationCurves } from './curves.ts';
 import { formatScore, metricLabel } from './metrics.ts';

@@ -1,16 +1,16 @@
 /** A run folder → its `report.html`. Reads the journal only, so it works for running, stopped and finished runs. */
 
 import { HeadwaterError } from '../base/errors.ts';
-import { metricsOf } from '../simulation/metrics.ts';
-import { resultsOf } from '../simulation/results.ts';
-import { readEvents, runPaths } from '../simulation/run-folder.ts';
+import { metricsOf } from '../runs/metrics.ts';
+import { resultsOf } from '../runs/results.ts';
+import { readEvents, runPaths } from '../runs/run-folder.ts';
 import { writeFileAtomically } from '../storage/atomic-file.ts';
 import { reportPage } from './from-run.ts';
 import { renderHtml } from './html.ts';
 
 /** Returns the path of the report. Throws RUN_NOT_FOUND, RUN_CORRUPT, STORAGE_FAILED. */
 export async function writeReport(folder: string, file = runPaths(folder).report): Promise<string> {
-  const events = readEvents(folder);
+  const events = await readEvents(folder);
   if (events.length === 0)
     throw new HeadwaterError('RUN_NOT_FOUND', 'the run has not begun, there is nothing to report', {
       where: folder,

@@ -4,15 +4,15 @@ import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { bindMethod } from '../federation/method.ts';
 import { createPlan, type RunPlan } from '../federation/plan.ts';
+import type { Pool } from '../jobs/pool.ts';
+import type { PreparedRun } from '../jobs/prepare.ts';
+import { type RunRegistries, recordOf } from '../jobs/records.ts';
+import { planArms } from '../runs/baselines.ts';
+import { describeEnvironment } from '../runs/environment.ts';
+import { appendEvent, eventsOf, stamped } from '../runs/journal-events.ts';
+import { checkSameRun, type Provenance, provenanceOf } from '../runs/provenance.ts';
+import type { OpenRun } from '../runs/run-folder.ts';
 import type { Journal } from '../storage/journal.ts';
-import { planArms } from './baselines.ts';
-import { describeEnvironment } from './environment.ts';
-import { appendEvent, eventsOf, stamped } from './journal-events.ts';
-import type { Pool } from './pool.ts';
-import type { PreparedRun } from './prepare.ts';
-import { checkSameRun, type Provenance, provenanceOf } from './provenance.ts';
-import { type RunRegistries, recordOf } from './records.ts';
-import type { OpenRun } from './run-folder.ts';
 
 /** Throws RUN_EXISTS when the folder holds another run; what the plan throws: RECIPE_INVALID, AGGREGATION_OVERFLOW. */
 export async function beginOrResume(
@@ -24,21 +24,21 @@ export async function beginOrResume(
 ): Promise<RunPlan> {
   const append = (event: RunEvent) => appendEvent(journal, stamped(event, clock));
   if (begun) {
-    checkSameRun(provenanceIn(journal), prepared, folder);
-    append({ type: 'resumed' });
-    return createdEvent(journal).plan;
+    checkSameRun(await provenanceIn(journal), prepared, folder);
+    await append({ type: 'resumed' });
+    return (await createdEvent(journal)).plan;
   }
   const plan = await planRun(prepared, registries, pool);
-  append({ type: 'created', plan, provenance: provenanceOf(prepared, describeEnvironment()) });
+  await append({ type: 'created', plan, provenance: provenanceOf(prepared, describeEnvironment()) });
   return plan;
 }
 
-function createdEvent(journal: Journal): Extract<RunEvent, { type: 'created' }> {
-  return eventsOf(journal)[0] as Extract<RunEvent, { type: 'created' }>;
+async function createdEvent(journal: Journal): Promise<Extract<RunEvent, { type: 'created' }>> {
+  return (await eventsOf(journal))[0] as Extract<RunEvent, { type: 'created' }>;
 }
 
-export function provenanceIn(journal: Journal): Provenance {
-  return createdEvent(journal).provenance as Provenance;
+export async function provenanceIn(journal: Journal): Promise<Provenance> {
+  return (await createdEvent(journal)).provenance as Provenance;
 }
 
 async function planRun(

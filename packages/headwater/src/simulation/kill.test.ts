@@ -5,8 +5,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../test/support/small-run.ts';
+import { readEvents, runPaths } from '../runs/run-folder.ts';
 import { run } from './run.ts';
-import { readEvents, runPaths } from './run-folder.ts';
 
 let small: SmallRun;
 let expected: { readonly adapter: string; readonly metrics: string };
@@ -29,8 +29,8 @@ function runAndKill(out: string, events: number, resume: boolean): Promise<NodeJ
   );
   const child = spawn(process.execPath, [driver], { stdio: 'ignore' });
   return new Promise((resolve, reject) => {
-    const watch = setInterval(() => {
-      if (journalLength(out) >= events) child.kill('SIGKILL');
+    const watch = setInterval(async () => {
+      if ((await journalLength(out)) >= events) child.kill('SIGKILL');
     }, 2);
     child.on('error', reject);
     child.on('exit', (_code, signal) => {
@@ -40,8 +40,8 @@ function runAndKill(out: string, events: number, resume: boolean): Promise<NodeJ
   });
 }
 
-function journalLength(out: string): number {
-  return existsSync(runPaths(out).journal) ? readEvents(out).length : 0;
+async function journalLength(out: string): Promise<number> {
+  return existsSync(runPaths(out).journal) ? (await readEvents(out)).length : 0;
 }
 
 describe('kill −9', () => {

@@ -10,12 +10,12 @@ import type {
   Work,
 } from '../federation/events.ts';
 import type { RunPlan } from '../federation/plan.ts';
+import { type EvaluationSet, summarise } from '../jobs/evaluation-set.ts';
+import type { OnStep } from '../jobs/jobs.ts';
+import type { Pool } from '../jobs/pool.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { TrainOptions } from '../training/engine.ts';
-import { type EvaluationSet, summarise } from './evaluation-set.ts';
 import type { Gate } from './gate.ts';
-import type { OnStep } from './jobs.ts';
-import type { Pool } from './pool.ts';
 
 export interface Performer {
   readonly pool: Pool;

@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../test/support/small-run.ts';
+import type { Progress } from '../jobs/progress.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
+import { readEvents } from '../runs/run-folder.ts';
+import { comparisonOf } from '../runs/table.ts';
 import { readAdapterFolder } from '../training/adapter-folder-node.ts';
-import type { Progress } from './progress.ts';
 import { type FinishedRun, run } from './run.ts';
-import { readEvents } from './run-folder.ts';
-import { comparisonOf } from './table.ts';
 
 let small: SmallRun;
 let reference: FinishedRun;
@@ -36,7 +36,7 @@ describe('a real run, stories260K', () => {
     );
   });
 
-  it('trains: the validation loss falls and the adapter is not the initial one', () => {
+  it('trains: the validation loss falls and the adapter is not the initial one', async () => {
     const losses = seen.flatMap((progress) =>
       progress.type === 'validated'
         ? [{ round: progress.round, loss: progress.result.pooled.loss ?? Number.NaN }]
@@ -45,7 +45,7 @@ describe('a real run, stories260K', () => {
     losses.sort((a, b) => a.round - b.round);
     expect(losses.map(({ round }) => round)).toEqual([0, 1, 2]);
     expect(losses[2]!.loss).toBeLessThan(losses[0]!.loss);
-    expect(reference.results.params).not.toBe(readEvents(reference.folder)[0]);
+    expect(reference.results.params).not.toBe((await readEvents(reference.folder))[0]);
   });
 
   it('another number of workers gives the same adapter and the same metrics, byte for byte', async () => {
@@ -85,8 +85,8 @@ describe('a real run, stories260K', () => {
     ]);
   });
 
-  it('bytes up and down are those of the adapter file that travels', () => {
-    const updates = readEvents(reference.folder).filter((event) => event.type === 'update-received');
+  it('bytes up and down are those of the adapter file that travels', async () => {
+    const updates = (await readEvents(reference.folder)).filter((event) => event.type === 'update-received');
     expect(updates).toHaveLength(6);
     const { up, down } = reference.results.bytes;
     expect(up).toBe(updates.reduce((sum, { upBytes }) => sum + upBytes, 0));
@@ -107,10 +107,10 @@ describe('a real run, stories260K', () => {
   it('a run in the way is not overwritten; resuming a finished run only tells its results again', async () => {
     const again = run(small.recipe, { out: reference.folder });
     await expect(again).rejects.toMatchObject({ code: 'RUN_EXISTS' });
-    const before = readEvents(reference.folder).length;
+    const before = (await readEvents(reference.folder)).length;
     const resumed = await run(small.recipe, { out: reference.folder, resume: true });
     expect(resumed.results).toEqual(reference.results);
-    expect(readEvents(reference.folder)).toHaveLength(before);
+    expect(await readEvents(reference.folder)).toHaveLength(before);
   });
 
   it('a stopped run continues to the same bits; a changed recipe is refused by name', async () => {

@@ -9,24 +9,24 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import type { RunState } from '../federation/state.ts';
+import type { Pool } from '../jobs/pool.ts';
+import { type PreparedRun, prepareRun } from '../jobs/prepare.ts';
+import type { OnProgress } from '../jobs/progress.ts';
+import { bindTuning, type RunRegistries } from '../jobs/records.ts';
+import { resolveRecipe } from '../jobs/resolve-recipe.ts';
+import { openWorkers } from '../jobs/workers.ts';
 import type { RecipeInput } from '../recipe/schema.ts';
 import { recipeToYaml } from '../recipe/write.ts';
+import { writeFigures } from '../runs/figures.ts';
+import { eventsOf } from '../runs/journal-events.ts';
+import { checkSameRun } from '../runs/provenance.ts';
+import type { RunResults } from '../runs/results.ts';
+import { checkRunFolder, type OpenRun, openRunFolder, runPaths } from '../runs/run-folder.ts';
 import { beginOrResume, provenanceIn } from './begin.ts';
-import { writeFigures } from './figures.ts';
 import { createGate } from './gate.ts';
-import { eventsOf } from './journal-events.ts';
 import { perform } from './perform.ts';
-import type { Pool } from './pool.ts';
-import { type PreparedRun, prepareRun } from './prepare.ts';
-import type { OnProgress } from './progress.ts';
-import { checkSameRun } from './provenance.ts';
-import { bindTuning, type RunRegistries } from './records.ts';
-import { resolveRecipe } from './resolve-recipe.ts';
-import type { RunResults } from './results.ts';
-import { checkRunFolder, type OpenRun, openRunFolder, runPaths } from './run-folder.ts';
 import { drive } from './shell.ts';
 import { trackProgress } from './track-progress.ts';
-import { openWorkers } from './workers.ts';
 
 export interface RunOptions {
   /** Folder of the run; default `runs/<name>`. */
@@ -57,7 +57,7 @@ export interface FinishedRun {
 export async function run(given: RecipeInput | string, options: RunOptions = {}): Promise<FinishedRun> {
   const { recipe, registries } = await resolveRecipe(given, options);
   const folder = resolve(options.out ?? join('runs', recipe.name));
-  checkRunFolder(folder, options.resume === true ? 'resume' : 'new');
+  await checkRunFolder(folder, options.resume === true ? 'resume' : 'new');
   const prepared = await prepareRun(recipe, registries, options).catch((error) => {
     throw options.signal?.aborted === true ? stoppedEarly(error) : error;
   });
@@ -68,7 +68,7 @@ export async function run(given: RecipeInput | string, options: RunOptions = {})
   } catch (error) {
     throw await leaveTidy(error, opened);
   } finally {
-    opened.close();
+    await opened.close();
   }
 }
 
@@ -87,11 +87,11 @@ async function runInFolder(
   const { journal, folder, begun } = opened;
   const clock = options.clock ?? systemClock;
   const resultFolder = runPaths(folder)[trainsWholeModel(prepared, registries) ? 'model' : 'adapter'];
-  if (begun && replay(eventsOf(journal)).status === 'finished') {
-    checkSameRun(provenanceIn(journal), prepared, folder);
+  if (begun && replay(await eventsOf(journal)).status === 'finished') {
+    checkSameRun(await provenanceIn(journal), prepared, folder);
     return { folder, resultFolder, results: await writeFigures(opened) };
   }
-  const pool = openWorkers(prepared, folder, clock);
+  const pool = openWorkers(prepared, runPaths(folder).blobs, clock);
   try {
     await driveWith(pool, { opened, prepared, registries, options, clock, resultFolder });
   } finally {
@@ -120,9 +120,9 @@ async function driveWith(pool: Pool, parts: Parts): Promise<void> {
   const openGate = ({ open }: RunState) => {
     if (open === undefined) background.setLimit(Number.POSITIVE_INFINITY);
   };
-  openGate(replay(eventsOf(opened.journal)));
+  openGate(replay(await eventsOf(opened.journal)));
   const performer = { pool, plan, recipe, heldOut, background, exportFolder: resultFolder };
-  const track = trackProgress(options.onProgress, performer, opened);
+  const track = await trackProgress(options.onProgress, performer, opened);
   await drive({
     journal: opened.journal,
     blobs: opened.blobs,

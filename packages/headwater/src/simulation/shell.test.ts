@@ -10,14 +10,14 @@ import { fedavg } from '../federation/methods/fedavg.ts';
 import { encodeParams } from '../federation/params.ts';
 import type { RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
+import type { Pool } from '../jobs/pool.ts';
+import { metricsOf, metricsText } from '../runs/metrics.ts';
+import { resultsOf } from '../runs/results.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Journal, Json } from '../storage/journal.ts';
 import { memoryBlobs, memoryJournal } from '../storage/memory.ts';
 import type { Engine } from '../training/engine.ts';
-import { metricsOf, metricsText } from './metrics.ts';
 import { perform } from './perform.ts';
-import type { Pool } from './pool.ts';
-import { resultsOf } from './results.ts';
 import { drive, type Shell } from './shell.ts';
 
 const clock = { nowMs: () => 0 };
@@ -38,12 +38,13 @@ function shellOver(
   return { journal, blobs, clock, perform: (work) => perform(performer, work, () => undefined), ...more };
 }
 
-const eventsIn = (journal: Journal) => journal.readAll().map(({ event }) => event as unknown as RunEvent);
+const eventsIn = async (journal: Journal) =>
+  (await journal.readAll()).map(({ event }) => event as unknown as RunEvent);
 
 /** Everything that must not depend on luck. */
-function fingerprint(state: RunState, journal: Journal, exported: Params | undefined): string {
+async function fingerprint(state: RunState, journal: Journal, exported: Params | undefined): Promise<string> {
   const adapter = exported === undefined ? '' : Buffer.from(encodeParams(exported)).toString('hex');
-  return canonicalJson([state, metricsText(metricsOf(eventsIn(journal))), adapter]);
+  return canonicalJson([state, metricsText(metricsOf(await eventsIn(journal))), adapter]);
 }
 
 async function wholeRun(
@@ -57,7 +58,7 @@ async function wholeRun(
     exported = params;
   });
   const state = await drive(shellOver(plan, journal, blobs, pool, more));
-  return { fingerprint: fingerprint(state, journal, exported), journal, blobs };
+  return { fingerprint: await fingerprint(state, journal, exported), journal, blobs };
 }
 
 class Crash extends Error {}
@@ -92,9 +93,9 @@ function crashing(blobs: Blobs, journal: Journal, at: number, when: 'before' | '
     get lastSeq() {
       return journal.lastSeq;
     },
-    append: (events, expectedSeq) => guard(() => journal.append(events, expectedSeq)),
+    append: async (events, expectedSeq) => guard(() => journal.append(events, expectedSeq)),
     readAll: () => journal.readAll(),
-    close: () => undefined,
+    close: async () => undefined,
   };
   return { blobs: guardedBlobs, journal: guardedJournal, reached: () => count >= at };
 }
@@ -103,7 +104,7 @@ describe('shell: a run in one process', () => {
   it('runs to the end, twice to the same bits, and keeps live blobs only', async () => {
     const [first, second] = [await wholeRun(), await wholeRun()];
     expect(first.fingerprint).toBe(second.fingerprint);
-    const results = resultsOf(eventsIn(first.journal));
+    const results = resultsOf(await eventsIn(first.journal));
     expect(results.status).toBe('finished');
     // Three rounds of three owners, two steps of two examples of three tokens each; centralised sees as much.
     expect(results.federated).toMatchObject({ sequentialSteps: 6, totalSteps: 18, tokensSeen: 108 });
@@ -138,7 +139,7 @@ describe('shell: a run in one process', () => {
       }, 0);
       const state = await drive(shellOver(plan, journal, blobs, pool, { perform: later }));
       clearInterval(release);
-      expect(fingerprint(state, journal, exported)).toBe(expected);
+      expect(await fingerprint(state, journal, exported)).toBe(expected);
     }
   });
 
@@ -161,10 +162,10 @@ describe('shell: a run in one process', () => {
           exported = params;
         });
         const state = await drive(shellOver(plan, journal, blobs, pool));
-        const last = eventsIn(journal).at(-1)?.type;
+        const last = (await eventsIn(journal)).at(-1)?.type;
         expect(last).toBe('published');
         // A crash right after the last append: nothing is left to do, the export was done before.
-        if (exported !== undefined) expect(fingerprint(state, journal, exported)).toBe(expected);
+        if (exported !== undefined) expect(await fingerprint(state, journal, exported)).toBe(expected);
         else expect(canonicalJson(state)).toBe(canonicalJson(JSON.parse(expected)[0]));
       }
     }
@@ -191,7 +192,7 @@ describe('shell: a run in one process', () => {
     });
     expect(journal.lastSeq).toBe(7);
     const state = await drive(shellOver(plan, journal, blobs, pool));
-    expect(fingerprint(state, journal, exported)).toBe(expected);
+    expect(await fingerprint(state, journal, exported)).toBe(expected);
   });
 
   it('a blob that vanished before its event was written is made again', async () => {
@@ -212,7 +213,7 @@ describe('shell: a run in one process', () => {
     };
     const state = await drive(shellOver(plan, journal, blobs, pool, { perform: spoiling }));
     expect(spoilt).toBeGreaterThan(2);
-    expect(fingerprint(state, journal, exported)).toBe(expected);
+    expect(await fingerprint(state, journal, exported)).toBe(expected);
   });
 });
 
@@ -240,7 +241,7 @@ describe('shell: clients that fail', () => {
 
   it('a client that diverges loses the round, with a quorum the run goes on and says so', async () => {
     const journal = await runWith(diverging, 2);
-    const results = resultsOf(eventsIn(journal));
+    const results = resultsOf(await eventsIn(journal));
     expect(results.status).toBe('finished');
     expect(results.lostUpdates).toHaveLength(3);
     expect(results.lostUpdates[0]).toEqual({ round: 1, owner: 'b', reason: 'step 1: the loss is NaN' });
@@ -249,7 +250,7 @@ describe('shell: clients that fail', () => {
 
   it('without a quorum the run fails for good', async () => {
     const journal = await runWith(diverging, undefined);
-    expect(replay(eventsIn(journal))).toMatchObject({
+    expect(replay(await eventsIn(journal))).toMatchObject({
       status: 'failed',
       failure: expect.stringContaining('NaN'),
     });
@@ -276,9 +277,9 @@ describe('shell: clients that fail', () => {
       },
     };
     const journal = await runWith(poisoned, 1);
-    const members = eventsIn(journal).filter((event) => event.type === 'aggregated');
+    const members = (await eventsIn(journal)).filter((event) => event.type === 'aggregated');
     for (const event of members) expect(event.report.numUpdates).toBe(2);
-    expect(resultsOf(eventsIn(journal)).lostUpdates[0]).toMatchObject({
+    expect(resultsOf(await eventsIn(journal)).lostUpdates[0]).toMatchObject({
       owner: 'c',
       reason: expect.stringMatching(/NaN|NonFinite/),
     });
@@ -312,7 +313,7 @@ describe('shell: personal tensors', () => {
     const last = whole.state.closed.at(-1)!;
     expect(Object.keys(last.personal)).toEqual(['a', 'b', 'c']);
     expect(new Set(Object.values(last.personal)).size).toBe(3);
-    for (const event of eventsIn(whole.journal))
+    for (const event of await eventsIn(whole.journal))
       if (event.type === 'update-received') expect(event.personal).not.toBeNull();
     const interrupted = await run(6);
     expect(canonicalJson(interrupted.state)).toBe(canonicalJson(whole.state));

@@ -10,10 +10,10 @@ import type { RunEvent, Work } from '../federation/events.ts';
 import { replay, step } from '../federation/machine.ts';
 import { liveBlobs, outstandingWork } from '../federation/outstanding.ts';
 import type { RunState } from '../federation/state.ts';
+import { appendEvent, eventsOf, stamped } from '../runs/journal-events.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { runCorrupt } from '../storage/failures.ts';
 import type { Journal } from '../storage/journal.ts';
-import { appendEvent, eventsOf, stamped } from './journal-events.ts';
 
 export interface Shell {
   readonly journal: Journal;
@@ -33,7 +33,7 @@ const MAX_ATTEMPTS = 5;
  * Throws ROUND_FAILED, INTERRUPTED, and what `perform` throws; the run can be continued after all but ROUND_FAILED.
  */
 export async function drive(shell: Shell): Promise<RunState> {
-  let state = replay(eventsOf(shell.journal));
+  let state = replay(await eventsOf(shell.journal));
   await sweep(shell.blobs, state);
   return new Promise((resolve, reject) => {
     let stopped = false;
@@ -68,7 +68,7 @@ export async function drive(shell: Shell): Promise<RunState> {
       }
       if (stopped) return;
       const next = step(state, event);
-      appendEvent(shell.journal, event);
+      await appendEvent(shell.journal, event);
       const before = liveBlobs(state);
       state = next.state;
       shell.onEvent?.(work, event, state);

@@ -5,23 +5,23 @@ import { replay } from '../federation/machine.ts';
 import type { RunPlan } from '../federation/plan.ts';
 import { isValidated } from '../federation/selection.ts';
 import type { RunState } from '../federation/state.ts';
+import type { Amount, OnProgress } from '../jobs/progress.ts';
+import { eventsOf } from '../runs/journal-events.ts';
+import type { OpenRun } from '../runs/run-folder.ts';
 import type { StepReport } from '../training/engine.ts';
-import { eventsOf } from './journal-events.ts';
 import type { Performer } from './perform.ts';
-import type { Amount, OnProgress } from './progress.ts';
-import type { OpenRun } from './run-folder.ts';
 
 export interface Tracker {
   step(work: Work, report: StepReport): void;
   done(work: Work, event: RunEvent, state: RunState): void;
 }
 
-export function trackProgress(
+export async function trackProgress(
   onProgress: OnProgress = () => undefined,
   { plan, heldOut, pool }: Pick<Performer, 'plan' | 'heldOut' | 'pool'>,
   { journal, begun, folder }: Pick<OpenRun, 'journal' | 'begun' | 'folder'>,
-): Tracker {
-  const events = eventsOf(journal);
+): Promise<Tracker> {
+  const events = await eventsOf(journal);
   const sizes = {
     validation: heldOut.validation?.pieces.length ?? 0,
     test: heldOut.test?.pieces.length ?? 0,

@@ -19,8 +19,8 @@ export interface Journal {
    * `expectedSeq` is the `lastSeq` the writer decided on: a stale writer is refused with RUN_LOCKED and changes nothing.
    * Throws STORAGE_FAILED (disk full, no permission).
    */
-  append(events: readonly Json[], expectedSeq: number): number;
+  append(events: readonly Json[], expectedSeq: number): Promise<number>;
   /** Every entry in order. Throws RUN_CORRUPT when an entry is damaged, missing or out of order. */
-  readAll(): JournalEntry[];
-  close(): void;
+  readAll(): Promise<JournalEntry[]>;
+  close(): Promise<void>;
 }

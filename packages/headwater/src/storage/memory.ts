@@ -13,14 +13,14 @@ export function memoryJournal(initial: readonly Json[] = []): Journal {
     get lastSeq() {
       return texts.length;
     },
-    append(events, expectedSeq) {
+    async append(events, expectedSeq) {
       if (expectedSeq !== texts.length) throw staleWriter(expectedSeq, texts.length, 'memory');
       texts.push(...events.map(canonicalJson));
       return texts.length;
     },
-    readAll: (): JournalEntry[] =>
+    readAll: async (): Promise<JournalEntry[]> =>
       texts.map((text, index) => ({ seq: index + 1, event: JSON.parse(text) as Json })),
-    close() {},
+    async close() {},
   };
 }
 

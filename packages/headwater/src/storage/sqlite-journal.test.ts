@@ -20,52 +20,52 @@ journalConformance({
   },
 });
 
-function written(events: readonly string[]): string {
+async function written(events: readonly string[]): Promise<string> {
   const file = newPath();
   const journal = openSqliteJournal(file);
-  journal.append(events, 0);
-  journal.close();
+  await journal.append(events, 0);
+  await journal.close();
   return file;
 }
 
 const corrupt = expect.objectContaining({ code: 'RUN_CORRUPT' });
 
-describe('journal in a SQLite file', () => {
-  it('is there after reopening', () => {
-    const file = written(['a', 'b']);
+describe('journal in a SQLite file', async () => {
+  it('is there after reopening', async () => {
+    const file = await written(['a', 'b']);
     const journal = openSqliteJournal(file);
     expect(journal.lastSeq).toBe(2);
-    expect(journal.append(['c'], 2)).toBe(3);
-    journal.close();
+    expect(await journal.append(['c'], 2)).toBe(3);
+    await journal.close();
     const reader = openSqliteJournal(file, { readOnly: true });
-    expect(reader.readAll().map((entry) => entry.event)).toEqual(['a', 'b', 'c']);
-    reader.close();
+    expect((await reader.readAll()).map((entry) => entry.event)).toEqual(['a', 'b', 'c']);
+    await reader.close();
   });
 
-  it('can be read while another connection writes', () => {
+  it('can be read while another connection writes', async () => {
     const file = newPath();
     const writer = openSqliteJournal(file);
-    writer.append(['a'], 0);
+    await writer.append(['a'], 0);
     const reader = openSqliteJournal(file, { readOnly: true });
-    writer.append(['b'], 1);
-    expect(reader.readAll()).toHaveLength(2);
-    reader.close();
-    writer.close();
+    await writer.append(['b'], 1);
+    expect(await reader.readAll()).toHaveLength(2);
+    await reader.close();
+    await writer.close();
   });
 
-  it('a second writer with an old view is refused', () => {
+  it('a second writer with an old view is refused', async () => {
     const file = newPath();
     const first = openSqliteJournal(file);
     const second = openSqliteJournal(file);
-    first.append(['a'], 0);
-    expect(() => second.append(['b'], 0)).toThrow(expect.objectContaining({ code: 'RUN_LOCKED' }));
-    expect(first.readAll()).toHaveLength(1);
-    first.close();
-    second.close();
+    await first.append(['a'], 0);
+    await expect(second.append(['b'], 0)).rejects.toEqual(expect.objectContaining({ code: 'RUN_LOCKED' }));
+    expect(await first.readAll()).toHaveLength(1);
+    await first.close();
+    await second.close();
   });
 
-  it('uses WAL and an application id', () => {
-    const file = written(['a']);
+  it('uses WAL and an application id', async () => {
+    const file = await written(['a']);
     const database = new DatabaseSync(file);
     expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
     expect(database.prepare('PRAGMA application_id').get()).toEqual({ application_id: 0x48574a31 });
@@ -80,8 +80,8 @@ describe('journal in a SQLite file', () => {
       'UPDATE events SET seq = 9 WHERE seq = 4; UPDATE events SET seq = 4 WHERE seq = 5; UPDATE events SET seq = 5 WHERE seq = 9',
       /entry 4 is damaged/,
     ],
-  ])('%s is found', (_, sql, message) => {
-    const file = written(['a', 'b', 'c', 'd', 'e']);
+  ])('%s is found', async (_, sql, message) => {
+    const file = await written(['a', 'b', 'c', 'd', 'e']);
     const database = new DatabaseSync(file);
     database.exec(sql);
     database.close();
@@ -89,8 +89,8 @@ describe('journal in a SQLite file', () => {
     expect(() => openSqliteJournal(file)).toThrow(corrupt);
   });
 
-  it('a truncated file, another file and another SQLite file are RUN_CORRUPT', () => {
-    const truncated = written(Array.from({ length: 200 }, (_, i) => `${'x'.repeat(200)}${i}`));
+  it('a truncated file, another file and another SQLite file are RUN_CORRUPT', async () => {
+    const truncated = await written(Array.from({ length: 200 }, (_, i) => `${'x'.repeat(200)}${i}`));
     truncateSync(truncated, 9000);
     expect(() => openSqliteJournal(truncated)).toThrow(corrupt);
     const text = newPath();
@@ -103,23 +103,23 @@ describe('journal in a SQLite file', () => {
     expect(() => openSqliteJournal(other)).toThrow(/not a Headwater journal/);
   });
 
-  it('a crash with a torn last write loses at most the unfinished event', () => {
+  it('a crash with a torn last write loses at most the unfinished event', async () => {
     const file = newPath();
     const writer = openSqliteJournal(file);
-    writer.append(['a'], 0);
-    writer.append(['b'], 1);
+    await writer.append(['a'], 0);
+    await writer.append(['b'], 1);
     // What a killed process leaves: the main file and the write-ahead log, here with its tail torn off.
     const crashed = newPath();
     copyFileSync(file, crashed);
     const wal = readFileSync(`${file}-wal`);
-    writer.close();
+    await writer.close();
     writeFileSync(`${crashed}-wal`, wal.subarray(0, wal.length - 100));
     const journal = openSqliteJournal(crashed);
-    expect(journal.readAll().map((entry) => entry.event)).toEqual(['a']);
-    journal.close();
+    expect((await journal.readAll()).map((entry) => entry.event)).toEqual(['a']);
+    await journal.close();
   });
 
-  it('a folder that does not exist is STORAGE_FAILED', () => {
+  it('a folder that does not exist is STORAGE_FAILED', async () => {
     expect(() => openSqliteJournal(join(folder, 'no', 'such', 'j.sqlite'))).toThrow(
       expect.objectContaining({ code: 'STORAGE_FAILED' }),
     );

@@ -126,7 +126,7 @@ function journalOver(
     get lastSeq() {
       return lastSeq;
     },
-    append(events, expectedSeq) {
+    async append(events, expectedSeq) {
       if (expectedSeq !== lastSeq) throw staleWriter(expectedSeq, lastSeq, path);
       const written = guarded('append to the journal', path, () =>
         transaction(database, () => insertAll(events, expectedSeq)),
@@ -135,8 +135,8 @@ function journalOver(
       lastSeq += events.length;
       return lastSeq;
     },
-    readAll: () => guarded('read the journal', path, () => readRows(database, path).entries),
-    close: () => database.close(),
+    readAll: async () => guarded('read the journal', path, () => readRows(database, path).entries),
+    close: async () => database.close(),
   };
 }
 

@@ -3,12 +3,12 @@
 import { HeadwaterError } from '../../base/errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../../base/format.ts';
 import { comparisonTable } from '../../report/comparison-table.ts';
-import { resultsOf } from '../../simulation/results.ts';
-import { readEvents } from '../../simulation/run-folder.ts';
+import { resultsOf } from '../../runs/results.ts';
+import { readEvents } from '../../runs/run-folder.ts';
 import type { Inspection } from './inspection.ts';
 
-export function inspectRun(folder: string): Inspection {
-  const events = readEvents(folder);
+export async function inspectRun(folder: string): Promise<Inspection> {
+  const events = await readEvents(folder);
   if (events.length === 0)
     throw new HeadwaterError('RUN_NOT_FOUND', 'the run has not begun', {
       where: folder,

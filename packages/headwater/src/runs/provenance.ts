@@ -2,9 +2,9 @@
 
 import { canonicalJson, digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
+import type { DataFacts, PreparedRun } from '../jobs/prepare.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Environment } from './environment.ts';
-import type { DataFacts, PreparedRun } from './prepare.ts';
 
 export interface Provenance {
   readonly recipe: Recipe;

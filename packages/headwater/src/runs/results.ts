@@ -7,10 +7,10 @@ import type { EvaluationResult, Observed, RunEvent, TrainingStats } from '../fed
 import { replay } from '../federation/machine.ts';
 import { chosenRound } from '../federation/selection.ts';
 import { entryOf, type RunState, testId } from '../federation/state.ts';
+import type { DataFacts } from '../jobs/prepare.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { CENTRALISED, LOCAL_ONLY } from './baselines.ts';
 import type { Environment } from './environment.ts';
-import type { DataFacts } from './prepare.ts';
 import type { Provenance } from './provenance.ts';
 
 /** What one way of training saw, and how it did on the test sample. */

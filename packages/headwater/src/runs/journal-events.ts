@@ -4,12 +4,12 @@ import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
 import type { Journal, Json } from '../storage/journal.ts';
 
-export function eventsOf(journal: Pick<Journal, 'readAll'>): RunEvent[] {
-  return journal.readAll().map(({ event }) => event as unknown as RunEvent);
+export async function eventsOf(journal: Pick<Journal, 'readAll'>): Promise<RunEvent[]> {
+  return (await journal.readAll()).map(({ event }) => event as unknown as RunEvent);
 }
 
-export function appendEvent(journal: Journal, event: RunEvent): void {
-  journal.append([event as unknown as Json], journal.lastSeq);
+export async function appendEvent(journal: Journal, event: RunEvent): Promise<void> {
+  await journal.append([event as unknown as Json], journal.lastSeq);
 }
 
 /** When and how long, for reports; the machine never looks. */

@@ -7,12 +7,11 @@ import { siblingModule } from '../base/sibling.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { createPool, type Pool } from './pool.ts';
 import type { PreparedRun } from './prepare.ts';
-import { runPaths } from './run-folder.ts';
 import { shareExamples } from './shared-examples.ts';
 import type { SharedHeldOut, WorkerInit } from './worker.ts';
 
-export function openWorkers(prepared: PreparedRun, folder: string, clock: Clock): Pool {
-  const workerData = workerInit(prepared, folder);
+export function openWorkers(prepared: PreparedRun, blobFolder: string, clock: Clock): Pool {
+  const workerData = workerInit(prepared, blobFolder);
   const spawn = () => new Worker(siblingModule(import.meta.url, './worker'), { workerData });
   return createPool(workerCount(prepared.recipe, prepared), spawn, clock);
 }
@@ -27,11 +26,11 @@ function workerCount(
   return Math.max(1, Math.min(useful, Math.floor(availableParallelism() / threadsPerSession)));
 }
 
-function workerInit({ recipe, model, train, heldOut }: PreparedRun, folder: string): WorkerInit {
+function workerInit({ recipe, model, train, heldOut }: PreparedRun, blobFolder: string): WorkerInit {
   const shared: Partial<Record<'validation' | 'test', SharedHeldOut>> = {};
   for (const split of ['validation', 'test'] as const) {
     const set = heldOut[split];
     if (set !== undefined) shared[split] = { pieces: shareExamples(set.pieces), owners: set.pieceOwner };
   }
-  return { recipe, modelFolder: model.folder, blobFolder: runPaths(folder).blobs, train, heldOut: shared };
+  return { recipe, modelFolder: model.folder, blobFolder, train, heldOut: shared };
 }

@@ -7,7 +7,7 @@ import { type RunResults, resultsOf } from './results.ts';
 import { type OpenRun, runPaths } from './run-folder.ts';
 
 export async function writeFigures({ journal, folder }: OpenRun): Promise<RunResults> {
-  const events = eventsOf(journal);
+  const events = await eventsOf(journal);
   const paths = runPaths(folder);
   const results = resultsOf(events);
   await writeFileAtomically(paths.metrics, metricsText(metricsOf(events)));

@@ -38,7 +38,7 @@ export interface OpenRun {
   readonly blobs: Blobs;
   /** True when the journal already has events. */
   readonly begun: boolean;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** `new`: the folder must hold no run. `resume`: it must hold one that was begun. */
@@ -48,7 +48,7 @@ export type OpenMode = 'new' | 'resume';
  * The cheap check before anything slow. Throws RUN_EXISTS (a run, or files that are not ours, with `new`) or
  * RUN_NOT_FOUND (`resume`).
  */
-export function checkRunFolder(folder: string, mode: OpenMode): void {
+export async function checkRunFolder(folder: string, mode: OpenMode): Promise<void> {
   const { journal } = runPaths(folder);
   const found = existsSync(journal);
   if (mode === 'resume' && !found)
@@ -57,7 +57,7 @@ export function checkRunFolder(folder: string, mode: OpenMode): void {
       hint: 'Start it without --resume.',
     });
   if (mode === 'resume') return;
-  if (found && readEvents(folder).length > 0)
+  if (found && (await readEvents(folder)).length > 0)
     throw new HeadwaterError('RUN_EXISTS', 'this folder already holds a run', {
       where: folder,
       hint: 'Continue it with --resume, choose another folder with --out, or delete this one.',
@@ -78,8 +78,8 @@ export async function openRunFolder(folder: string, recipeYaml: string): Promise
     const journal = openSqliteJournal(paths.journal);
     const begun = journal.lastSeq > 0;
     if (!begun) await writeFileAtomically(paths.recipe, recipeYaml);
-    const close = () => {
-      journal.close();
+    const close = async () => {
+      await journal.close();
       lock.release();
     };
     return { folder, journal, blobs: await openFileBlobs(paths.blobs), begun, close };
@@ -90,7 +90,7 @@ export async function openRunFolder(folder: string, recipeYaml: string): Promise
 }
 
 /** The journal of a run, also while it is being written. Throws RUN_NOT_FOUND, RUN_CORRUPT. */
-export function readEvents(folder: string): RunEvent[] {
+export async function readEvents(folder: string): Promise<RunEvent[]> {
   const path = runPaths(folder).journal;
   if (!existsSync(path))
     throw new HeadwaterError('RUN_NOT_FOUND', 'there is no run in this folder', {
@@ -99,9 +99,9 @@ export function readEvents(folder: string): RunEvent[] {
     });
   const journal = openSqliteJournal(path, { readOnly: true });
   try {
-    return eventsOf(journal);
+    return await eventsOf(journal);
   } finally {
-    journal.close();
+    await journal.close();
   }
 }
 
