@@ -118,7 +118,7 @@ describe('progress as lines', () => {
       type: 'update-received',
       round: 2,
       owner: 'c',
-      check: { ok: false, reason: 'NaN' },
+      check: { ok: false, code: 'not-finite', reason: 'NaN' },
       stats: {},
     };
     expect(line(done(refused))).toBe('round 2  update of c refused: NaN');

@@ -4,7 +4,7 @@
  */
 
 import type { AggregationReport } from './fixed-point.ts';
-import type { RunPlan } from './plan.ts';
+import type { OwnerCounts, RunPlan } from './plan.ts';
 
 /** JSON that a shell attaches to an event for its own reports (times, environment); the machine never reads it. */
 export interface Observed {
@@ -25,7 +25,22 @@ export interface TrainingStats {
 /** What the receiver found when it read the update's bytes. */
 export type UpdateCheck =
   | { readonly ok: true; readonly l2Norm: number }
-  | { readonly ok: false; readonly reason: string };
+  | { readonly ok: false; readonly code: RejectionCode; readonly reason: string };
+
+/** Why an update does not count. */
+export const REJECTIONS = {
+  format: 'The bytes are no safetensors file, or no encoding that this run uses.',
+  shape: 'Tensors are missing, unknown or of another shape.',
+  'not-finite': 'A value is NaN or infinite.',
+  norm: 'The update is longer than the run allows.',
+  'wrong-base': 'It was trained on another base model or from other params.',
+  'stale-round': 'Its round is closed, or not open yet.',
+  'not-asked': 'The owner was not asked for an update.',
+  'other-update': 'Another update of this owner was accepted for the round.',
+  'run-over': 'The run takes no updates any more.',
+} as const;
+
+export type RejectionCode = keyof typeof REJECTIONS;
 
 export interface UpdateReceived extends Observed {
   readonly type: 'update-received';
@@ -49,6 +64,14 @@ export interface EvaluationResult {
   readonly owners: Readonly<Record<string, { readonly numExamples: number; readonly scores: Scores }>>;
 }
 
+/** What one owner found on its own held-out examples. */
+export interface OwnerScores {
+  readonly numExamples: number;
+  /** Supervised tokens in them: what `loss` is a mean over. */
+  readonly numTargets: number;
+  readonly scores: Scores;
+}
+
 export type RunEvent =
   /** `provenance`: what the run was made from (recipe, data, model, versions), for reports and for checking a restart. */
   | ({ readonly type: 'created'; readonly plan: RunPlan; readonly provenance: unknown } & Observed)
@@ -61,8 +84,28 @@ export type RunEvent =
       readonly owner: string;
       readonly reason: string;
     } & Observed)
-  /** The round's time is up (only shells with a clock send it). */
-  | ({ readonly type: 'deadline'; readonly round: number } & Observed)
+  /** The round's time is up (only shells with a clock send it). `extension`: how often it was up before. */
+  | ({ readonly type: 'deadline'; readonly round: number; readonly extension: number } & Observed)
+  /** An owner joined after the run was created, or came back with other counts. */
+  | ({ readonly type: 'owner-joined'; readonly counts: OwnerCounts } & Observed)
+  /** It withdrew, or its key was revoked. */
+  | ({ readonly type: 'owner-left'; readonly owner: string; readonly reason: string } & Observed)
+  /** The operator lifts a quarantine. */
+  | ({ readonly type: 'owner-pardoned'; readonly owner: string } & Observed)
+  | ({
+      readonly type: 'owner-evaluated';
+      readonly evaluation: string;
+      readonly owner: string;
+      readonly result: OwnerScores;
+    } & Observed)
+  | ({ readonly type: 'evaluation-deadline'; readonly evaluation: string } & Observed)
+  /** No work is handed out until `continued`; updates under way are taken. */
+  | ({ readonly type: 'paused'; readonly reason: string } & Observed)
+  | ({ readonly type: 'continued' } & Observed)
+  /** The operator wants no further round: the open one closes, the result is published. */
+  | ({ readonly type: 'stopping'; readonly reason: string } & Observed)
+  /** The operator wants no result. */
+  | ({ readonly type: 'cancelled'; readonly reason: string } & Observed)
   | ({
       readonly type: 'aggregated';
       readonly round: number;
@@ -91,7 +134,10 @@ export type RunEvent =
 export interface Member {
   readonly owner: string;
   readonly update: string;
+  /** Positive integer. */
   readonly aggregationWeight: number;
+  /** What it would count if it were fresh; the sum is divided by these. Absent: the same. */
+  readonly freshWeight?: number;
 }
 
 export interface TrainWork {
@@ -154,6 +200,7 @@ export interface Receipt {
   readonly owner: string;
   readonly update: string;
   readonly accepted: boolean;
+  readonly code: RejectionCode | null;
   readonly reason: string | null;
 }
 

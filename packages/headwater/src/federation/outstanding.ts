@@ -4,7 +4,8 @@
  */
 
 import { digestJson } from '../base/canonical.ts';
-import type { AggregateWork, EvaluateWork, Member, TrainWork, Work } from './events.ts';
+import type { AggregateWork, EvaluateWork, TrainWork, Work } from './events.ts';
+import { awaits } from './rounds.ts';
 import { chosenRound, isValidated } from './selection.ts';
 import {
   type ClosedRound,
@@ -26,17 +27,22 @@ export function outstandingWork(state: RunState): Work[] {
   return [{ kind: 'publish', id: 'publish', round: chosen.round, params: chosen.params }];
 }
 
+/** Held-out scores that are not known yet. */
+export function evaluateWorkOf(state: RunState): EvaluateWork[] {
+  return state.status === 'running' ? [...validationWork(state), ...testWork(state)] : [];
+}
+
 function roundWork(state: RunState): Work[] {
   const { open } = state;
   if (open === undefined) return [];
   if (open.phase === 'aggregating') return [aggregateWork(state, open)];
   if (open.phase === 'validating') return [];
   return open.cohort
-    .filter((owner) => entryOf(open.accepted, owner) === undefined && entryOf(open.lost, owner) === undefined)
+    .filter((owner) => awaits(open, owner))
     .map((owner) => trainWork(state, open.round, owner));
 }
 
-function trainWork(state: RunState, round: number, owner: string): TrainWork {
+export function trainWork(state: RunState, round: number, owner: string): TrainWork {
   const { localSteps, rounds } = state.plan;
   return {
     kind: 'train',
@@ -52,7 +58,7 @@ function trainWork(state: RunState, round: number, owner: string): TrainWork {
 }
 
 function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
-  const members = membersOf(state, open);
+  const members = open.members!;
   return {
     kind: 'aggregate',
     id: `aggregate/${open.round}`,
@@ -62,18 +68,6 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     members,
     membership: digestJson(members),
   };
-}
-
-/** The frozen membership of a round: accepted owners in canonical order. */
-export function membersOf(state: RunState, open: OpenRound): Member[] {
-  const weights = new Map(
-    state.plan.owners.map(({ owner, aggregationWeight }) => [owner, aggregationWeight]),
-  );
-  return open.cohort.flatMap((owner) => {
-    const accepted = entryOf(open.accepted, owner);
-    if (accepted === undefined) return [];
-    return [{ owner, update: accepted.update, aggregationWeight: weights.get(owner)! }];
-  });
 }
 
 function validationWork(state: RunState): EvaluateWork[] {

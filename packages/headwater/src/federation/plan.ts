@@ -7,12 +7,14 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { BoundMethod } from './method.ts';
-import { planWeights, type Weighting } from './weights.ts';
+import { planWeights, type Weighting, type WeightPlan } from './weights.ts';
 
 export interface OwnerCounts {
   readonly owner: string;
   readonly numExamples: number;
   readonly numTokens: number;
+  /** Held-out examples that the owner scores itself; omitted where the shell holds them. */
+  readonly heldOut?: { readonly validation: number; readonly test: number };
 }
 
 export interface OwnerPlan extends OwnerCounts {
@@ -25,6 +27,36 @@ export interface ArmPlan {
   readonly id: string;
   readonly owners: readonly string[];
   readonly steps: number;
+}
+
+/**
+ * How rounds go on when owners are slow, silent or wrong. The simulation waits for everybody and fails below the quorum;
+ * a deployment has deadlines and asks again.
+ */
+export interface Pace {
+  /**
+   * `synchronous`: all train from the same params; a round closes when `cohortSize` updates were accepted, or nobody is
+   * waited for, or at the deadline with a quorum. `buffered` (FedBuff, Nguyen et al. 2022): owners train from whatever
+   * params they met; every `cohortSize` accepted updates make the next params.
+   */
+  readonly mode: 'synchronous' | 'buffered';
+  /** Owners asked in a round (buffered: asked at any time): ⌈cohortSize · over-selection⌉. */
+  readonly asked: number;
+  /** Below the quorum a run fails, or the round is extended: everybody who may is asked again, and others too. */
+  readonly belowQuorum: 'fail' | 'extend';
+  /** For the shell's clock; null: the shell never sends `deadline`. */
+  readonly deadlineMs: number | null;
+  readonly evaluationDeadlineMs: number | null;
+  /** An owner is not asked any more after so many rejected updates; null: never. */
+  readonly quarantineAfter: number | null;
+  /** Largest ‖update‖₂ that is accepted. */
+  readonly maxUpdateNorm: number | null;
+  /** Buffered: an update trained on params this many versions old is the oldest that counts. */
+  readonly maxStaleness: number;
+  /** Buffered: an update that is τ versions old counts (1 + τ)^−exponent. */
+  readonly stalenessExponent: number;
+  /** Who scores held-out examples: the shell, which holds them, or each owner its own. */
+  readonly evaluatedBy: 'shell' | 'owners';
 }
 
 export interface EarlyStopping {
@@ -55,16 +87,19 @@ export interface RunPlan {
   /** Which evaluations there are: validation every so many rounds (0 = never), test at the end. */
   readonly validateEveryRounds: number;
   readonly test: boolean;
+  readonly pace: Pace;
 }
 
 export interface PlanInput
-  extends Omit<RunPlan, 'owners' | 'weightRoundingError' | 'fixedPoint' | 'cohortSize' | 'quorum'> {
+  extends Omit<RunPlan, 'owners' | 'weightRoundingError' | 'fixedPoint' | 'cohortSize' | 'quorum' | 'pace'> {
   readonly owners: readonly OwnerCounts[];
   /** Omitted: all owners. */
   readonly cohortSize?: number | undefined;
   /** Omitted: the cohort. */
   readonly quorum?: number | undefined;
   readonly fixedPoint: { readonly fractionBits: number; readonly range: number };
+  /** Omitted parts: those of a simulation. */
+  readonly pace?: Partial<Pace>;
 }
 
 /** Throws RECIPE_INVALID (unmet needs, all together) and AGGREGATION_OVERFLOW. */
@@ -85,8 +120,9 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     });
   const fixedPoint = planFixedPoint(input.tensors, input.fixedPoint);
   const owners = [...input.owners].sort((a, b) => (a.owner < b.owner ? -1 : 1));
-  const counts = owners.map((owner) => countOf(owner, input.weighting));
-  const { weights, maxRelativeError } = planWeights(counts, cohortSize, fixedPoint.maxTotalWeight);
+  const pace = { ...SIMULATION_PACE, asked: cohortSize, ...input.pace };
+  const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
+  const { weights, maxRelativeError } = weightsOf(owners, frame);
   return {
     ...input,
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
@@ -94,7 +130,40 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     cohortSize,
     quorum,
     fixedPoint,
+    pace,
   };
+}
+
+const SIMULATION_PACE: Omit<Pace, 'asked'> = {
+  mode: 'synchronous',
+  belowQuorum: 'fail',
+  deadlineMs: null,
+  evaluationDeadlineMs: null,
+  quarantineAfter: null,
+  maxUpdateNorm: null,
+  maxStaleness: 0,
+  stalenessExponent: 0,
+  evaluatedBy: 'shell',
+};
+
+/** Steps in which a stale update's weight can be lowered, at least. */
+const STALENESS_STEPS = 1024;
+
+/** Integer weights of some owners, in their order. Throws AGGREGATION_OVERFLOW. */
+export function weightsOf(
+  owners: readonly OwnerCounts[],
+  {
+    weighting,
+    cohortSize,
+    pace,
+    fixedPoint,
+  }: Pick<RunPlan, 'weighting' | 'cohortSize' | 'pace' | 'fixedPoint'>,
+): WeightPlan {
+  const counts = owners.map((owner) => countOf(owner, weighting));
+  if (pace.mode === 'synchronous') return planWeights(counts, cohortSize, fixedPoint.maxTotalWeight);
+  const budget = Math.floor(fixedPoint.maxTotalWeight / STALENESS_STEPS);
+  const { weights, maxRelativeError } = planWeights(counts, cohortSize, budget);
+  return { weights: weights.map((weight) => weight * STALENESS_STEPS), maxRelativeError };
 }
 
 function countOf(owner: OwnerCounts, weighting: Weighting): number {

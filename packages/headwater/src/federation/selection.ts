@@ -1,15 +1,7 @@
 /** Pure choices over a run's history: the cohort of a round, when to stop, which round's params are the result. */
 
-import { rng, sampled } from '../base/random.ts';
 import type { RunPlan } from './plan.ts';
 import { type ClosedRound, type RunState, validationId, validationLoss } from './state.ts';
-
-/** Owners of a round, sorted by name; a function of the seed and the round only. */
-export function cohortOf(plan: RunPlan, round: number): string[] {
-  const names = plan.owners.map(({ owner }) => owner);
-  if (plan.cohortSize === names.length) return names;
-  return sampled(names, plan.cohortSize, rng(plan.seed, 'cohort', round)).sort();
-}
 
 /** Whether params after this round are validated: every so many rounds, and after the last. */
 export function isValidated(plan: RunPlan, round: number): boolean {

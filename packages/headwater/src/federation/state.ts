@@ -1,23 +1,38 @@
 /** The state of a run between two events: plain JSON, a function of the journal alone. It decides nothing. */
 
-import type { EvaluationResult } from './events.ts';
-import type { RunPlan } from './plan.ts';
+import type { EvaluationResult, Member, OwnerScores } from './events.ts';
+import type { OwnerPlan, RunPlan } from './plan.ts';
 
 export type Phase = 'training' | 'aggregating' | 'validating';
 
 export interface AcceptedUpdate {
+  /** Round for which it was trained; older than the open one in buffered runs. */
+  readonly round: number;
   readonly update: string;
   readonly personal: string | null;
+}
+
+/** What the run knows of an owner. Only `active` owners are asked. */
+export interface RosterEntry extends OwnerPlan {
+  readonly standing: 'active' | 'quarantined' | 'left';
+  /** Rejected updates so far. */
+  readonly offences: number;
+  /** Latest round for which an update of it was accepted; 0: none. */
+  readonly lastRound: number;
 }
 
 export interface OpenRound {
   readonly round: number;
   readonly phase: Phase;
-  /** Sorted by name. */
+  /** How often the deadline passed without a quorum. */
+  readonly extension: number;
+  /** Who is asked, sorted by name. */
   readonly cohort: readonly string[];
   readonly accepted: Readonly<Record<string, AcceptedUpdate>>;
-  /** Reasons of rejected and failed clients. */
+  /** Reasons of rejected, failed and silent clients. */
   readonly lost: Readonly<Record<string, string>>;
+  /** Who is counted: fixed when aggregation begins, sorted by owner. */
+  readonly members: readonly Member[] | null;
 }
 
 export interface ClosedRound {
@@ -35,9 +50,14 @@ export type ArmOutcome = { readonly params: string } | { readonly failure: strin
 
 export interface RunState {
   readonly plan: RunPlan;
-  readonly status: 'running' | 'finished' | 'failed';
-  /** Why a failed run failed. */
+  readonly status: 'running' | 'finished' | 'failed' | 'cancelled';
+  /** Why a failed run failed or a cancelled one was cancelled. */
   readonly failure: string | null;
+  /** Why no work is handed out at present; null when it is. */
+  readonly paused: string | null;
+  /** True: no further round opens. */
+  readonly stopping: boolean;
+  readonly roster: Readonly<Record<string, RosterEntry>>;
   /** Undefined when no further round will open. */
   readonly open: OpenRound | undefined;
   readonly closed: readonly ClosedRound[];
@@ -46,6 +66,8 @@ export interface RunState {
   readonly serverState: string | null;
   readonly arms: Readonly<Record<string, ArmOutcome>>;
   readonly evaluations: Readonly<Record<string, EvaluationResult>>;
+  /** Answers to evaluations that owners are doing: by evaluation, by owner. */
+  readonly answers: Readonly<Record<string, Readonly<Record<string, OwnerScores>>>>;
 }
 
 /** Owners choose their names: `constructor` must not be found in a record that has no such entry. */

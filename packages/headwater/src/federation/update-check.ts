@@ -7,24 +7,42 @@ import { HeadwaterError } from '../base/errors.ts';
 import { firstNonFinite } from '../base/half.ts';
 import { type Params, sameShape } from '../base/tensor.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
-import type { UpdateCheck } from './events.ts';
+import type { RejectionCode, UpdateCheck } from './events.ts';
 import { decodeParams, l2Norm } from './params.ts';
 
-/** `expected`: the tensors that travel in this round. */
-export function checkUpdateBytes(bytes: Uint8Array, expected: readonly TrainableTensor[]): UpdateCheck {
+/** `expected`: the tensors that travel in this round. `maxNorm`: the longest update that is accepted. */
+export function checkUpdateBytes(
+  bytes: Uint8Array,
+  expected: readonly TrainableTensor[],
+  maxNorm: number | null = null,
+): UpdateCheck {
   let update: Params;
   try {
     update = decodeParams(bytes);
   } catch (error) {
     if (!(error instanceof HeadwaterError)) throw error;
-    return { ok: false, reason: error.message };
+    return refused('format', error.message);
   }
-  return checkUpdate(update, expected);
+  return checkUpdate(update, expected, maxNorm);
 }
 
-export function checkUpdate(update: Params, expected: readonly TrainableTensor[]): UpdateCheck {
-  const reason = layoutDefect(update, expected) ?? valueDefect(update);
-  return reason === undefined ? { ok: true, l2Norm: l2Norm(update) } : { ok: false, reason };
+export function checkUpdate(
+  update: Params,
+  expected: readonly TrainableTensor[],
+  maxNorm: number | null = null,
+): UpdateCheck {
+  const layout = layoutDefect(update, expected);
+  if (layout !== undefined) return refused('shape', layout);
+  const value = valueDefect(update);
+  if (value !== undefined) return refused('not-finite', value);
+  const norm = l2Norm(update);
+  if (maxNorm !== null && norm > maxNorm)
+    return refused('norm', `its length is ${norm}, the run takes at most ${maxNorm}`);
+  return { ok: true, l2Norm: norm };
+}
+
+function refused(code: RejectionCode, reason: string): UpdateCheck {
+  return { ok: false, code, reason };
 }
 
 function layoutDefect(update: Params, expected: readonly TrainableTensor[]): string | undefined {

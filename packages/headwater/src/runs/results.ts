@@ -183,8 +183,13 @@ const PHASES = {
   'arm-trained': 'baselines',
   'arm-failed': 'baselines',
   evaluated: 'evaluation',
+  'owner-evaluated': 'evaluation',
   published: 'export',
 } as const;
+
+function isWork(type: RunEvent['type']): type is keyof typeof PHASES {
+  return Object.hasOwn(PHASES, type);
+}
 
 interface Times {
   readonly endedMs: number;
@@ -200,7 +205,7 @@ function timingOf(events: readonly RunEvent[]): Timing {
   for (const event of events) {
     const times = (event as Observed).observed as Times | undefined;
     if (times === undefined) continue;
-    if (event.type !== 'created' && event.type !== 'resumed' && event.type !== 'deadline') {
+    if (isWork(event.type)) {
       workSeconds[PHASES[event.type]] += times.tookMs / 1000;
       wallMs += times.endedMs - (lastMs ?? times.endedMs);
     }

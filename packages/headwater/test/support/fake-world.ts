@@ -97,7 +97,7 @@ function updateOf(work: Extract<Work, { kind: 'train' }>, world: FakeWorld): Upd
     personal: world.personal === true ? digestJson(['personal', round, owner, personal]) : null,
     upBytes: 8,
     downBytes: 8,
-    check: broken ? { ok: false, reason: 'NaN in "w"' } : { ok: true, l2Norm: 1 },
+    check: broken ? { ok: false, code: 'not-finite', reason: 'NaN in "w"' } : { ok: true, l2Norm: 1 },
     stats: fakeStats,
   };
 }

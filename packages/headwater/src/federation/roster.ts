@@ -1,0 +1,61 @@
+/** Who takes part: pure changes to the roster of a run. It opens and closes no rounds. */
+
+import type { OwnerCounts } from './plan.ts';
+import { type RunPlan, weightsOf } from './plan.ts';
+import { entryOf, type RosterEntry, type RunState } from './state.ts';
+
+export type Roster = RunState['roster'];
+
+export function initialRoster({ owners }: RunPlan): Roster {
+  return Object.fromEntries(
+    owners.map((plan): [string, RosterEntry] => [
+      plan.owner,
+      { ...plan, standing: 'active', offences: 0, lastRound: 0 },
+    ]),
+  );
+}
+
+/** Names of the owners that may be asked, sorted. */
+export function activeOwners({ roster }: RunState): string[] {
+  return Object.values(roster)
+    .filter(({ standing }) => standing === 'active')
+    .map(({ owner }) => owner)
+    .sort();
+}
+
+/**
+ * With the owner in it (again) and everybody's weight planned anew. A quarantine outlasts leaving and joining.
+ * Throws AGGREGATION_OVERFLOW when the exact sums cannot hold the new counts: ask before the event is written.
+ */
+export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: OwnerCounts): Roster {
+  const known = entryOf(state.roster, counts.owner);
+  const entry: RosterEntry = {
+    ...counts,
+    aggregationWeight: 1,
+    standing: known?.standing === 'quarantined' ? 'quarantined' : 'active',
+    offences: known?.offences ?? 0,
+    lastRound: known?.lastRound ?? 0,
+  };
+  const entries = Object.values({ ...state.roster, [counts.owner]: entry });
+  entries.sort((a, b) => (a.owner < b.owner ? -1 : 1));
+  const { weights } = weightsOf(entries, state.plan);
+  return Object.fromEntries(
+    entries.map((item, i) => [item.owner, { ...item, aggregationWeight: weights[i]! }]),
+  );
+}
+
+export function withEntry(state: RunState, owner: string, change: Partial<RosterEntry>): RunState {
+  const entry = entryOf(state.roster, owner);
+  if (entry === undefined) return state;
+  return { ...state, roster: { ...state.roster, [owner]: { ...entry, ...change } } };
+}
+
+/** One more rejected update; too many are the end of being asked. */
+export function withOffence(state: RunState, owner: string): RunState {
+  const entry = entryOf(state.roster, owner);
+  if (entry === undefined) return state;
+  const offences = entry.offences + 1;
+  const { quarantineAfter } = state.plan.pace;
+  const out = quarantineAfter !== null && offences >= quarantineAfter && entry.standing === 'active';
+  return withEntry(state, owner, { offences, ...(out ? { standing: 'quarantined' as const } : {}) });
+}

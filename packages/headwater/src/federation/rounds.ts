@@ -1,0 +1,147 @@
+/**
+ * The life of a round: whom it asks, when it closes, what is asked again when its time is up. Pure changes of the state;
+ * events are read in `machine.ts`.
+ */
+
+import { assert } from '../base/errors.ts';
+import { rng, sampled } from '../base/random.ts';
+import type { Member } from './events.ts';
+import { activeOwners } from './roster.ts';
+import { shouldStop } from './selection.ts';
+import { entryOf, type OpenRound, type RunState } from './state.ts';
+
+/** `before`: the round that was just closed; in buffered runs its late updates and those under way go on. */
+export function openNextRound(state: RunState, before?: OpenRound): RunState {
+  const round = state.closed.length + 1;
+  if (round > state.plan.rounds || state.stopping || shouldStop(state)) return { ...state, open: undefined };
+  const goesOn = state.plan.pace.mode === 'buffered' && before !== undefined;
+  const open: OpenRound = {
+    round,
+    phase: 'training',
+    extension: 0,
+    cohort: goesOn ? before.cohort.filter((owner) => awaits(before, owner)) : [],
+    accepted: goesOn ? before.accepted : {},
+    lost: {},
+    members: null,
+  };
+  const next = askMore({ ...state, open }, state.plan.pace.asked - waitingIn(open));
+  return settle(next, next.open!);
+}
+
+/** Closes the round when nobody has to be waited for; asks others when the quorum is out of reach. */
+export function settle(state: RunState, open: OpenRound): RunState {
+  const { quorum, cohortSize, pace } = state.plan;
+  const accepted = acceptedIn(open);
+  if (accepted >= cohortSize) return freeze(state, open);
+  const waiting = waitingIn(open);
+  if (pace.mode === 'buffered') return askMore(state, pace.asked - waiting);
+  if (waiting === 0 && accepted >= quorum) return freeze(state, open);
+  if (accepted + waiting >= quorum) return state;
+  return pace.belowQuorum === 'fail' ? failed(state, open) : askMore(state, pace.asked - accepted - waiting);
+}
+
+/** The round's time is up. */
+export function expire(state: RunState, open: OpenRound): RunState {
+  const silent = open.cohort.filter((owner) => awaits(open, owner));
+  const lost = Object.fromEntries(silent.map((owner) => [owner, 'no update before the deadline']));
+  const expired = withOpen(state, { lost: { ...open.lost, ...lost } });
+  const accepted = acceptedIn(open);
+  if (accepted >= state.plan.quorum) return freeze(expired, expired.open!);
+  if (state.plan.pace.belowQuorum === 'fail') return expired;
+  // Nothing that was acknowledged is thrown away: who answered stays counted, all others are asked again, and further
+  // owners as if nobody else would come.
+  const mayAnswer = new Set(activeOwners(state));
+  const cohort = open.cohort.filter(
+    (owner) => mayAnswer.has(owner) || entryOf(open.accepted, owner) !== undefined,
+  );
+  const extended = withOpen(state, { extension: open.extension + 1, cohort, lost: {} });
+  return askMore(extended, state.plan.pace.asked - accepted);
+}
+
+/** An owner came: it helps the open round when that has room. */
+export function admit(state: RunState, owner: string): RunState {
+  const { open } = state;
+  if (open?.phase !== 'training' || open.cohort.includes(owner) || !mayBeAsked(state, open, owner))
+    return state;
+  if (acceptedIn(open) + waitingIn(open) >= state.plan.pace.asked) return state;
+  return withOpen(state, { cohort: [...open.cohort, owner].sort() });
+}
+
+/**
+ * Asks up to `count` owners that were not asked yet. A function of the seed and the state; the first cohort of a round
+ * depends on the seed, the round and the roster only.
+ */
+function askMore(state: RunState, count: number): RunState {
+  const { open, plan } = state;
+  if (open?.phase !== 'training' || count <= 0) return state;
+  const asked = new Set(open.cohort);
+  const others = activeOwners(state).filter((owner) => !asked.has(owner) && mayBeAsked(state, open, owner));
+  if (others.length === 0) return state;
+  const first = open.cohort.length === 0 && open.extension === 0;
+  const path = first ? [] : ['more', open.extension, open.cohort.length, acceptedIn(open)];
+  const random = rng(plan.seed, 'cohort', open.round, ...path);
+  const chosen = count >= others.length ? others : sampled(others, count, random);
+  return withOpen(state, { cohort: [...open.cohort, ...chosen].sort() });
+}
+
+/** Not: who has trained from these params already. */
+function mayBeAsked(state: RunState, open: OpenRound, owner: string): boolean {
+  const entry = entryOf(state.roster, owner);
+  return (
+    entry?.standing === 'active' &&
+    entry.lastRound < open.round &&
+    entryOf(open.accepted, owner) === undefined
+  );
+}
+
+function acceptedIn(open: OpenRound): number {
+  return Object.keys(open.accepted).length;
+}
+
+function waitingIn(open: OpenRound): number {
+  return open.cohort.filter((owner) => awaits(open, owner)).length;
+}
+
+/** From here on the round is a function of its members alone. */
+function freeze(state: RunState, open: OpenRound): RunState {
+  return withOpen(state, { phase: 'aggregating', members: membersOf(state, open) });
+}
+
+/** The accepted owners that are counted, in canonical order: all, or in buffered runs the first ones that fill the buffer. */
+function membersOf({ plan, roster }: RunState, open: OpenRound): Member[] {
+  const owners = Object.keys(open.accepted).slice(0, plan.cohortSize).sort();
+  return owners.map((owner): Member => {
+    const { update, round } = open.accepted[owner]!;
+    const { aggregationWeight } = roster[owner]!;
+    const staleness = open.round - round;
+    if (staleness === 0 || plan.pace.stalenessExponent === 0) return { owner, update, aggregationWeight };
+    const discount = (1 + staleness) ** -plan.pace.stalenessExponent;
+    const discounted = Math.max(1, Math.round(aggregationWeight * discount));
+    return { owner, update, aggregationWeight: discounted, freshWeight: aggregationWeight };
+  });
+}
+
+/** What a closed round leaves for the next one: accepted updates that did not fit into the buffer. */
+export function uncounted(open: OpenRound): OpenRound {
+  const counted = new Set(open.members?.map(({ owner }) => owner));
+  const cohort = open.cohort.filter((owner) => !counted.has(owner));
+  const accepted = Object.fromEntries(Object.entries(open.accepted).filter(([owner]) => !counted.has(owner)));
+  return { ...open, cohort, accepted, members: null };
+}
+
+/** Whether this member of the cohort has not answered yet. */
+export function awaits(open: OpenRound, owner: string): boolean {
+  return entryOf(open.accepted, owner) === undefined && entryOf(open.lost, owner) === undefined;
+}
+
+export function withOpen(state: RunState, change: Partial<OpenRound>): RunState {
+  assert(state.open !== undefined, 'no round is open');
+  return { ...state, open: { ...state.open, ...change } };
+}
+
+function failed(state: RunState, open: OpenRound): RunState {
+  const reasons = Object.entries(open.lost).map(([owner, reason]) => `${owner}: ${reason}`);
+  const accepted = Object.keys(open.accepted).length;
+  const failure = `round ${open.round} needs ${state.plan.quorum} updates of ${open.cohort.length}, has ${accepted} and lost ${reasons.length} (${reasons.join('; ')})`;
+  return { ...state, status: 'failed', failure };
+}
