@@ -30,6 +30,12 @@ export const ERROR_CODES = {
   PLUGIN_INVALID: 'A plug-in file does not export a valid record.',
   VERIFY_FAILED: 'A comparison with the reference exceeded its tolerance, or nothing could be compared.',
   INTERRUPTED: 'The user stopped the run.',
+  UPLOAD_INVALID: 'An uploaded chunk or blob is not what was announced.',
+  UPLOAD_UNKNOWN: 'There is no such upload.',
+  CONNECTION_FAILED: 'The coordinator or the store could not be reached, or answered something else than asked.',
+  JOIN_REFUSED: 'The coordinator does not let this client in (token, key, revocation).',
+  POLICY_REFUSED: 'The run wants something that the owner of the data does not allow.',
+  REQUEST_REFUSED: 'The coordinator refused a request; the message says why.',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
