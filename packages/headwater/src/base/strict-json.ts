@@ -1,6 +1,7 @@
 /**
  * JSON from strangers: finds what JSON.parse hides (duplicate keys, also escaped ones; numbers that lose digits; deep
- * nesting) before it parses. It refuses to know what the document means: schemas come after.
+ * nesting; keys that are no data in JavaScript) before it parses. It refuses to know what the document means: schemas
+ * come after.
  */
 
 import { messageOf } from './errors.ts';
@@ -9,6 +10,13 @@ export interface StrictJsonLimits {
   readonly maxDepth: number;
   /** Keys of all objects together. */
   readonly maxKeys: number;
+  /**
+   * `naturals` (default): all numbers are integers from 0 to 2⁵³ − 1, written plainly (`1e2`, `-0`, `2.0` are refused).
+   * `finite`: any number that does not become infinite; whole ones written without exponent keep all their digits.
+   */
+  readonly numbers?: 'naturals' | 'finite';
+  /** Refuses the keys `__proto__`, `constructor` and `prototype`: copied carelessly they change what objects are. */
+  readonly plainKeys?: boolean;
 }
 
 export type StrictJsonFault =
@@ -16,6 +24,7 @@ export type StrictJsonFault =
   | 'too-deep'
   | 'too-many-keys'
   | 'duplicate-key'
+  | 'forbidden-key'
   | 'number-overflow'
   | 'number-not-integer';
 
@@ -23,7 +32,7 @@ export type StrictJsonResult =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly fault: StrictJsonFault; readonly detail: string };
 
-/** Parses a document whose numbers must all be non-negative integers ≤ 2⁵³ − 1, written plainly (`1e2`, `-0`, `2.0` are refused). */
+/** Linear in the length of the text; it is the caller who bounds that. */
 export function parseStrictJson(text: string, limits: StrictJsonLimits): StrictJsonResult {
   const fault = scan(text, limits);
   if (fault !== undefined) return fault;
@@ -62,13 +71,13 @@ function scan(text: string, limits: StrictJsonLimits): Failure | undefined {
       const end = endOfString(text, at);
       if (isKey(text, end)) {
         if (++keys > limits.maxKeys) return failure('too-many-keys', `more than ${limits.maxKeys} keys`);
-        const fault = addKey(open.at(-1), text.slice(at, end));
+        const fault = addKey(open.at(-1), text.slice(at, end), limits);
         if (fault !== undefined) return fault;
       }
       at = end;
     } else if (char === '-' || (char >= '0' && char <= '9')) {
       const token = NUMBER.exec(sticky(text, at))?.[0] ?? char;
-      const fault = checkNumber(token);
+      const fault = limits.numbers === 'finite' ? checkFinite(token) : checkNatural(token);
       if (fault !== undefined) return fault;
       at += token.length;
     } else {
@@ -97,7 +106,13 @@ function isKey(text: string, end: number): boolean {
   return text[at] === ':';
 }
 
-function addKey(object: Set<string> | undefined, literal: string): Failure | undefined {
+const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+function addKey(
+  object: Set<string> | undefined,
+  literal: string,
+  { plainKeys }: StrictJsonLimits,
+): Failure | undefined {
   let key: unknown;
   try {
     key = JSON.parse(literal);
@@ -106,12 +121,20 @@ function addKey(object: Set<string> | undefined, literal: string): Failure | und
   }
   if (typeof key !== 'string' || object === undefined) return failure('syntax', 'a key outside an object');
   if (object.has(key)) return failure('duplicate-key', JSON.stringify(key));
+  if (plainKeys === true && FORBIDDEN_KEYS.has(key)) return failure('forbidden-key', JSON.stringify(key));
   object.add(key);
   return undefined;
 }
 
-function checkNumber(token: string): Failure | undefined {
+function checkNatural(token: string): Failure | undefined {
   if (!/^(0|[1-9][0-9]*)$/.test(token)) return failure('number-not-integer', token.slice(0, 40));
   if (!Number.isSafeInteger(Number(token))) return failure('number-overflow', token.slice(0, 40));
+  return undefined;
+}
+
+function checkFinite(token: string): Failure | undefined {
+  const value = Number(token);
+  if (!Number.isFinite(value) || (/^-?\d+$/.test(token) && !Number.isSafeInteger(value)))
+    return failure('number-overflow', token.slice(0, 40));
   return undefined;
 }

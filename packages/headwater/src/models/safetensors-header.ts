@@ -84,6 +84,7 @@ const FAULTS: Record<StrictJsonFault, SafetensorsProblem> = {
   'too-deep': 'InvalidHeaderSchema',
   'too-many-keys': 'TooManyTensors',
   'duplicate-key': 'DuplicateKey',
+  'forbidden-key': 'ForbiddenName',
   'number-overflow': 'ValidationOverflow',
   'number-not-integer': 'InvalidHeaderSchema',
 };
