@@ -14,6 +14,8 @@ export type EvaluateTask = Extract<WireTask, { kind: 'evaluate' }>;
 /** Trains and scores on the owner's examples: a pure function of the task, the params and what was kept. */
 export interface Trainer {
   readonly counts: Omit<Enrolment, 'lostState'>;
+  /** Most bytes that params of this run can have: what is announced to be larger is not fetched. */
+  readonly maxParamsBytes: number;
   /** `kept`: what the accepted training before this one left with the owner; undefined: none. */
   train(
     task: TrainTask,
@@ -61,18 +63,64 @@ export interface ClientParts {
   readonly signer: (
     saved: Uint8Array | undefined,
   ) => Promise<{ readonly signer: Signer; readonly saved: Uint8Array }>;
-  /** After the manifest was accepted by the policy. */
-  readonly openTrainer: (manifest: Manifest, owner: string) => Promise<Trainer>;
-  /** Says why not. */
-  readonly accepts: (manifest: Manifest) => readonly string[];
+  /** Whether the Ed25519 signature of the message is this key's. */
+  readonly verify: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => Promise<boolean>;
+  /** After the manifest was accepted by the policy. `fetchBlob` gets files of the base model, checked. */
+  readonly openTrainer: (manifest: Manifest, owner: string, fetchBlob: FetchBlob) => Promise<Trainer>;
+  readonly policy: Policy;
+  /** SHA-256 in pieces; default: the portable one. */
+  readonly hasher?: () => Hasher;
+  /** A chunk in fewer bytes, or undefined where that does not pay. Default: chunks go as they are. */
+  readonly compress?: (chunk: Uint8Array) => Promise<CompressedChunk | undefined>;
   readonly onEvent: (event: ClientEvent) => void;
+}
+
+/** Pieces of a blob from an offset on, in order; the whole is checked by the receiver (`Hasher`), which keeps the pieces. */
+export type FetchBlob = (
+  blob: { readonly digest: string; readonly bytes: number },
+  sink: BlobSink,
+  signal?: AbortSignal,
+) => Promise<void>;
+
+/** Where a download goes. After a broken connection it goes on behind what is there. */
+export interface BlobSink {
+  /** Bytes that are there already. */
+  readonly have: number;
+  write(piece: Uint8Array): Promise<void>;
+  /** Forgets everything: what came was not what was asked for. */
+  reset(): Promise<void>;
+  /** SHA-256 of everything written. */
+  digest(): Promise<string>;
+}
+
+export interface Hasher {
+  update(bytes: Uint8Array): void;
+  /** Lower-case hex; ends it. */
+  hex(): string;
+}
+
+export interface CompressedChunk {
+  readonly encoding: 'gzip' | 'zstd';
+  readonly bytes: Uint8Array;
+}
+
+/** What the owner of the data allows. */
+export interface Policy {
+  /** Says why not, one line each; empty: accepted. */
+  accepts(manifest: Manifest): readonly string[];
+  /** Whether a figure of this name may be told to the coordinator. */
+  mayLeave(metric: string): boolean;
 }
 
 /** What a user is shown. */
 export type ClientEvent =
   | { readonly type: 'joined'; readonly run: string; readonly owner: string }
+  /** What was kept between rounds is gone or damaged: it starts as new. */
+  | { readonly type: 'lost-state' }
   | { readonly type: 'waiting'; readonly round: number; readonly rounds: number }
   | { readonly type: 'task'; readonly task: WireTask }
+  | { readonly type: 'downloading'; readonly doneBytes: number; readonly totalBytes: number }
+  | { readonly type: 'uploading'; readonly doneBytes: number; readonly totalBytes: number }
   | { readonly type: 'step'; readonly step: number; readonly steps: number; readonly loss: number }
   | {
       readonly type: 'receipt';

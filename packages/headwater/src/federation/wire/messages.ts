@@ -77,6 +77,16 @@ export const joinResponse = z.strictObject({
   serverTimeMs: z.number(),
 });
 
+/** For looking before joining; uses nothing of the token up. */
+export const peekRequest = z.strictObject({ token: z.string().min(20).max(200) });
+
+export const peekResponse = z.strictObject({
+  run: name,
+  /** Null: the token is not bound to a name. */
+  owner: name.nullable(),
+  manifest: signedManifest,
+});
+
 export const enrolment = z.strictObject({
   numExamples: z.int().positive().max(1e9),
   numTokens: z.int().positive().max(1e12),
@@ -202,6 +212,7 @@ export type Manifest = z.infer<typeof manifest>;
 export type SignedManifest = z.infer<typeof signedManifest>;
 export type JoinRequest = z.infer<typeof joinRequest>;
 export type JoinResponse = z.infer<typeof joinResponse>;
+export type PeekResponse = z.infer<typeof peekResponse>;
 export type Enrolment = z.infer<typeof enrolment>;
 export type EnrolmentResponse = z.infer<typeof enrolmentResponse>;
 export type WireTask = z.infer<typeof task>;

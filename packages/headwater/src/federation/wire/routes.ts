@@ -25,10 +25,28 @@ export const routes = {
   join: {
     method: 'POST',
     path: '/v1/join',
-    summary: 'Redeem a join token with a fresh key.',
+    summary:
+      'Redeem a join token with a fresh key. The same token with the same key gives the same answer again.',
     auth: 'key',
     body: m.joinRequest,
     response: m.joinResponse,
+  },
+  peek: {
+    method: 'POST',
+    path: '/v1/peek',
+    summary: 'What a join token would let in to. Limited like joining; uses nothing up.',
+    auth: 'none',
+    body: m.peekRequest,
+    response: m.peekResponse,
+  },
+  peekFile: {
+    method: 'POST',
+    path: '/v1/peek/files/:digest',
+    summary: 'A file of the base model for whoever holds a join token: to show how data would be tokenized.',
+    auth: 'none',
+    params: z.strictObject({ digest: m.digest }),
+    body: m.peekRequest,
+    response: 'bytes',
   },
   manifest: {
     method: 'GET',
