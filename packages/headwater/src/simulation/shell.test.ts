@@ -15,7 +15,8 @@ import { metricsOf, metricsText } from '../runs/metrics.ts';
 import { resultsOf } from '../runs/results.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Journal, Json } from '../storage/journal.ts';
-import { memoryBlobs, memoryJournal } from '../storage/memory.ts';
+import { memoryJournal } from '../storage/memory.ts';
+import { memoryBlobs } from '../storage/memory-blobs.ts';
 import type { Engine } from '../training/engine.ts';
 import { perform } from './perform.ts';
 import { drive, type Shell } from './shell.ts';
@@ -95,6 +96,9 @@ function crashing(blobs: Blobs, journal: Journal, at: number, when: 'before' | '
     },
     append: async (events, expectedSeq) => guard(() => journal.append(events, expectedSeq)),
     readAll: () => journal.readAll(),
+    readAfter: (seq) => journal.readAfter(seq),
+    saveSnapshot: async (snapshot) => guard(() => journal.saveSnapshot(snapshot)),
+    loadSnapshot: () => journal.loadSnapshot(),
     close: async () => undefined,
   };
   return { blobs: guardedBlobs, journal: guardedJournal, reached: () => count >= at };

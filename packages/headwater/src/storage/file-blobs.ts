@@ -12,6 +12,7 @@ import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 import type { Blobs } from './blobs.ts';
 import { runCorrupt } from './failures.ts';
+import { memoryBlobs } from './memory-blobs.ts';
 
 const DIGEST = /^[0-9a-f]{64}$/;
 
@@ -22,9 +23,29 @@ export async function openFileBlobs(folder: string): Promise<Blobs> {
     assert(DIGEST.test(digest), `"${digest}" is no SHA-256`);
     return join(folder, digest.slice(0, 2), digest);
   };
+  const waiting = memoryBlobs();
   return {
     put: (bytes) => put(bytes, folder, fileOf),
+    async putStream(source) {
+      const parts: Uint8Array[] = [];
+      for await (const piece of source) parts.push(piece.slice());
+      return put(Buffer.concat(parts), folder, fileOf);
+    },
     get: (digest) => get(digest, fileOf(digest)),
+    async *stream(digest, range) {
+      const bytes = await get(digest, fileOf(digest));
+      const end = range === undefined ? bytes.byteLength : range.offset + range.length;
+      for (let at = range?.offset ?? 0; at < Math.min(end, bytes.byteLength); at += 2 ** 20)
+        yield bytes.subarray(at, Math.min(end, at + 2 ** 20));
+    },
+    size: (digest) => sizeOfFile(fileOf(digest)),
+    uploads: {
+      ...waiting.uploads,
+      async seal(plan) {
+        if (await exists(fileOf(plan.digest))) return plan.digest;
+        return put(await waiting.get(await waiting.uploads.seal(plan)), folder, fileOf);
+      },
+    },
     has: (digest) => exists(fileOf(digest)),
     delete: (digest) => guarded('delete a blob', folder, () => rm(fileOf(digest), { force: true })),
     list: () => guarded('list the blobs', folder, () => list(folder)),

@@ -1,14 +1,15 @@
 /** Storage in memory, for tests and throw-away runs. It keeps nothing. */
 
-import { canonicalJson, digestBytes } from '../base/canonical.ts';
+import { canonicalJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import type { Blobs } from './blobs.ts';
-import { runCorrupt } from './failures.ts';
-import type { Journal, JournalEntry, Json } from './journal.ts';
+import type { Journal, JournalEntry, Json, Snapshot } from './journal.ts';
 
 export function memoryJournal(initial: readonly Json[] = []): Journal {
   // Kept as text so that no caller can change what was written.
   const texts = initial.map(canonicalJson);
+  let snapshot: string | undefined;
+  const entries = (): JournalEntry[] =>
+    texts.map((text, index) => ({ seq: index + 1, event: JSON.parse(text) as Json }));
   return {
     get lastSeq() {
       return texts.length;
@@ -18,30 +19,13 @@ export function memoryJournal(initial: readonly Json[] = []): Journal {
       texts.push(...events.map(canonicalJson));
       return texts.length;
     },
-    readAll: async (): Promise<JournalEntry[]> =>
-      texts.map((text, index) => ({ seq: index + 1, event: JSON.parse(text) as Json })),
+    readAll: async () => entries(),
+    readAfter: async (seq) => entries().slice(seq),
+    async saveSnapshot(next) {
+      snapshot = canonicalJson(next);
+    },
+    loadSnapshot: async () => (snapshot === undefined ? undefined : (JSON.parse(snapshot) as Snapshot)),
     async close() {},
-  };
-}
-
-export function memoryBlobs(): Blobs {
-  const stored = new Map<string, Uint8Array>();
-  return {
-    async put(bytes) {
-      const digest = digestBytes(bytes);
-      if (!stored.has(digest)) stored.set(digest, bytes.slice());
-      return digest;
-    },
-    async get(digest) {
-      const bytes = stored.get(digest);
-      if (bytes === undefined) throw runCorrupt(`blob ${digest} is missing`, 'memory');
-      return bytes.slice();
-    },
-    has: async (digest) => stored.has(digest),
-    async delete(digest) {
-      stored.delete(digest);
-    },
-    list: async () => [...stored.keys()].sort(),
   };
 }
 

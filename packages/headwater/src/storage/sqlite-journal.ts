@@ -136,6 +136,11 @@ function journalOver(
       return lastSeq;
     },
     readAll: async () => guarded('read the journal', path, () => readRows(database, path).entries),
+    readAfter: async (seq) =>
+      guarded('read the journal', path, () => readRows(database, path).entries.slice(seq)),
+    // Snapshots arrive with format 2; without one a restart replays everything.
+    saveSnapshot: async () => undefined,
+    loadSnapshot: async () => undefined,
     close: async () => database.close(),
   };
 }
