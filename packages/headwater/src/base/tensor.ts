@@ -77,7 +77,8 @@ export function zeros<D extends DType>(dtype: D, shape: readonly number[]): Tens
 export function arrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): DTypeArrays[D] {
   const width = BYTES_PER_ELEMENT[dtype];
   assert(bytes.byteLength % width === 0, `${bytes.byteLength} bytes are no whole ${dtype} array`);
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  // Not slice(): that of a Buffer is a view.
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   const ctor = CONSTRUCTORS[dtype] as unknown as new (
     b: ArrayBufferLike,
     o: number,

@@ -5,15 +5,16 @@
 
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Document, LineCounter, parseDocument } from 'yaml';
+import { type Document, LineCounter } from 'yaml';
 import { HeadwaterError } from '../base/errors.ts';
 import { checkRecipe } from './check.ts';
 import { type Issue, pathText } from './issues.ts';
-import { applyOverrides, firstLine, type Override, overrideOf, parseOverride } from './overrides.ts';
+import { applyOverrides, type Override, overrideOf, parseOverride } from './overrides.ts';
 import { withAbsolutePaths } from './paths-node.ts';
 import { lineText, offsetOf } from './positions.ts';
 import type { Registries } from './registries.ts';
 import type { Recipe } from './schema.ts';
+import { readYaml } from './yaml.ts';
 
 export interface LoadOptions {
   /** `--set` texts. */
@@ -32,8 +33,8 @@ export async function loadRecipe(file: string, options: LoadOptions): Promise<Re
 
 /** The plug-ins a recipe names, read before its records can be checked. Mistakes elsewhere are left for `loadRecipe`. */
 export async function pluginsNamedBy(file: string, overrides: readonly string[] = []): Promise<string[]> {
-  const document = parseDocument(await readRecipeSource(file));
-  if (document.errors.length > 0) return [];
+  const { document, mistakes } = readYaml(await readRecipeSource(file));
+  if (mistakes.length > 0) return [];
   applyOverrides(document, overrides.map(parseOverride));
   const raw = document.toJS() as { plugins?: unknown } | null;
   if (!Array.isArray(raw?.plugins)) return [];
@@ -45,11 +46,9 @@ export async function pluginsNamedBy(file: string, overrides: readonly string[] 
 export function recipeFromText(text: string, options: LoadOptions): Recipe {
   const file = options.displayName ?? 'recipe';
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  if (document.errors.length > 0) {
-    const syntax = document.errors.map(
-      ({ pos, message }) => `${lineText(file, pos[0], lines)}  ${firstLine(message)}`,
-    );
+  const { document, mistakes } = readYaml(text, lines);
+  if (mistakes.length > 0) {
+    const syntax = mistakes.map(({ offset, message }) => `${lineText(file, offset, lines)}  ${message}`);
     throw invalid(file, [...new Set(syntax)]);
   }
   const overrides = (options.overrides ?? []).map(parseOverride);

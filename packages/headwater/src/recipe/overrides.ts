@@ -1,8 +1,9 @@
 /** `--set a.b=c`: values of a recipe given on the command line. Values are YAML, so `true`, `3e-4`, `[q, v]` work. */
 
-import { type Document, isCollection, isNode, parseDocument } from 'yaml';
+import { type Document, isCollection, isNode } from 'yaml';
 import { HeadwaterError } from '../base/errors.ts';
 import type { Path } from './issues.ts';
+import { readYaml } from './yaml.ts';
 
 export interface Override {
   /** As the user typed it, for messages. */
@@ -24,17 +25,16 @@ export function parseOverride(text: string): Override {
     throw new HeadwaterError('OPTION_INVALID', `--set ${text}: expected path=value`, {
       hint: 'For example: --set training.batchSize=16',
     });
-  const value = parseDocument(text.slice(equals + 1));
-  const mistake = value.errors[0];
-  if (mistake !== undefined)
-    throw new HeadwaterError(
-      'OPTION_INVALID',
-      `--set ${text}: the value is no YAML: ${firstLine(mistake.message)}`,
-      {
-        hint: 'Quote values with special characters: --set name="a: b"',
-      },
-    );
-  return { text, path, value: value.toJS() };
+  const { document, mistakes } = readYaml(text.slice(equals + 1));
+  const [mistake] = mistakes;
+  if (mistake === undefined) return { text, path, value: document.toJS() };
+  throw new HeadwaterError(
+    'OPTION_INVALID',
+    `--set ${text}: the value is no plain YAML: ${mistake.message}`,
+    {
+      hint: 'Quote values with special characters: --set name="a: b"',
+    },
+  );
 }
 
 /** Writes the overrides into the document, in order. A list or map that does not exist yet is created. */
@@ -59,8 +59,4 @@ export function overrideOf(path: Path, overrides: readonly Override[]): Override
     const common = Math.min(set.length, path.length);
     return set.slice(0, common).every((part, index) => String(part) === String(path[index]));
   });
-}
-
-export function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? '';
 }

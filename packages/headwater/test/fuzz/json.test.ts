@@ -23,9 +23,10 @@ function outcome(bytes: Uint8Array, maxBytes = 2 ** 24): { value?: unknown; refu
   }
 }
 
-const schemas = Object.entries(messages).filter(
-  (entry): entry is [string, z.ZodType] =>
-    typeof (entry[1] as { safeParse?: unknown }).safeParse === 'function',
+const isSchema = (value: unknown): value is z.ZodType =>
+  typeof (value as { safeParse?: unknown }).safeParse === 'function';
+const schemas = Object.entries<unknown>(messages).flatMap(([name, value]) =>
+  isSchema(value) ? [[name, value] as const] : [],
 );
 
 /** One good message of each kind that a stranger may send. */

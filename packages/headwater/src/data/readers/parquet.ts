@@ -12,7 +12,7 @@ async function* read(source: RowSource): AsyncGenerator<Row | BrokenRow> {
   if (bytes.length === 0) return;
   let rows: readonly Record<string, unknown>[];
   try {
-    rows = await parquetReadObjects({ file: bytes.slice().buffer, compressors });
+    rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer, compressors });
   } catch (cause) {
     const reason = messageOf(cause);
     return yield { where: source.name, problem: `this is no readable Parquet file: ${reason}` };
