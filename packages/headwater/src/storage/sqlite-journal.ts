@@ -9,9 +9,8 @@ import { canonicalJson } from '../base/canonical.ts';
 import type { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
 import { FIRST_LINK, nextLink } from './chain.ts';
-import { runCorrupt } from './failures.ts';
+import { runCorrupt, staleWriter } from './failures.ts';
 import type { Journal, JournalEntry, Json } from './journal.ts';
-import { staleWriter } from './memory.ts';
 
 /** "HWJ1": tells our files from other SQLite files. */
 const APPLICATION_ID = 0x48574a31;
