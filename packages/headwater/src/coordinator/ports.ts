@@ -4,11 +4,15 @@
  */
 
 import type { Clock, Timers } from '../base/clock.ts';
-import type { AggregateWork, PublishWork, RunEvent } from '../federation/events.ts';
+import type { AggregateWork, PublishWork, RunEvent, UpdateCheck } from '../federation/events.ts';
+import type { Step } from '../federation/machine.ts';
+import type { OwnerCounts, RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
 import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
+import type { RouteId } from '../federation/wire/routes.ts';
+import type { Signer } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
-import type { Blobs } from '../storage/blobs.ts';
+import type { Blobs, ByteRange } from '../storage/blobs.ts';
 import type { Store } from '../storage/store.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 
@@ -30,16 +34,39 @@ export interface IncomingRequest {
 export interface RunWorks {
   /** What clients are told. */
   readonly manifest: Omit<Manifest, 'protocol' | 'run'>;
+  /** Owners that must have enrolled before the plan is made. */
+  readonly minOwners: number;
   /** Files of the base model that clients may fetch, by digest. */
-  modelFile(digest: string): AsyncIterable<Uint8Array> | undefined;
+  modelFile(digest: string, range?: ByteRange): AsyncIterable<Uint8Array> | undefined;
   /** Initial params, stored as a blob, and their tensors. */
-  init(): Promise<{ readonly params: string; readonly tensors: readonly TrainableTensor[] }>;
+  init(): Promise<InitialParams>;
+  /** Throws RECIPE_INVALID, AGGREGATION_OVERFLOW. */
+  plan(
+    initial: InitialParams,
+    owners: readonly OwnerCounts[],
+  ): Promise<{ readonly plan: RunPlan; readonly provenance: unknown }>;
+  /** Bytes of an update as its tensors demand; a little more is taken. */
+  updateBytes(plan: RunPlan, round: number): number;
+  /** Looks at an update's bytes, piece by piece. */
+  check(
+    plan: RunPlan,
+    update: { readonly round: number; readonly owner: string; readonly bytes: number },
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<UpdateCheck>;
   aggregate(
     work: AggregateWork,
+    plan: RunPlan,
   ): Promise<Omit<Extract<RunEvent, { type: 'aggregated' }>, 'type' | 'round' | 'membership'>>;
   /** Writes the result where it belongs. */
   publish(work: PublishWork, state: RunState): Promise<void>;
+  /** The run is over, one way or another: figures and reports, made from the events alone. May be called again. */
+  report(events: readonly RunEvent[]): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface InitialParams {
+  readonly params: string;
+  readonly tensors: readonly TrainableTensor[];
 }
 
 /** Lines for machines: an event name and flat fields. Secrets never go in. */
@@ -58,9 +85,67 @@ export interface CoordinatorParts {
   /** Opens the works of a run from its stored recipe. */
   readonly openWorks: (run: string, recipe: unknown) => Promise<RunWorks>;
   readonly log: Log;
-  /** Name of this process among those over one store. */
+  /**
+   * Name of this process among those over one store; where there are several, with what `forward` needs to reach it.
+   * A process that nobody else can be at the same time keeps its name over restarts: it need not wait for its own leases.
+   */
   readonly node: string;
+  /** Nobody else can have this store open: leftovers of a crash may be swept at the start. */
+  readonly exclusive: boolean;
+  readonly signatures: Signatures;
+  /** Hands a request to the process that leads its run; absent: the client is told to come again. */
+  readonly forward?: (node: string, request: IncomingRequest) => Promise<WireResponse>;
+  readonly observe?: (fact: CoordinatorFact) => void;
+  /** Default: the round machine. The fault simulation plants faults here. */
+  readonly machine?: Machine;
+  readonly limits?: Partial<CoordinatorLimits>;
 }
+
+/** Ed25519. */
+export interface Signatures {
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
+  /** From 32 secret bytes. */
+  signer(seed: Uint8Array): Signer;
+}
+
+export interface Machine {
+  start(plan: RunPlan): Step;
+  step(state: RunState, event: RunEvent): Step;
+}
+
+export interface CoordinatorLimits {
+  readonly leaseMs: number;
+  /** A snapshot after so many events. */
+  readonly snapshotEvents: number;
+  /** Of one client: requests a second on average, and how many at once. */
+  readonly requestsPerSecond: number;
+  readonly requestBurst: number;
+  /** Failed joins of one address: a minute on average, and how many at once. */
+  readonly failedJoinsPerMinute: number;
+  readonly failedJoinBurst: number;
+}
+
+/** What metrics and progress displays are made from. */
+export type CoordinatorFact =
+  | {
+      readonly type: 'request';
+      readonly route: RouteId | 'none';
+      readonly status: number;
+      readonly tookMs: number;
+    }
+  | { readonly type: 'append'; readonly run: string; readonly events: number; readonly tookMs: number }
+  /** The event is in the journal. `state` is the one after it. */
+  | {
+      readonly type: 'event';
+      readonly run: string;
+      readonly seq: number;
+      readonly event: RunEvent;
+      readonly state: RunState;
+    }
+  | { readonly type: 'uploaded'; readonly run: string; readonly bytes: number }
+  | { readonly type: 'enrolled'; readonly run: string; readonly owner: string; readonly owners: number }
+  /** This process leads the run (again), or does not any more. */
+  | { readonly type: 'leading'; readonly run: string; readonly leads: boolean };
 
 export interface Coordinator {
   /** Answers a client; never throws for what a client sent. */
@@ -100,6 +185,7 @@ export interface ClientSummary {
 }
 
 export interface Operator {
+  /** Fine when the run is there with this very recipe. Throws RUN_EXISTS, OPTION_INVALID and what opening the works throws. */
   createRun(run: string, recipe: unknown): Promise<void>;
   runs(): Promise<readonly RunSummary[]>;
   state(run: string): Promise<RunState | undefined>;
@@ -113,13 +199,15 @@ export interface Operator {
   /** After the open round. */
   stop(run: string, reason: string): Promise<void>;
   cancel(run: string, reason: string): Promise<void>;
-  /** The secret is shown once and never stored. `owner` null: the client chooses from free names `client-N`. */
+  /** Public key whose signature is on the manifests. */
+  readonly operatorKey: Uint8Array;
+  /** `text` (with the secret in it) is shown once and never stored. `owner` null: a free name `client-N` is given. */
   createToken(token: {
     readonly run: string;
     readonly owner: string | null;
     readonly uses: number;
     readonly ttlMs: number;
-  }): Promise<{ readonly id: string; readonly secret: string }>;
+  }): Promise<{ readonly id: string; readonly text: string }>;
   tokens(run: string): Promise<readonly TokenSummary[]>;
   revokeToken(id: string): Promise<void>;
   clients(run: string): Promise<readonly ClientSummary[]>;

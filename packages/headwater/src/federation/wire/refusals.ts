@@ -7,13 +7,13 @@ import type { WireErrorBody } from './messages.ts';
 
 export const WIRE_ERRORS = {
   'request-invalid': 400,
-  'unauthenticated': 401,
+  unauthenticated: 401,
   /** The time in the signature is too far off; `serverTimeMs` says by how much. Sign again. */
   'clock-skew': 401,
   /** The nonce was used before. Sign again. */
-  'replayed': 401,
+  replayed: 401,
   'token-refused': 403,
-  'revoked': 403,
+  revoked: 403,
   'not-found': 404,
   'run-unknown': 404,
   'blob-unknown': 404,
@@ -29,11 +29,11 @@ export const WIRE_ERRORS = {
   /** The bytes are not what was announced: send them again. */
   'upload-invalid': 422,
   'rate-limited': 429,
-  'internal': 500,
+  internal: 500,
   /** This process does not lead the run, is stopping, or just began. */
-  'unavailable': 503,
+  unavailable: 503,
   /** No space left, or the storage failed. */
-  'storage': 507,
+  storage: 507,
 } as const;
 
 export type WireErrorCode = keyof typeof WIRE_ERRORS;
