@@ -56,14 +56,16 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
     eosTokenId: idOfNamed('eos_token'),
     padTokenId: idOfNamed('pad_token'),
     encode: (text, { addSpecialTokens = true } = {}) => {
-      const { ids } = backend.encode(text, { add_special_tokens: addSpecialTokens });
+      const encode = () => backend.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+      const ids = guarded('encode', files.where, encode);
       return Int32Array.from(withoutGaps(ids, text, files.where));
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
       const kept = [...ids].filter(
         (id) => backend.id_to_token(id) !== undefined && !(skipSpecialTokens && specialTokenIds.has(id)),
       );
-      return kept.length === 0 ? '' : backend.decode(kept, { clean_up_tokenization_spaces: cleanUp });
+      const decode = () => backend.decode(kept, { clean_up_tokenization_spaces: cleanUp });
+      return kept.length === 0 ? '' : guarded('decode', files.where, decode);
     },
     idOf: (token) => backend.token_to_id(token),
     tokenOf: (id) => backend.id_to_token(id),
@@ -79,6 +81,19 @@ function makeBackend(tokenizer: object, config: object, where: string): Backend 
       where,
       cause,
       hint: 'Save it again with transformers: AutoTokenizer.from_pretrained(…).save_pretrained(folder).',
+    });
+  }
+}
+
+/** Some malformed parts are noticed by the backend only when it uses them, as a TypeError of its own. */
+function guarded<T>(action: string, where: string, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    const reason = messageOf(cause);
+    throw new HeadwaterError('TOKENIZER_INVALID', `the tokenizer cannot ${action}: ${reason}`, {
+      where,
+      cause,
     });
   }
 }
