@@ -31,7 +31,7 @@ export function parseDatabaseAddress(text: string): DatabaseAddress {
   if (!Number.isInteger(poolSize) || poolSize < 2 || poolSize > MAX_POOL_SIZE)
     throw invalid(`poolSize is no whole number from 2 to ${MAX_POOL_SIZE}`);
   url.searchParams.delete('poolSize');
-  const host = url.host === '' ? (url.searchParams.get('host') ?? 'localhost') : url.host;
+  const host = url.searchParams.get('host') ?? url.host;
   return { connectionString: url.href, shown: `postgres://${host}${url.pathname}`, poolSize };
 }
 

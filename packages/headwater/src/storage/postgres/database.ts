@@ -4,7 +4,7 @@
  */
 
 import { randomInt } from 'node:crypto';
-import type { Pool, PoolClient } from 'pg';
+import type { Client, Pool, PoolClient } from 'pg';
 import type { Timers } from '../../base/clock.ts';
 import { sleep } from '../../base/clock.ts';
 import type { DatabaseAddress } from './address.ts';
@@ -71,6 +71,19 @@ async function newPool({ connectionString, poolSize }: DatabaseAddress): Promise
   // An idle connection was cut: the pool has dropped it already, the next statement gets another one.
   pool.on('error', () => undefined);
   return pool;
+}
+
+/** A connection of its own, for LISTEN. */
+export async function connectListener({ connectionString }: DatabaseAddress): Promise<Client> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({
+    connectionString,
+    application_name: 'headwater wakeups',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  });
+  await client.connect();
+  return client;
 }
 
 function sender(target: Pool | PoolClient): Send {

@@ -1,7 +1,7 @@
 /** Tasks over PostgreSQL: rows that stateless workers claim with SKIP LOCKED, for as long as the database's clock says. */
 
 import { canonicalJson } from '../../base/canonical.ts';
-import { runCorrupt } from '../failures.ts';
+import { differentResult } from '../failures.ts';
 import type { Json } from '../journal.ts';
 import type { Task, TaskOutcome, Tasks } from '../store.ts';
 import type { Database, Row, Send } from './database.ts';
@@ -49,9 +49,9 @@ export function postgresTasks(database: Database): Tasks {
 async function finish(send: Send, id: string, text: string, shown: string): Promise<void> {
   await send(FINISH, [id, text]);
   const [row] = await send('SELECT result FROM headwater.tasks WHERE id = $1', [id]);
-  // Somebody may have deleted it: then nobody wants the result.
-  if (row === undefined || row.result === text) return;
-  throw runCorrupt(`task "${id}" has two different results: this one and one of another worker`, shown);
+  // Deleted or given up in between: nobody wants the result.
+  if (row === undefined || row.result === null || row.result === text) return;
+  throw differentResult(id, shown);
 }
 
 const ENQUEUE = `
@@ -77,7 +77,7 @@ const HEARTBEAT = `
 
 const FINISH = `
   UPDATE headwater.tasks SET state = 'done', result = $2, worker = NULL, claimed_until = NULL, failure = NULL
-  WHERE id = $1 AND state <> 'done'`;
+  WHERE id = $1 AND state = 'open'`;
 
 const FAIL = `
   UPDATE headwater.tasks
