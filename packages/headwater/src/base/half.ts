@@ -21,9 +21,13 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer
   return bits;
 }
 
+/** Every binary16 pattern widened, made on first use: updates and checkpoints have millions of elements. */
+let widened: Float32Array | undefined;
+
 export function float16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  widened ??= Float32Array.from({ length: 0x10000 }, (_, pattern) => float16Value(pattern));
   const result = new Float32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) result[i] = float16Value(bits[i] as number);
+  for (let i = 0; i < bits.length; i++) result[i] = widened[bits[i] as number] as number;
   return result;
 }
 
@@ -38,27 +42,27 @@ function float16Value(bits: number): number {
 }
 
 export function float32ToFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
-  return Uint16Array.from(values, float16Bits);
+  const bits = new Uint16Array(values.length);
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = float16Bits(words[i] as number, values[i] as number);
+  return bits;
 }
 
-function float16Bits(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
+/** `word` is the bit pattern of `value`. */
+function float16Bits(word: number, value: number): number {
+  const sign = (word >>> 16) & 0x8000;
+  const magnitude = word & 0x7fffffff;
+  if (magnitude > 0x7f800000) return 0x7e00;
   // 65520 is half-way between the largest float16 and 2^16.
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < 2 ** -14) return sign | roundHalfEven(magnitude * 2 ** 24);
-  const exponent = Math.min(15, Math.floor(Math.log2(magnitude)));
-  const fraction = roundHalfEven((magnitude / 2 ** exponent - 1) * 1024);
-  // A fraction of 1024 carries into the exponent, which is what the sum does.
-  return sign | (((exponent + 15) << 10) + fraction);
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  // Below 2^−14 the result counts multiples of 2^−24; adding 1.5 · 2^52 rounds to whole numbers, ties to even.
+  if (magnitude < 0x38800000) return sign | (Math.abs(value) * 2 ** 24 + MAGIC - MAGIC);
+  // The exponent's bias changes from 127 to 15 and 13 fraction bits go; a carry into the exponent is what rounding means.
+  const kept = magnitude - ((127 - 15) << 23);
+  return sign | ((kept + 0xfff + ((kept >>> 13) & 1)) >>> 13);
 }
 
-function roundHalfEven(x: number): number {
-  const down = Math.floor(x);
-  const rest = x - down;
-  return rest > 0.5 || (rest === 0.5 && down % 2 === 1) ? down + 1 : down;
-}
+const MAGIC = 1.5 * 2 ** 52;
 
 /** Values of a floating-point tensor as float32; a float32 tensor gives its own array, uncopied. */
 export function float32Values(tensor: Tensor): Float32Array {

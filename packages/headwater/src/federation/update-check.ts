@@ -1,66 +1,76 @@
 /**
- * The examination of an update's bytes before it may be counted: format, names, shapes, finite values. A bad update costs
- * its sender the round, never the run.
+ * The examination of an update's bytes before it may be counted: format, encoding, names, shapes, finite values, length. A
+ * bad update costs its sender the round, never the run.
  */
 
-import { HeadwaterError } from '../base/errors.ts';
-import { firstNonFinite } from '../base/half.ts';
-import { type Params, sameShape } from '../base/tensor.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
-import type { RejectionCode, UpdateCheck } from './events.ts';
-import { decodeParams, l2Norm } from './params.ts';
+import type { BoundCompression } from './compression/compression.ts';
+import { plain } from './compression/none.ts';
+import type { UpdateCheck } from './events.ts';
+import { createUpdateReader, UpdateFault, type UpdateReader } from './update-reader.ts';
 
-/** `expected`: the tensors that travel in this round. `maxNorm`: the longest update that is accepted. */
+export interface UpdateRules {
+  /** Default: float32 as it is. */
+  readonly compression?: BoundCompression;
+  /** Largest ‖update‖₂ that is accepted, as decoded; null: any. */
+  readonly maxNorm?: number | null;
+}
+
+/** `expected`: the tensors that travel in the round. */
 export function checkUpdateBytes(
   bytes: Uint8Array,
   expected: readonly TrainableTensor[],
-  maxNorm: number | null = null,
+  rules: UpdateRules = {},
 ): UpdateCheck {
-  let update: Params;
+  const check = updateCheck(expected, rules);
   try {
-    update = decodeParams(bytes);
+    check.reader.push(bytes);
+    check.reader.end();
+    return check.verdict();
   } catch (error) {
-    if (!(error instanceof HeadwaterError)) throw error;
-    return refused('format', error.message);
+    return refusal(error);
   }
-  return checkUpdate(update, expected, maxNorm);
 }
 
-export function checkUpdate(
-  update: Params,
+/** The same for bytes that arrive in pieces, in constant memory. Errors of the source are thrown on. */
+export async function checkUpdateStream(
+  source: AsyncIterable<Uint8Array>,
   expected: readonly TrainableTensor[],
-  maxNorm: number | null = null,
-): UpdateCheck {
-  const layout = layoutDefect(update, expected);
-  if (layout !== undefined) return refused('shape', layout);
-  const value = valueDefect(update);
-  if (value !== undefined) return refused('not-finite', value);
-  const norm = l2Norm(update);
-  if (maxNorm !== null && norm > maxNorm)
-    return refused('norm', `its length is ${norm}, the run takes at most ${maxNorm}`);
-  return { ok: true, l2Norm: norm };
-}
-
-function refused(code: RejectionCode, reason: string): UpdateCheck {
-  return { ok: false, code, reason };
-}
-
-function layoutDefect(update: Params, expected: readonly TrainableTensor[]): string | undefined {
-  for (const { name, shape } of expected) {
-    const got = update.get(name);
-    if (got === undefined) return `tensor "${name}" is missing`;
-    if (!sameShape(got.shape, shape)) return `tensor "${name}" has shape [${got.shape}], expected [${shape}]`;
+  rules: UpdateRules = {},
+): Promise<UpdateCheck> {
+  const check = updateCheck(expected, rules);
+  try {
+    for await (const piece of source) check.reader.push(piece);
+    check.reader.end();
+    return check.verdict();
+  } catch (error) {
+    return refusal(error);
   }
-  if (update.size === expected.length) return undefined;
-  const known = new Set(expected.map(({ name }) => name));
-  const unknown = [...update.keys()].find((name) => !known.has(name));
-  return `tensor "${unknown}" is not part of this run`;
 }
 
-function valueDefect(update: Params): string | undefined {
-  for (const [name, value] of update) {
-    const at = firstNonFinite(value);
-    if (at >= 0) return `tensor "${name}" has ${value.data[at]} at element ${at}`;
-  }
-  return undefined;
+/** ‖update‖₂ = √Σx² in float64, in file order. */
+function updateCheck(
+  expected: readonly TrainableTensor[],
+  { compression = plain, maxNorm = null }: UpdateRules,
+): { readonly reader: UpdateReader; verdict(): UpdateCheck } {
+  let sum = 0;
+  const reader = createUpdateReader(expected, compression, (_index, _begin, values) => {
+    let partial = sum;
+    for (let i = 0; i < values.length; i++) partial += values[i]! * values[i]!;
+    sum = partial;
+  });
+  return {
+    reader,
+    verdict() {
+      const l2Norm = Math.sqrt(sum);
+      if (maxNorm === null || l2Norm <= maxNorm) return { ok: true, l2Norm };
+      const reason = `its length is ${l2Norm}, the run takes at most ${maxNorm}`;
+      return { ok: false, code: 'norm', reason };
+    },
+  };
+}
+
+function refusal(error: unknown): UpdateCheck {
+  if (error instanceof UpdateFault) return { ok: false, code: error.code, reason: error.message };
+  throw error;
 }

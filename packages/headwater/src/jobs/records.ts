@@ -6,6 +6,12 @@ import type { Partitioner } from '../data/partition/partitioner.ts';
 import { partitioners } from '../data/partition/registry.ts';
 import { schemas } from '../data/schemas/registry.ts';
 import type { DataSchema } from '../data/schemas/schema.ts';
+import {
+  type BoundCompression,
+  bindCompression,
+  type Compression,
+} from '../federation/compression/compression.ts';
+import { compressions } from '../federation/compression/registry.ts';
 import type { Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
@@ -18,13 +24,21 @@ import { tuningKinds } from '../tuning/registry.ts';
 
 export interface RunRegistries {
   readonly methods: ReadonlyMap<string, Method<unknown>>;
+  readonly compressions: ReadonlyMap<string, Compression<unknown>>;
   readonly tuningKinds: ReadonlyMap<string, TuningKind<unknown>>;
   readonly tasks: ReadonlyMap<string, EvaluationTask<unknown>>;
   readonly partitioners: ReadonlyMap<string, Partitioner<unknown>>;
   readonly schemas: ReadonlyMap<string, DataSchema<unknown>>;
 }
 
-export const builtinRegistries: RunRegistries = { methods, tuningKinds, tasks, partitioners, schemas };
+export const builtinRegistries: RunRegistries = {
+  methods,
+  compressions,
+  tuningKinds,
+  tasks,
+  partitioners,
+  schemas,
+};
 
 /** Throws PLUGIN_INVALID. */
 export function registriesWith(plugins: readonly string[]): Promise<RunRegistries> {
@@ -51,4 +65,9 @@ export function recordOf<R extends RecipeRecord>(
 export function bindTuning(recipe: Recipe, layout: ModelLayout, registries: RunRegistries): BoundTuning {
   const { record, options } = recordOf(registries.tuningKinds, recipe.tuning);
   return record.bind(options, layout);
+}
+
+export function bindRecipeCompression(recipe: Recipe, registries: RunRegistries): BoundCompression {
+  const { record, options } = recordOf(registries.compressions, recipe.federation.compression);
+  return bindCompression(record, options);
 }

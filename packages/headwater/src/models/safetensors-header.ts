@@ -41,30 +41,30 @@ const MAX_TENSORS = 65_536;
 const MAX_METADATA_CHARS = 65_536;
 const MAX_RANK = 8;
 
-/** Header size in bytes from the first 8 bytes of a file of `fileBytes` bytes; throws SAFETENSORS_INVALID. */
+/** Header size in bytes from the first 8 bytes of a file of `fileBytes` bytes (undefined: not known); throws SAFETENSORS_INVALID. */
 export function safetensorsHeaderBytes(
   start: Uint8Array,
-  fileBytes: number,
+  fileBytes: number | undefined,
   options: SafetensorsOptions,
 ): number {
-  if (fileBytes < 8 || start.byteLength < 8)
-    throw refuse('HeaderTooSmall', `${fileBytes} bytes, expected at least 8`, options);
+  if (start.byteLength < 8 || (fileBytes !== undefined && fileBytes < 8))
+    throw refuse('HeaderTooSmall', `${fileBytes ?? start.byteLength} bytes, expected at least 8`, options);
   const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
   const limit = MAX_HEADER_BYTES[options.mode];
   if (length > BigInt(limit))
     throw refuse('HeaderTooLarge', `header of ${length} bytes, at most ${limit} allowed`, options);
-  if (Number(length) + 8 > fileBytes)
+  if (fileBytes !== undefined && Number(length) + 8 > fileBytes)
     throw refuse('InvalidHeaderLength', `header of ${length} bytes in a file of ${fileBytes}`, options);
   return Number(length);
 }
 
 /**
  * Parses and validates the header. `bytes` holds at least the header (8 + N bytes), `fileBytes` is the size of the
- * whole file. Every byte of the data must belong to exactly one tensor. Throws SAFETENSORS_INVALID.
+ * whole file; undefined where it arrives as a stream, whose reader then checks the end. Every byte of the data must belong to exactly one tensor. Throws SAFETENSORS_INVALID.
  */
 export function parseSafetensorsHeader(
   bytes: Uint8Array,
-  fileBytes: number,
+  fileBytes: number | undefined,
   options: SafetensorsOptions,
 ): SafetensorsHeader {
   const headerBytes = safetensorsHeaderBytes(bytes, fileBytes, options);
@@ -193,7 +193,7 @@ function checkedProduct(factors: readonly number[]): number | undefined {
 function checkCoverage(
   entries: readonly SafetensorsEntry[],
   dataOffsetBytes: number,
-  fileBytes: number,
+  fileBytes: number | undefined,
   options: SafetensorsOptions,
 ): void {
   let at = dataOffsetBytes;
@@ -207,7 +207,7 @@ function checkCoverage(
       );
     at += entry.lengthBytes;
   }
-  if (at !== fileBytes)
+  if (fileBytes !== undefined && at !== fileBytes)
     throw refuse(
       'MetadataIncompleteBuffer',
       `the header describes ${at} bytes, the file has ${fileBytes}`,

@@ -13,11 +13,49 @@ interface Getter {
 }
 
 const RULES: readonly Rule[] = [
-  ({ number }) => {
+  ({ number, value }) => {
+    const buffered = value('federation.mode.kind') === 'buffered';
+    const key = buffered ? 'mode.bufferSize' : 'cohortSize';
     const quorum = number('federation.quorum');
-    const cohort = number('federation.cohortSize');
-    if (quorum === undefined || cohort === undefined || quorum <= cohort) return undefined;
-    return mistake('federation.quorum', `expected at most cohortSize (${cohort}), got ${quorum}`);
+    const most = number(`federation.${key}`);
+    if (quorum === undefined || most === undefined || quorum <= most) return undefined;
+    return mistake(
+      'federation.quorum',
+      `expected at most ${key.replace('mode.', '')} (${most}), got ${quorum}`,
+    );
+  },
+  ({ value }) => {
+    const buffered = value('federation.mode.kind') === 'buffered';
+    const given = value('federation.mode.bufferSize') !== undefined;
+    if (buffered === given) return undefined;
+    const message = buffered
+      ? 'is required in buffered mode: how many updates make the next params'
+      : 'is for mode.kind: buffered';
+    return mistake('federation.mode.bufferSize', message);
+  },
+  ({ value, number }) => {
+    if (value('federation.mode.kind') !== 'buffered' || (number('federation.overSelection') ?? 1) <= 1)
+      return undefined;
+    const message = 'is for synchronous rounds; in buffered mode cohortSize owners train at any time';
+    return mistake('federation.overSelection', message);
+  },
+  ({ value, number }) => {
+    const buffered = value('federation.mode.kind') === 'buffered';
+    const key = buffered ? 'mode.bufferSize' : 'cohortSize';
+    const least = number('deployment.minOwners');
+    const needed = number(`federation.${key}`);
+    if (least === undefined || needed === undefined || least >= needed) return undefined;
+    const message = `expected at least federation.${key} (${needed}), got ${least}: the first round needs as many owners`;
+    return mistake('deployment.minOwners', message);
+  },
+  ({ value, number }) => {
+    const owners = value('deployment.owners');
+    if (!Array.isArray(owners)) return undefined;
+    if (new Set(owners).size < owners.length) return mistake('deployment.owners', 'a name comes twice');
+    const least = number('deployment.minOwners') ?? number('federation.cohortSize') ?? 0;
+    if (owners.length >= least) return undefined;
+    const message = `names ${owners.length} owners, but the run waits for ${least}`;
+    return mistake('deployment.owners', message);
   },
   ({ number }) => {
     const batch = number('training.batchSize');

@@ -17,6 +17,7 @@ function records(...list: [string, z.ZodType][]): ReadonlyMap<string, RecipeReco
 const none = z.strictObject({});
 const registries: Registries = {
   methods: records(['fedavg', none]),
+  compressions: records(['none', none]),
   // Not strict on purpose: unknown options must be mistakes all the same.
   tuningKinds: records(['lora', z.object({ rank: z.int().positive(), alpha: z.number().default(16) })]),
   tasks: records(['exact-match', none], ['perplexity', none]),

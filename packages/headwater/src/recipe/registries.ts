@@ -16,6 +16,7 @@ export interface RecipeRecord {
 /** Families by the name that plug-ins use for them. */
 export interface Registries<R extends RecipeRecord = RecipeRecord> {
   readonly methods: ReadonlyMap<string, R>;
+  readonly compressions: ReadonlyMap<string, R>;
   readonly tuningKinds: ReadonlyMap<string, R>;
   readonly tasks: ReadonlyMap<string, R>;
   readonly partitioners: ReadonlyMap<string, R>;
@@ -27,6 +28,7 @@ export type Family = keyof Registries;
 /** Where each family's records stand in a recipe; `*` is any list index. */
 export const FAMILIES: Record<Family, { readonly path: readonly string[]; readonly noun: string }> = {
   methods: { path: ['federation', 'method'], noun: 'federated method' },
+  compressions: { path: ['federation', 'compression'], noun: 'update compression' },
   tuningKinds: { path: ['tuning'], noun: 'tuning kind' },
   tasks: { path: ['evaluation', 'tasks', '*'], noun: 'evaluation task' },
   partitioners: { path: ['partition'], noun: 'partitioner' },

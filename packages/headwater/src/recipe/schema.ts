@@ -87,11 +87,53 @@ const training = z.strictObject({
     .describe('Clip the global norm of the gradient to this. Default: no clipping.'),
 });
 
+const mode = z.strictObject({
+  kind: z
+    .enum(['synchronous', 'buffered'])
+    .default('synchronous')
+    .describe(
+      'synchronous: all owners of a round train from the same params. buffered (FedBuff): each owner trains from the latest params it met, slow ones hold nobody up; for `headwater serve` only.',
+    ),
+  bufferSize: positiveInt
+    .optional()
+    .describe(
+      'buffered: so many accepted updates make the next params; `rounds` counts these. cohortSize owners train at any time.',
+    ),
+  maxStaleness: z
+    .int()
+    .nonnegative()
+    .default(10)
+    .describe('buffered: an update counts while its params are at most so many versions old.'),
+  stalenessExponent: z
+    .number()
+    .nonnegative()
+    .default(0.5)
+    .describe('buffered: an update that is τ versions old counts (1 + τ)^−stalenessExponent.'),
+});
+
 const federation = z.strictObject({
   method: record.default({ kind: 'fedavg' }).describe('The federated method.'),
+  mode: mode.prefault({}).describe('How rounds and owners wait for each other.'),
   rounds: positiveInt,
   cohortSize: positiveInt.optional().describe('Owners sampled for each round. Default: all.'),
-  quorum: positiveInt.optional().describe('Updates needed to close a round. Default: the cohort.'),
+  overSelection: z
+    .number()
+    .min(1)
+    .default(1)
+    .describe(
+      'A deployment asks cohortSize · overSelection owners (rounded up) and counts the cohortSize that answer first. `headwater run`, where nobody is late, asks cohortSize.',
+    ),
+  quorum: positiveInt
+    .optional()
+    .describe(
+      'Updates needed to close a round: the fewest that are ever averaged. Default: the cohort; buffered: bufferSize.',
+    ),
+  compression: record.default({ kind: 'none' }).describe('What the updates travel as.'),
+  maxUpdateNorm: z
+    .number()
+    .positive()
+    .optional()
+    .describe('An update whose 2-norm is larger is refused. Default: any length.'),
   localSteps: positiveInt.describe('Optimizer steps of each client in each round.'),
   weighting: z
     .enum(['examples', 'tokens', 'uniform'])
@@ -153,6 +195,44 @@ const evaluation = z.strictObject({
   batchSize: positiveInt.default(16).describe('Sequences scored at once.'),
 });
 
+/** Of owners in a deployment: what the wire takes. */
+const ownerName = z
+  .string()
+  .regex(
+    /^[a-z0-9](?:[a-z0-9_-]|\.(?=[a-z0-9_-])){0,62}$/,
+    'lower-case letters, digits, dots, dashes; at most 63',
+  );
+
+const deployment = z.strictObject({
+  minOwners: positiveInt
+    .optional()
+    .describe(
+      'The run begins when so many owners have joined; later ones take part from then on. Default: all of `owners`, else cohortSize (buffered: bufferSize), else 2.',
+    ),
+  owners: z
+    .array(ownerName)
+    .min(1)
+    .optional()
+    .describe('Who may join, by the names on their join tokens. Default: whoever has a token.'),
+  deadlineSeconds: z
+    .number()
+    .positive()
+    .max(30 * 86_400)
+    .default(3600)
+    .describe(
+      'A round that has its quorum closes after this time; one that has not asks again, and others too.',
+    ),
+  evaluationDeadlineSeconds: z
+    .number()
+    .positive()
+    .max(30 * 86_400)
+    .default(1800)
+    .describe('Scores of owners that come later are left out.'),
+  quarantineAfter: positiveInt
+    .default(3)
+    .describe('An owner is not asked any more after so many refused updates, until the operator pardons it.'),
+});
+
 export const recipeShape = z.strictObject({
   name: z
     .string()
@@ -180,13 +260,16 @@ export const recipeShape = z.strictObject({
     .array(z.string())
     .default([])
     .describe(
-      'Modules, relative to the recipe, whose methods, tuning kinds, tasks, partitioners and schemas join.',
+      'Modules, relative to the recipe, whose methods, compressions, tuning kinds, tasks, partitioners and schemas join.',
     ),
   data,
   partition: record.default({ kind: 'natural' }).describe('Who holds what.'),
   tuning: record.describe('What is trained.'),
   training,
   federation,
+  deployment: deployment
+    .prefault({})
+    .describe('For `headwater serve`; `headwater run` checks it and does not need it.'),
   baselines: baselines
     .prefault({})
     .describe('Trained beside the federation, on as many tokens, to compare with.'),

@@ -47,6 +47,7 @@ function essential(recipe: Recipe): Record<string, unknown> {
     description: _description,
     model: _model,
     plugins: _plugins,
+    deployment: _deployment,
     adapter,
     data,
     ...rest
