@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { describeEnvironment } from '../runs/environment.ts';
 import { benchCommand } from './bench.ts';
+import { certificatesCommand } from './certificates.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { fail } from './fail.ts';
@@ -38,6 +39,7 @@ function createProgram(): Command {
     inspectCommand(),
     benchCommand(),
     doctorCommand(),
+    certificatesCommand(),
   ])
     program.addCommand(command);
   return program;
