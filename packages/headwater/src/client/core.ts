@@ -1,0 +1,93 @@
+/**
+ * The life of a client: join, say how much data there is, and do what the coordinator asks for until the run is over. Every
+ * step can be repeated, so that a client may die at any moment and go on; what it needs of the world are its parts.
+ */
+
+import { HeadwaterError } from '../base/errors.ts';
+import { type Caller, createCaller } from './call.ts';
+import { deliver } from './deliver.ts';
+import { blobFetcher } from './download.ts';
+import { enter, type Identity, type JoinOptions } from './identity.ts';
+import { type Memory, openMemory } from './memory.ts';
+import type { ClientParts, FetchBlob, Trainer } from './ports.ts';
+import { ask, type Session } from './session.ts';
+import { nextTask, type Over } from './tasks.ts';
+import { type Desk, evaluateTask, trainTask } from './work.ts';
+
+export type RunClientOptions = JoinOptions;
+
+export interface ClientOutcome {
+  readonly run: string;
+  readonly owner: string;
+  readonly status: Over['status'];
+  readonly reason: string | null;
+  /** Where the result lies, once published. */
+  readonly result: Over['result'];
+}
+
+/**
+ * Resolves when the run is over. Throws JOIN_REFUSED, POLICY_REFUSED, REQUEST_REFUSED, CONNECTION_FAILED (something that is
+ * no coordinator answers), INTERRUPTED (the signal), and what store and trainer throw. An unreachable coordinator is waited
+ * for.
+ */
+export async function runClient(parts: ClientParts, options: RunClientOptions): Promise<ClientOutcome> {
+  const identity = await enter(parts, options);
+  const { run, owner, manifest } = identity;
+  parts.onEvent({ type: 'joined', run, owner });
+  const caller = createCaller(parts, identity.signer);
+  const session: Session = { parts, caller, run, signal: options.signal };
+  const memory = await openMemory(parts, identity.returning);
+  if (memory.lost) parts.onEvent({ type: 'lost-state' });
+  const fetchBlob = fetcherOf(session);
+  const trainer = await parts.openTrainer(manifest, owner, fetchBlob);
+  try {
+    const { status, reason, result } = await work(session, identity, memory, trainer, fetchBlob);
+    return { run, owner, status, reason, result };
+  } finally {
+    await trainer.close();
+  }
+}
+
+function fetcherOf({ parts, caller, run, signal }: Session): FetchBlob {
+  const bytes: Caller['bytes'] = caller.bytes;
+  return blobFetcher(
+    parts,
+    (digest, headers, inner) => bytes('blob', { params: { run, digest }, headers }, inner),
+    signal,
+  );
+}
+
+async function work(
+  session: Session,
+  { manifest }: Identity,
+  memory: Memory,
+  trainer: Trainer,
+  fetchBlob: FetchBlob,
+): Promise<Over> {
+  const desk: Desk = { session, manifest, memory, trainer, fetchBlob, last: undefined };
+  await enrol(session, trainer, memory.lost);
+  const left = memory.pending;
+  if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true);
+  for (;;) {
+    const next = await nextTask(session);
+    if (next.kind === 'over') {
+      session.parts.onEvent({ type: 'over', status: next.status, reason: next.reason });
+      return next;
+    }
+    session.parts.onEvent({ type: 'task', task: next.task });
+    if (next.task.kind === 'train') await trainTask(desk, next.task);
+    else await evaluateTask(desk, next.task);
+  }
+}
+
+async function enrol(session: Session, trainer: Trainer, lostState: boolean): Promise<void> {
+  const { standing } = await ask(session, 'enrol', { body: { ...trainer.counts, lostState } });
+  if (standing === 'quarantined')
+    throw new HeadwaterError(
+      'JOIN_REFUSED',
+      'the coordinator has excluded this client after too many unusable updates',
+      {
+        hint: 'Ask the operator: `headwater clients` shows why, and can lift it.',
+      },
+    );
+}

@@ -1,0 +1,85 @@
+/**
+ * From a trained update to its receipt. The update lies in the memory before the first byte is sent, and what is sent after
+ * a crash are the same bytes; the receipt alone decides what becomes of it.
+ */
+
+import { HeadwaterError } from '../base/errors.ts';
+import type { WireReceipt } from '../federation/wire/messages.ts';
+import { notAsAgreed, printable, Refused } from './failures.ts';
+import type { Memory, Pending } from './memory.ts';
+import { ask, type Session } from './session.ts';
+import { upload } from './upload.ts';
+
+/** Uploads that were given up by the coordinator in between are begun again so often. */
+const MAX_UPLOADS = 5;
+
+/** `again`: it may have been received before this process began; then no byte needs to be sent twice. */
+export async function deliver(
+  session: Session,
+  memory: Memory,
+  baseModel: string,
+  pending: Pending,
+  again: boolean,
+): Promise<void> {
+  const early = again ? await submitted(session, pending, baseModel) : undefined;
+  const receipt = early ?? (await uploadedAndSubmitted(session, pending, baseModel));
+  if (receipt.round !== pending.round || receipt.update !== pending.digest)
+    throw notAsAgreed(`a receipt for round ${receipt.round} instead of ${pending.round}`);
+  await memory.received(receipt.accepted);
+  const { round, accepted, reason } = receipt;
+  session.parts.onEvent({
+    type: 'receipt',
+    round,
+    accepted,
+    reason: reason === null ? null : printable(reason),
+  });
+}
+
+type Answer = Pick<WireReceipt, 'round' | 'update' | 'accepted' | 'reason'>;
+
+async function uploadedAndSubmitted(session: Session, pending: Pending, baseModel: string): Promise<Answer> {
+  const { digest, update, taskId, round } = pending;
+  let refusal = '';
+  for (let attempt = 1; attempt <= MAX_UPLOADS; attempt++) {
+    try {
+      await upload(session, { digest, bytes: update, taskId });
+    } catch (failure) {
+      const code = refusalCode(failure);
+      if (code === undefined) throw failure;
+      refusal = (failure as Error).message;
+      if (code === 'upload-unknown' || code === 'upload-invalid') continue;
+    }
+    // Also after a refused upload: the update may have been received, and its receipt be lost.
+    const receipt = await submitted(session, pending, baseModel);
+    if (receipt !== undefined) return receipt;
+    if (refusal !== '') break;
+  }
+  return {
+    round,
+    update: digest,
+    accepted: false,
+    reason: refusal || 'the coordinator does not keep the upload',
+  };
+}
+
+/** Undefined: the coordinator does not have its bytes. */
+async function submitted(
+  session: Session,
+  { round, base, digest, update, stats }: Pending,
+  baseModel: string,
+): Promise<Answer | undefined> {
+  const body = { round, base, baseModel, update: { digest, bytes: update.byteLength }, stats };
+  try {
+    return await ask(session, 'submitUpdate', { body });
+  } catch (failure) {
+    if (refusalCode(failure) === undefined) throw failure;
+    return undefined;
+  }
+}
+
+/** Of refusals that are about this update only; undefined for others (revoked, unreachable, stopped). */
+function refusalCode(failure: unknown): string | undefined {
+  const cause = failure instanceof HeadwaterError ? failure.cause : undefined;
+  if (!(cause instanceof Refused) || cause.status === 401 || cause.status === 403) return undefined;
+  return cause.answer.code;
+}

@@ -1,0 +1,160 @@
+/** Doing a task: params in, an update or figures out. What the coordinator asks for is held against the signed manifest. */
+
+import { sleep } from '../base/clock.ts';
+import { ERROR_CODES, HeadwaterError } from '../base/errors.ts';
+import type { OwnerScores, TrainingStats } from '../federation/events.ts';
+import type { Manifest } from '../federation/wire/messages.ts';
+import { deliver } from './deliver.ts';
+import { memorySink } from './download.ts';
+import { interrupted, notAsAgreed } from './failures.ts';
+import type { Memory } from './memory.ts';
+import type { EvaluateTask, FetchBlob, Trainer, TrainTask } from './ports.ts';
+import { jittered } from './retry.ts';
+import { ask, type Session } from './session.ts';
+import { stillWanted } from './tasks.ts';
+
+export interface Desk {
+  readonly session: Session;
+  readonly manifest: Manifest;
+  readonly memory: Memory;
+  readonly trainer: Trainer;
+  readonly fetchBlob: FetchBlob;
+  /** Params used last: a round is validated and continued from the same ones. */
+  last: { readonly digest: string; readonly params: Uint8Array } | undefined;
+}
+
+/** Trains, remembers, delivers. A training that fails is reported, one that nobody waits for any more is given up. */
+export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
+  const { session, manifest, memory, trainer } = desk;
+  checkAsked(manifest, task);
+  const params = await paramsOf(desk, task.params);
+  const trained = await whileWanted(session, manifest, task, async (signal) => {
+    const result = await trainer.train(task, params, memory.kept, signal);
+    if (result.update.byteLength > task.maxUploadBytes)
+      throw new HeadwaterError(
+        'UPDATE_REJECTED',
+        `the update has ${result.update.byteLength} bytes, the run takes at most ${task.maxUploadBytes}`,
+      );
+    return result;
+  });
+  if (trained === undefined) return;
+  const { update, kept, stats } = trained;
+  const { round, id: taskId } = task;
+  const allowed = allowedStats(session, stats);
+  const pending = await memory.trained({
+    round,
+    taskId,
+    base: task.params.digest,
+    update,
+    kept,
+    stats: allowed,
+  });
+  await deliver(session, memory, manifest.model.digest, pending, false);
+}
+
+export async function evaluateTask(desk: Desk, task: EvaluateTask): Promise<void> {
+  const { session, memory, trainer } = desk;
+  const params = await paramsOf(desk, task.params);
+  const result = await trainer.evaluate(task, params, memory.kept, session.signal);
+  const { evaluation } = task;
+  const body = { evaluation, params: task.params.digest, result: allowedScores(session, result) };
+  await ask(session, 'submitEvaluation', { body });
+  session.parts.onEvent({ type: 'evaluated', evaluation });
+}
+
+/** More than the signed manifest speaks of is not done. */
+function checkAsked(manifest: Manifest, task: TrainTask): void {
+  const { rounds, localSteps } = (manifest.recipe.federation ?? {}) as Record<string, unknown>;
+  if (typeof rounds !== 'number' || typeof localSteps !== 'number') return;
+  if (task.round > rounds || task.steps > localSteps)
+    throw notAsAgreed(
+      `round ${task.round} with ${task.steps} steps; signed: ${rounds} rounds of ${localSteps} steps`,
+    );
+}
+
+async function paramsOf(
+  desk: Desk,
+  blob: { readonly digest: string; readonly bytes: number },
+): Promise<Uint8Array> {
+  if (desk.last?.digest === blob.digest) return desk.last.params;
+  const { session, trainer, fetchBlob } = desk;
+  if (blob.bytes > trainer.maxParamsBytes)
+    throw notAsAgreed(`params of ${blob.bytes} bytes; this run's have at most ${trainer.maxParamsBytes}`);
+  const sink = memorySink(session.parts.hasher);
+  await fetchBlob(blob, sink);
+  const params = sink.whole();
+  desk.last = { digest: blob.digest, params };
+  return params;
+}
+
+/** How often a long training asks whether it is still wanted. */
+const ASK_AFTER_MS = 30_000;
+
+/** Undefined: it failed (and was reported), or became useless. */
+async function whileWanted<T>(
+  session: Session,
+  manifest: Manifest,
+  task: TrainTask,
+  train: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const useless = new AbortController();
+  const over = new AbortController();
+  const signal = AbortSignal.any([session.signal, useless.signal]);
+  const watching = watch(session, manifest, task, over.signal, () => useless.abort());
+  try {
+    return await train(signal);
+  } catch (error) {
+    if (session.signal.aborted) throw interrupted();
+    if (useless.signal.aborted) return undefined;
+    await report(session, task, error);
+    return undefined;
+  } finally {
+    over.abort();
+    await watching;
+  }
+}
+
+async function watch(
+  session: Session,
+  manifest: Manifest,
+  task: TrainTask,
+  over: AbortSignal,
+  giveUp: () => void,
+): Promise<void> {
+  const { timers, entropy } = session.parts;
+  const { mode } = (manifest.recipe.federation ?? {}) as Record<string, unknown>;
+  const signal = AbortSignal.any([session.signal, over]);
+  while (!signal.aborted) {
+    await sleep(timers, jittered(ASK_AFTER_MS, entropy), signal);
+    if (signal.aborted) return;
+    try {
+      if (!(await stillWanted({ ...session, signal }, task.id, mode === 'buffered'))) return giveUp();
+    } catch {
+      // Refused or stopped: whoever delivers the update will hear the same.
+      return;
+    }
+  }
+}
+
+/**
+ * Diverged training costs the round. Other failures would come again: the operator is told what kind (texts of errors may
+ * name files of the owner and stay here), then the client stops.
+ */
+async function report(session: Session, { round }: TrainTask, error: unknown): Promise<void> {
+  const code = error instanceof HeadwaterError ? error.code : undefined;
+  const reason = code === undefined ? 'the client failed' : `${code}: ${ERROR_CODES[code]}`;
+  await ask(session, 'reportFailure', { body: { round, reason } });
+  if (code !== 'TRAINING_DIVERGED') throw error;
+}
+
+function allowedScores(
+  { parts }: Session,
+  { numExamples, numTargets, scores }: OwnerScores,
+): { numExamples: number; numTargets: number; scores: Record<string, number | null> } {
+  const kept = Object.entries(scores).filter(([metric]) => parts.policy.mayLeave(metric));
+  return { numExamples, numTargets, scores: Object.fromEntries(kept) };
+}
+
+function allowedStats({ parts }: Session, stats: TrainingStats): TrainingStats {
+  return parts.policy.mayLeave('loss') ? stats : { ...stats, meanLoss: null, lastLoss: null };
+}
