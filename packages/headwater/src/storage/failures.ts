@@ -16,6 +16,10 @@ export function missingEntry(seq: number, where: string): HeadwaterError {
   return runCorrupt(`journal entry ${seq} is missing`, where);
 }
 
+export function removedJournal(run: string, where: string): HeadwaterError {
+  return runCorrupt(`the journal of run "${run}" was removed`, where);
+}
+
 /** RUN_CORRUPT: a task is a pure function, so its results are equal wherever it was done. */
 export function differentResult(id: string, where: string): HeadwaterError {
   return new HeadwaterError('RUN_CORRUPT', `task "${id}" gave two different results`, {

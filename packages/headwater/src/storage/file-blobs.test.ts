@@ -11,7 +11,14 @@ let count = 0;
 const newFolder = () => join(root, `blobs-${++count}`);
 const abc = new TextEncoder().encode('abc');
 
-blobsConformance('files', () => openFileBlobs(newFolder()));
+let conformance = newFolder();
+blobsConformance({
+  name: 'files',
+  fresh: () => {
+    conformance = newFolder();
+  },
+  open: () => openFileBlobs(conformance),
+});
 
 describe('blobs in files', () => {
   it('a damaged blob is found on reading and healed by writing it again', async () => {

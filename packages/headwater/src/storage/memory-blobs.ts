@@ -2,16 +2,15 @@
 
 import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { assert } from '../base/errors.ts';
 import type { Blobs, ByteRange, UploadPlan, Uploads } from './blobs.ts';
 import { runCorrupt } from './failures.ts';
 import {
+  assertDigest,
   checkComplete,
   checkKey,
   checkPlan,
   chunkCount,
   chunkLength,
-  isDigest,
   samePlan,
   uploadInvalid,
   uploadUnknown,
@@ -27,7 +26,7 @@ export function memoryBlobs(options: { readonly clock?: Clock } = {}): Blobs {
     return digest;
   };
   const found = (digest: string): Uint8Array => {
-    assert(isDigest(digest), `"${digest}" is no SHA-256`);
+    assertDigest(digest);
     const bytes = stored.get(digest);
     if (bytes === undefined) throw runCorrupt(`blob ${digest} is missing`, 'memory');
     return bytes;
@@ -40,6 +39,7 @@ export function memoryBlobs(options: { readonly clock?: Clock } = {}): Blobs {
     has: async (digest) => stored.has(digest),
     size: async (digest) => stored.get(digest)?.byteLength,
     async delete(digest) {
+      assertDigest(digest);
       stored.delete(digest);
     },
     list: async () => [...stored.keys()].sort(),

@@ -1,15 +1,36 @@
 import { blobsConformance } from '../../test/support/blobs-conformance.ts';
 import { journalConformance } from '../../test/support/journal-conformance.ts';
-import type { Journal } from './journal.ts';
-import { memoryJournal } from './memory.ts';
+import { storeConformance } from '../../test/support/store-conformance.ts';
+import { memoryStore } from './memory.ts';
 import { memoryBlobs } from './memory-blobs.ts';
 
-let journal: Journal = memoryJournal();
+let nowMs = 1_000_000;
+let store = memoryStore();
+let blobs = memoryBlobs();
+const fresh = () => {
+  store = memoryStore({ clock: { nowMs: () => nowMs } });
+};
+
 journalConformance({
   name: 'memory',
-  open: () => journal,
-  fresh: () => {
-    journal = memoryJournal();
+  fresh,
+  open: () => store.journals.open('run'),
+  damage: 'memory has no bytes that others could change',
+});
+
+storeConformance({
+  name: 'memory',
+  fresh,
+  open: async () => store,
+  advance: (ms) => {
+    nowMs += ms;
   },
 });
-blobsConformance('memory', async () => memoryBlobs());
+
+blobsConformance({
+  name: 'memory',
+  fresh: () => {
+    blobs = memoryBlobs();
+  },
+  open: async () => blobs,
+});

@@ -18,6 +18,7 @@ journalConformance({
   fresh: () => {
     path = newPath();
   },
+  damage: 'soon',
 });
 
 async function written(events: readonly string[]): Promise<string> {

@@ -3,7 +3,7 @@
  * It stores nothing. Keys become parts of file and object names elsewhere: anything but a plain name is refused here.
  */
 
-import { HeadwaterError } from '../base/errors.ts';
+import { assert, HeadwaterError } from '../base/errors.ts';
 import type { UploadPlan } from './blobs.ts';
 
 const KEY = /^[A-Za-z0-9._-]{1,200}$/;
@@ -11,6 +11,11 @@ const DIGEST = /^[0-9a-f]{64}$/;
 
 export function isDigest(text: string): boolean {
   return DIGEST.test(text);
+}
+
+/** Names of blobs become names of files: anything else than a digest here is our own mistake. */
+export function assertDigest(text: string): void {
+  assert(isDigest(text), `"${text}" is no SHA-256`);
 }
 
 /** Throws UPLOAD_INVALID when the key is no plain name, the digest no SHA-256, or a size no size. */

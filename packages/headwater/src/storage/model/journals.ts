@@ -2,7 +2,7 @@
 
 import { canonicalJson } from '../../base/canonical.ts';
 import { assert } from '../../base/errors.ts';
-import { lostLease, missingEntry, staleWriter } from '../failures.ts';
+import { lostLease, missingEntry, removedJournal, staleWriter } from '../failures.ts';
 import type { Journal, JournalEntry, Json } from '../journal.ts';
 import type { Fence, Journals } from '../store.ts';
 import type { Core, Decision } from './core.ts';
@@ -33,6 +33,7 @@ export function journalOver(core: Core, run: string, fence?: Fence): Journal {
 
   function decide(state: StoreState, events: readonly Json[], expectedSeq: number): Decision<number> {
     if (fence !== undefined && !isHeldBy(state, fence)) throw lostLease(fence, core.where);
+    if (!state.journals.has(run)) throw removedJournal(run, core.where);
     const after = eventsOf(state).length;
     if (after !== expectedSeq) throw staleWriter(expectedSeq, after, core.where);
     const texts = events.map(canonicalJson);
