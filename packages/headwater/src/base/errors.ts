@@ -32,8 +32,10 @@ export const ERROR_CODES = {
   INTERRUPTED: 'The user stopped the run.',
   UPLOAD_INVALID: 'An uploaded chunk or blob is not what was announced.',
   UPLOAD_UNKNOWN: 'There is no such upload.',
-  CONNECTION_FAILED: 'The coordinator or the store could not be reached, or answered something else than asked.',
+  CONNECTION_FAILED:
+    'The coordinator or the store could not be reached, or answered something else than asked.',
   JOIN_REFUSED: 'The coordinator does not let this client in (token, key, revocation).',
+  POLICY_INVALID: 'The owner’s policy file has mistakes; each is listed with its line.',
   POLICY_REFUSED: 'The run wants something that the owner of the data does not allow.',
   REQUEST_REFUSED: 'The coordinator refused a request; the message says why.',
 } as const;

@@ -11,6 +11,26 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : significant(value)} ${units[unit]}`;
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  b: 0,
+  kb: 1,
+  mb: 2,
+  gb: 3,
+  tb: 4,
+  kib: 1,
+  mib: 2,
+  gib: 3,
+  tib: 4,
+};
+
+/** `4 GB`, `512MB`, `8GiB`; undefined for anything else. */
+export function parseBytes(text: string): number | undefined {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim()) ?? [];
+  const power = Object.hasOwn(UNITS, unit.toLowerCase()) ? UNITS[unit.toLowerCase()] : undefined;
+  if (number === undefined || power === undefined) return undefined;
+  return Math.round(Number(number) * (/i/i.test(unit) ? 1024 : 1000) ** power);
+}
+
 /** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(ms: number): string {
   const seconds = ms / 1000;

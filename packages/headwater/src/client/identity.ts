@@ -1,11 +1,11 @@
 /**
- * Who this client is: its key, and what it joined with it. The key is durable before the token is redeemed, so that a lost
- * answer can be asked for again; the run is accepted by the owner before the coordinator hears of the owner's data.
+ * Who this client is: its key, and what it joined with it. A key is durable before a token is redeemed with it, so that a
+ * lost answer can be asked for again; the owner's policy is asked before the token is used up.
  */
 
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
-import { toBase64url } from '../base/base64url.ts';
+import { fromBase64url, toBase64url } from '../base/base64url.ts';
 import { digestBytes } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { parseJoinToken } from '../federation/wire/join-token.ts';
@@ -17,17 +17,17 @@ import { checkedManifest, checkPolicy } from './manifest.ts';
 import type { ClientParts, Signer } from './ports.ts';
 import { persist } from './retry.ts';
 
-const joined = z.strictObject({
-  version: z.literal(1),
+/** A key, and the SHA-256 of the token that it redeems: each token gets a key of its own. */
+const joining = z.strictObject({ version: z.literal(1), token: z.string(), key: z.string() });
+
+const joined = joining.extend({
   run: name,
   owner: name,
-  clientId: z.string(),
   /** Fingerprint of the operator. */
   operator: z.string(),
-  /** SHA-256 of the token: the token itself is used up. */
-  token: z.string(),
   manifest: signedManifest,
 });
+type Joining = z.infer<typeof joining>;
 type Joined = z.infer<typeof joined>;
 
 export interface Identity {
@@ -40,7 +40,7 @@ export interface Identity {
 }
 
 export interface JoinOptions {
-  /** Needed the first time. */
+  /** Needed the first time; a new one replaces the key. */
   readonly token?: string | undefined;
   /** Name and version of this program. */
   readonly software: string;
@@ -49,86 +49,19 @@ export interface JoinOptions {
 
 /** Throws OPTION_INVALID (no token, or not one), JOIN_REFUSED, POLICY_REFUSED, and what the store throws. */
 export async function enter(parts: ClientParts, options: JoinOptions): Promise<Identity> {
-  const before = await loadJoined(parts);
-  const isOther = options.token !== undefined && before?.token !== tokenId(options.token);
-  const { signer, isNew } = await keyOf(parts, before !== undefined);
-  const entry =
-    before === undefined || isOther ? await join(parts, { signer, isNew, before }, options) : before;
+  const before = await joinedBefore(parts);
+  const { token } = options;
+  const isNew = before === undefined || (token !== undefined && before.token !== tokenId(token));
+  const entry = isNew ? await join(parts, before, options) : before;
   const manifest = await checkedManifest(entry.manifest, entry.operator, parts.verify);
   checkPolicy(parts.policy, manifest);
+  const { signer } = await parts.signer(keyBytes(entry));
   const { run, owner } = entry;
   return { signer, run, owner, manifest, returning: before !== undefined };
 }
 
-interface Key {
-  readonly signer: Signer;
-  /** It was made just now: no token can have been redeemed with it. */
-  readonly isNew: boolean;
-}
-
-async function keyOf({ store, signer }: ClientParts, joinedBefore: boolean): Promise<Key> {
-  const found = await store.load('key');
-  if (found === undefined && joinedBefore)
-    throw new HeadwaterError('JOIN_REFUSED', 'the key of this client is gone from its state folder', {
-      hint: 'Ask the operator for a new invitation and join with a new state folder.',
-    });
-  const made = await signer(found);
-  if (found === undefined) await store.save('key', made.saved);
-  return { signer: made.signer, isNew: found === undefined };
-}
-
-async function join(
-  parts: ClientParts,
-  { signer, isNew, before }: Key & { readonly before: Joined | undefined },
-  { token, software, signal }: JoinOptions,
-): Promise<Joined> {
-  if (token === undefined)
-    throw new HeadwaterError('OPTION_INVALID', 'a token is needed to join', {
-      hint: 'Give the whole invitation: headwater join https://host:8420/#hw1_…',
-    });
-  const { secret, operator } = parseJoinToken(token);
-  const caller = createCaller(parts, signer);
-  await acceptFirst(parts, secret, operator, signal).catch((error) => {
-    // Used up, but perhaps by this very key, in a process that did not live to see the answer.
-    if (isNew || !isUsedUp(error)) throw error;
-  });
-  const body = { token: secret, publicKey: toBase64url(signer.publicKey), software };
-  const answer = await persist(parts, signal, () => caller.json('join', { body }, signal));
-  const checked = await checkedManifest(answer.manifest, operator, parts.verify);
-  checkPolicy(parts.policy, checked);
-  if (checked.run !== answer.run || (before !== undefined && before.run !== answer.run))
-    throw new HeadwaterError(
-      'JOIN_REFUSED',
-      `the token is for the run "${answer.run}", expected "${before?.run ?? checked.run}"`,
-      {
-        hint: 'Use another state folder for another run.',
-      },
-    );
-  const { run, owner, clientId, manifest } = answer;
-  const entry: Joined = { version: 1, run, owner, clientId, operator, token: tokenId(token), manifest };
-  await parts.store.save('joined', utf8ToBytes(JSON.stringify(entry)));
-  return entry;
-}
-
-/** The policy is asked before the token is used up: a refused run leaves the invitation good. */
-async function acceptFirst(
-  parts: ClientParts,
-  secret: string,
-  operator: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const anonymous = createCaller(parts, undefined);
-  const look = () => anonymous.json('peek', { body: { token: secret } }, signal);
-  const { manifest } = await persist(parts, signal, look);
-  checkPolicy(parts.policy, await checkedManifest(manifest, operator, parts.verify));
-}
-
-function isUsedUp(error: unknown): boolean {
-  const cause = error instanceof HeadwaterError ? error.cause : undefined;
-  return cause instanceof Refused && cause.answer.code === 'token-refused';
-}
-
-async function loadJoined({ store }: ClientParts): Promise<Joined | undefined> {
+/** What a client of this store joined; undefined: nothing yet. Throws STORAGE_FAILED when the record is damaged. */
+export async function joinedBefore({ store }: Pick<ClientParts, 'store'>): Promise<Joined | undefined> {
   const bytes = await store.load('joined');
   if (bytes === undefined) return undefined;
   const result = joined.safeParse(jsonOrUndefined(bytes));
@@ -136,6 +69,93 @@ async function loadJoined({ store }: ClientParts): Promise<Joined | undefined> {
   throw new HeadwaterError('STORAGE_FAILED', 'the record of what this client joined is damaged', {
     hint: 'Ask the operator for a new invitation and join with a new state folder.',
   });
+}
+
+async function join(
+  parts: ClientParts,
+  before: Joined | undefined,
+  { token, software, signal }: JoinOptions,
+): Promise<Joined> {
+  if (token === undefined)
+    throw new HeadwaterError('OPTION_INVALID', 'a token is needed to join', {
+      hint: 'Give the whole invitation: headwater join https://host:8420/#hw1_…',
+    });
+  const { secret, operator } = parseJoinToken(token);
+  const tried = await triedBefore(parts, tokenId(token));
+  await lookFirst(parts, { secret, operator, signal, before }).catch((error) => {
+    // Used up, but perhaps by our key, in a process that did not live to see the answer.
+    if (tried === undefined || !isUsedUp(error)) throw error;
+  });
+  const { signer, entry } = tried ?? (await withNewKey(parts, tokenId(token)));
+  const body = { token: secret, publicKey: toBase64url(signer.publicKey), software };
+  const caller = createCaller(parts, signer);
+  const answer = await persist(parts, signal, () => caller.json('join', { body }, signal));
+  const { run, owner, manifest } = answer;
+  const checked = await checkedManifest(manifest, operator, parts.verify);
+  checkSameRun({ run: checked.run, owner }, { run, owner });
+  if (before !== undefined) checkSameRun({ run, owner }, before);
+  const result: Joined = { ...entry, run, owner, operator, manifest };
+  await parts.store.save('joined', utf8ToBytes(JSON.stringify(result)));
+  await parts.store.remove('joining');
+  return result;
+}
+
+interface Key {
+  readonly signer: Signer;
+  readonly entry: Joining;
+}
+
+async function triedBefore({ store, signer }: ClientParts, token: string): Promise<Key | undefined> {
+  const bytes = await store.load('joining');
+  const found = bytes === undefined ? undefined : joining.safeParse(jsonOrUndefined(bytes)).data;
+  if (found?.token !== token) return undefined;
+  return { signer: (await signer(keyBytes(found))).signer, entry: found };
+}
+
+async function withNewKey({ store, signer }: ClientParts, token: string): Promise<Key> {
+  const made = await signer(undefined);
+  const entry: Joining = { version: 1, token, key: toBase64url(made.saved) };
+  await store.save('joining', utf8ToBytes(JSON.stringify(entry)));
+  return { signer: made.signer, entry };
+}
+
+function keyBytes({ key }: Joining): Uint8Array {
+  const bytes = fromBase64url(key);
+  if (bytes !== undefined) return bytes;
+  throw new HeadwaterError('STORAGE_FAILED', 'the key of this client is damaged', {
+    hint: 'Ask the operator for a new invitation.',
+  });
+}
+
+interface Looking {
+  readonly secret: string;
+  readonly operator: string;
+  readonly before: Joined | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** A run that the owner refuses leaves the invitation good. */
+async function lookFirst(parts: ClientParts, { secret, operator, before, signal }: Looking): Promise<void> {
+  const caller = createCaller(parts, undefined);
+  const look = () => caller.json('peek', { body: { token: secret } }, signal);
+  const { manifest, run, owner } = await persist(parts, signal, look);
+  if (before !== undefined) checkSameRun({ run, owner: owner ?? before.owner }, before);
+  checkPolicy(parts.policy, await checkedManifest(manifest, operator, parts.verify));
+}
+
+type Place = Pick<Joined, 'run' | 'owner'>;
+
+function checkSameRun(got: Place, expected: Place): void {
+  if (got.run === expected.run && got.owner === expected.owner) return;
+  const text = ({ run, owner }: Place) => `"${owner}" in the run "${run}"`;
+  throw new HeadwaterError('JOIN_REFUSED', `the token is for ${text(got)}, expected ${text(expected)}`, {
+    hint: 'What was kept here belongs to the other one: use another state folder.',
+  });
+}
+
+function isUsedUp(error: unknown): boolean {
+  const cause = error instanceof HeadwaterError ? error.cause : undefined;
+  return cause instanceof Refused && cause.answer.code === 'token-refused';
 }
 
 function tokenId(token: string): string {

@@ -12,6 +12,7 @@ import type { EvaluateTask, FetchBlob, Trainer, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
 import { ask, type Session } from './session.ts';
 import { stillWanted } from './tasks.ts';
+import { termsOf } from './terms.ts';
 
 export interface Desk {
   readonly session: Session;
@@ -64,8 +65,8 @@ export async function evaluateTask(desk: Desk, task: EvaluateTask): Promise<void
 
 /** More than the signed manifest speaks of is not done. */
 function checkAsked(manifest: Manifest, task: TrainTask): void {
-  const { rounds, localSteps } = (manifest.recipe.federation ?? {}) as Record<string, unknown>;
-  if (typeof rounds !== 'number' || typeof localSteps !== 'number') return;
+  const { rounds, localSteps } = termsOf(manifest);
+  if (rounds === undefined || localSteps === undefined) return;
   if (task.round > rounds || task.steps > localSteps)
     throw notAsAgreed(
       `round ${task.round} with ${task.steps} steps; signed: ${rounds} rounds of ${localSteps} steps`,
@@ -122,13 +123,13 @@ async function watch(
   giveUp: () => void,
 ): Promise<void> {
   const { timers, entropy } = session.parts;
-  const { mode } = (manifest.recipe.federation ?? {}) as Record<string, unknown>;
+  const { buffered } = termsOf(manifest);
   const signal = AbortSignal.any([session.signal, over]);
   while (!signal.aborted) {
     await sleep(timers, jittered(ASK_AFTER_MS, entropy), signal);
     if (signal.aborted) return;
     try {
-      if (!(await stillWanted({ ...session, signal }, task.id, mode === 'buffered'))) return giveUp();
+      if (!(await stillWanted({ ...session, signal }, task.id, buffered))) return giveUp();
     } catch {
       // Refused or stopped: whoever delivers the update will hear the same.
       return;
