@@ -5,7 +5,15 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { BrokenRow, Row, RowReader, RowSource } from './readers/reader.ts';
-import { asText, type DataSchema, listColumn, RowProblem, requireColumn } from './schemas/schema.ts';
+import {
+  asText,
+  type DataSchema,
+  listColumn,
+  RowProblem,
+  type RowValues,
+  requireColumn,
+} from './schemas/schema.ts';
+import { fillTemplate } from './schemas/template.ts';
 import type { Example, ExampleMeta } from './types.ts';
 
 export interface DatasetColumns {
@@ -15,6 +23,8 @@ export interface DatasetColumns {
   readonly labelColumn?: string | undefined;
   /** A list of answers to choose from; CSV carries it as JSON text. */
   readonly optionsColumn?: string | undefined;
+  /** Column that is asked for → column of the file, or a template over its columns (`{first} {last}`). */
+  readonly mapping?: ReadonlyMap<string, string> | undefined;
 }
 
 export interface DataFile {
@@ -58,13 +68,24 @@ function convert<O>(
 ): BrokenRow | { readonly examples: readonly Example[] } {
   if ('problem' in row) return row;
   try {
-    const meta = metaOf(row, fileName, columns);
-    const bodies = schema.toExamples(row.values, options);
+    const values = mappedValues(row.values, columns.mapping);
+    const meta = metaOf({ ...row, values }, fileName, columns);
+    const bodies = schema.toExamples(values, options);
     return { examples: bodies.map((body) => ({ ...body, meta })) };
   } catch (cause) {
     if (!(cause instanceof RowProblem)) throw cause;
     return { where: row.where, problem: cause.message };
   }
+}
+
+/** The file's own columns stay; a mapped one hides a column of the same name. */
+function mappedValues(values: RowValues, mapping: DatasetColumns['mapping']): RowValues {
+  if (mapping === undefined || mapping.size === 0) return values;
+  const mapped = [...mapping].map(([column, source]): [string, unknown] => [
+    column,
+    source.includes('{') ? fillTemplate(source, values) : requireColumn(values, source),
+  ]);
+  return Object.fromEntries([...Object.entries(values), ...mapped]);
 }
 
 function metaOf(row: Row, fileName: string, columns: DatasetColumns): ExampleMeta {

@@ -50,18 +50,58 @@ test('inside a stratum the sample is random, and a sample of all or more is all'
   expect(stratifiedSample(examples, 1000, rng(1))).toEqual([...examples.keys()]);
 });
 
-test('a split covers everything once, with the rounded sizes', () => {
+test('a split covers everything once; every owner keeps its shares and something to train on', () => {
   const property = fc.property(groups, fc.nat(99), (items, seed) => {
     const examples = examplesOf(items);
-    const split = stratifiedSplit(examples, { validation: 0.1, test: 0.2 }, seed);
+    const fractions = { validation: 0.1, test: 0.2 };
+    const split = stratifiedSplit(examples, fractions, seed);
     const all = [...split.train, ...split.validation, ...split.test].sort((a, b) => a - b);
     expect(all).toEqual([...examples.keys()]);
-    expect(split.test).toHaveLength(Math.round(0.2 * examples.length));
-    expect(split.validation).toHaveLength(Math.round(0.1 * examples.length));
-    expect(stratifiedSplit(examples, { validation: 0.1, test: 0.2 }, seed)).toEqual(split);
+    for (const [owner, positions] of owners(examples, [...examples.keys()])) {
+      const held = (part: readonly number[]) => owners(examples, part).get(owner)?.length ?? 0;
+      expect(Math.abs(held(split.test) - 0.2 * positions.length)).toBeLessThan(1);
+      expect(Math.abs(held(split.validation) - 0.1 * positions.length)).toBeLessThan(1);
+      expect(held(split.train)).toBeGreaterThan(0);
+    }
+    expect(stratifiedSplit(examples, fractions, seed)).toEqual(split);
   });
   fc.assert(property, { seed: 10, numRuns: 200 });
 });
+
+test('an owner who sees only its own examples splits them as all together would', () => {
+  const property = fc.property(groups, fc.nat(99), (items, seed) => {
+    const examples = examplesOf(items);
+    const fractions = { validation: 0.15, test: 0.25 };
+    const together = stratifiedSplit(examples, fractions, seed);
+    for (const positions of owners(examples, [...examples.keys()]).values()) {
+      const own = positions.map((position) => examples[position] as { meta: ExampleMeta });
+      const alone = stratifiedSplit(own, fractions, seed);
+      for (const part of ['train', 'validation', 'test'] as const)
+        expect(alone[part].map((i) => positions[i])).toEqual(
+          together[part].filter((position) => positions.includes(position)),
+        );
+    }
+  });
+  fc.assert(property, { seed: 11, numRuns: 100 });
+});
+
+test('among many small owners the totals are those of the fractions', () => {
+  const examples = examplesOf(
+    Array.from({ length: 3000 }, (_, i): [number, number] => [Math.floor(i / 3), 0]),
+  );
+  const { test: held } = stratifiedSplit(examples, { validation: 0, test: 0.2 }, 5);
+  // 1,000 owners of 3 hold out 0.6 of an example each: 600 ± 4 standard deviations.
+  expect(Math.abs(held.length - 600)).toBeLessThan(62);
+});
+
+function owners(examples: { meta: ExampleMeta }[], positions: readonly number[]): Map<string, number[]> {
+  const held = new Map<string, number[]>();
+  for (const position of positions) {
+    const { owner } = (examples[position] as { meta: ExampleMeta }).meta;
+    held.set(owner as string, [...(held.get(owner as string) ?? []), position]);
+  }
+  return held;
+}
 
 test('the summary counts examples, tokens, targets and labels of each owner and of all', () => {
   const examples = examplesOf([

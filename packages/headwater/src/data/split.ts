@@ -32,19 +32,51 @@ export interface Split {
   readonly test: readonly number[];
 }
 
-/** Splits fractions off for validation and test, stratified by owner and label; train keeps at least one example. */
+/**
+ * Splits fractions off for validation and test, each owner on its own and seeded by its name, so that an owner who sees
+ * nobody else's data gets the same split; stratified by label. An owner's n · fraction is rounded up with the probability of
+ * its fractional part: among many small owners the totals stay right. Everybody keeps at least one example to train on.
+ */
 export function stratifiedSplit(
   examples: readonly { readonly meta: ExampleMeta }[],
   fractions: { readonly validation: number; readonly test: number },
   seed: number,
 ): Split {
-  const { validation, test } = fractions;
-  assert(validation >= 0 && test >= 0 && validation + test < 1, 'the split leaves nothing to train on');
-  const all = [...examples.keys()];
-  const testSet = pick(examples, all, Math.round(test * all.length), rng(seed, 'split', 'test'));
-  const rest = without(all, testSet);
-  const held = pick(examples, rest, Math.round(validation * all.length), rng(seed, 'split', 'validation'));
-  return { train: without(rest, held), validation: held, test: testSet };
+  assert(
+    fractions.validation >= 0 && fractions.test >= 0 && fractions.validation + fractions.test < 1,
+    'the split leaves nothing to train on',
+  );
+  const own = [...byOwner(examples)].map(([owner, positions]) =>
+    splitOfOwner(examples, positions, fractions, rng(seed, 'split', owner)),
+  );
+  const all = (part: keyof Split) => own.flatMap((split) => split[part]).sort((a, b) => a - b);
+  return { train: all('train'), validation: all('validation'), test: all('test') };
+}
+
+function splitOfOwner(
+  examples: readonly { readonly meta: ExampleMeta }[],
+  positions: readonly number[],
+  fractions: { readonly validation: number; readonly test: number },
+  random: Rng,
+): Split {
+  const size = (fraction: number, name: string, most: number) =>
+    Math.min(most, Math.floor(fraction * positions.length + random.split(name, 'size').uniform()));
+  const numTest = size(fractions.test, 'test', positions.length - 1);
+  const test = pick(examples, positions, numTest, random.split('test'));
+  const rest = without(positions, test);
+  const numValidation = size(fractions.validation, 'validation', rest.length - 1);
+  const validation = pick(examples, rest, numValidation, random.split('validation'));
+  return { train: without(rest, validation), validation, test };
+}
+
+function byOwner(examples: readonly { readonly meta: ExampleMeta }[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  examples.forEach(({ meta }, index) => {
+    const positions = groups.get(meta.owner ?? '');
+    if (positions === undefined) groups.set(meta.owner ?? '', [index]);
+    else positions.push(index);
+  });
+  return groups;
 }
 
 function pick(

@@ -84,13 +84,34 @@ export async function prepareRun(
     onProgress: download,
     ...(signal === undefined ? {} : { signal }),
   });
-  const codec = await loadTokenizer(model.folder);
-  checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
+  const codec = await codecOf(model);
   onProgress({ type: 'preparing', what: 'data', detail: [recipe.data.train.files].flat().join(', ') });
   const parts = await loadParts(recipe, registries);
   const partition = partitionExamples(parts.train, recipe.partition, recipe.seed, registries.partitioners);
-  const { maxLength } = recipe.data;
-  const tokenized = tokenizeExamples(parts.train, codec, { maxLength });
+  return prepareParts({ recipe, registries, model, codec }, parts, partition);
+}
+
+/** The model's tokenizer, which must know the model's vocabulary. */
+export async function codecOf(model: Model): Promise<TextCodec> {
+  const codec = await loadTokenizer(model.folder);
+  checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
+  return codec;
+}
+
+export interface PrepareContext {
+  readonly recipe: Recipe;
+  readonly registries: RunRegistries;
+  readonly model: Model;
+  readonly codec: TextCodec;
+}
+
+/** Examples and who holds them → a run that can begin. */
+export async function prepareParts(
+  { recipe, registries, model, codec }: PrepareContext,
+  parts: Parts,
+  partition: Partition,
+): Promise<PreparedRun> {
+  const tokenized = tokenizeExamples(parts.train, codec, { maxLength: recipe.data.maxLength });
   const held = heldByOwner(partition, tokenized);
   const heldOut = prepareHeldOut(recipe, registries, parts, partition, codec);
   return {
@@ -111,7 +132,7 @@ export async function prepareRun(
   };
 }
 
-interface Parts {
+export interface Parts {
   readonly train: readonly Example[];
   readonly validation: readonly Example[];
   readonly test: readonly Example[];
