@@ -13,8 +13,9 @@ import type { RunPlan } from '../federation/plan.ts';
 import { type EvaluationSet, summarise } from '../jobs/evaluation-set.ts';
 import type { OnStep } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
+import { scoreSet } from '../jobs/scoring.ts';
+import { trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { TrainOptions } from '../training/engine.ts';
 import type { Gate } from './gate.ts';
 
 export interface Performer {
@@ -40,9 +41,6 @@ const RANK: Record<Work['kind'], number> = {
   'train-arm': 3,
 };
 const TEST_RANK = 4;
-
-/** Sequences in one scoring job: fixed, so that the batches do not depend on the number of workers. */
-const SCORED_AT_ONCE = 256;
 
 export async function perform(performer: Performer, work: Work, onStep: OnStep): Promise<RunEvent> {
   switch (work.kind) {
@@ -82,7 +80,7 @@ async function trainClient(
   onStep: OnStep,
 ): Promise<RunEvent> {
   const { round, owner, params, personal } = work;
-  const options = trainOptions(recipe, work, [plan.seed, owner, round, 'train']);
+  const options = trainingOptions(recipe, work, [plan.seed, owner, round, 'train']);
   const job = { kind: 'train-client', seed: plan.seed, round, owner, params, personal, options } as const;
   const { result, tookMs } = await pool.run(job, RANK.train, onStep);
   return { type: 'update-received', round, owner, ...result, observed: { tookMs } };
@@ -95,7 +93,7 @@ async function trainArm(
 ): Promise<RunEvent> {
   const { arm, owners, params, steps } = work;
   const amounts = { steps, stepOffset: 0, totalSteps: steps };
-  const options = trainOptions(recipe, amounts, [plan.seed, 'arm', arm, 'train']);
+  const options = trainingOptions(recipe, amounts, [plan.seed, 'arm', arm, 'train']);
   const job = { kind: 'train-arm', arm, owners, params, options } as const;
   const { result, tookMs } = await pool.run(job, RANK['train-arm'], onStep);
   return { type: 'arm-trained', arm, ...result, observed: { tookMs } };
@@ -105,16 +103,7 @@ async function evaluate({ pool, recipe, heldOut }: Performer, work: EvaluateWork
   const { evaluation, split, params, personal } = work;
   const set = heldOut[split]!;
   const rank = split === 'test' ? TEST_RANK : RANK.evaluate;
-  const { batchSize } = recipe.evaluation;
-  const { maxLength } = recipe.data;
-  const jobs = [];
-  for (let begin = 0; begin < set.pieces.length; begin += SCORED_AT_ONCE) {
-    const end = Math.min(begin + SCORED_AT_ONCE, set.pieces.length);
-    jobs.push(pool.run({ kind: 'score', split, begin, end, params, personal, batchSize, maxLength }, rank));
-  }
-  const done = await Promise.all(jobs);
-  const scores = done.flatMap(({ result }) => result);
-  const tookMs = done.reduce((sum, job) => sum + job.tookMs, 0);
+  const { scores, tookMs } = await scoreSet(pool, set, { split, params, personal }, recipe, rank);
   return { type: 'evaluated', evaluation, result: summarise(set, scores), observed: { tookMs } };
 }
 
@@ -131,25 +120,4 @@ async function orFailure(event: Promise<RunEvent>, failed: (reason: string) => R
     if (error instanceof HeadwaterError && error.code === 'TRAINING_DIVERGED') return failed(error.message);
     throw error;
   }
-}
-
-function trainOptions(
-  { training, data }: Recipe,
-  { steps, stepOffset, totalSteps }: Pick<TrainOptions, 'steps' | 'stepOffset' | 'totalSteps'>,
-  seedPath: readonly (string | number)[],
-): TrainOptions {
-  const { optimizer, schedule, batchSize, microBatchSize = batchSize, maxGradNorm } = training;
-  return {
-    optimizer,
-    schedule,
-    batchSize,
-    microBatchSize,
-    ...(maxGradNorm === undefined ? {} : { maxGradNorm }),
-    maxLength: data.maxLength,
-    packing: data.packing,
-    steps,
-    stepOffset,
-    totalSteps,
-    seedPath,
-  };
 }

@@ -1,0 +1,53 @@
+/**
+ * One owner's own files → its examples, as a client reads them: the recipe's schema over the owner's columns, and the split
+ * that a simulation would give the owner. Nobody else's data are there.
+ */
+
+import { type DataFiles, loadDataset } from '../data/dataset-node.ts';
+import { stratifiedSplit } from '../data/split.ts';
+import type { Example } from '../data/types.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type Parts, type PrepareContext, type PreparedRun, prepareParts } from './prepare.ts';
+import type { RunRegistries } from './records.ts';
+
+export interface OwnerData {
+  readonly train: DataFiles;
+  /** Held-out files; where one is missing, the recipe's fraction is split off. */
+  readonly validation?: DataFiles | undefined;
+  readonly test?: DataFiles | undefined;
+  /** The recipe's column → the owner's, or a template over the owner's columns. */
+  readonly mapping?: ReadonlyMap<string, string> | undefined;
+}
+
+/** Relative paths start at the current folder. Throws DATA_*, OPTION_INVALID. */
+export async function loadOwnerParts(
+  { data, seed }: Pick<Recipe, 'data' | 'seed'>,
+  registries: Pick<RunRegistries, 'schemas'>,
+  owner: string,
+  own: OwnerData,
+): Promise<Parts> {
+  const { labelColumn, optionsColumn } = data;
+  const columns = { labelColumn, optionsColumn, mapping: own.mapping };
+  const load = async (files: DataFiles | undefined): Promise<Example[]> => {
+    if (files === undefined) return [];
+    const examples = await loadDataset(files, data.schema, columns, '.', registries.schemas);
+    return examples.map((example) => ({ ...example, meta: { ...example.meta, owner } }));
+  };
+  const given = await load(own.train);
+  const fractions = {
+    validation: own.validation === undefined ? data.validationFraction : 0,
+    test: own.test === undefined ? data.testFraction : 0,
+  };
+  const split = stratifiedSplit(given, fractions, seed);
+  const at = (positions: readonly number[]) => positions.map((position) => given[position]!);
+  return {
+    train: at(split.train),
+    validation: own.validation === undefined ? at(split.validation) : await load(own.validation),
+    test: own.test === undefined ? at(split.test) : await load(own.test),
+  };
+}
+
+/** Throws DATA_INVALID when nothing is left to learn. */
+export function prepareOwner(context: PrepareContext, owner: string, parts: Parts): Promise<PreparedRun> {
+  return prepareParts(context, parts, new Map([[owner, [...parts.train.keys()]]]));
+}
