@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from 'vitest';
-import { journalConformance } from '../../test/support/journal-conformance.ts';
+import { type Damage, journalConformance } from '../../test/support/journal-conformance.ts';
 import { openSqliteJournal } from './sqlite-journal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'headwater-journal-'));
@@ -18,8 +18,22 @@ journalConformance({
   fresh: () => {
     path = newPath();
   },
-  damage: 'soon',
+  damage: (kind, seq) => damage(path, kind, seq),
 });
+
+function damage(file: string, kind: Damage, seq: number): void {
+  const database = new DatabaseSync(file);
+  const swap = (from: number, to: number) => `UPDATE events SET seq = ${to} WHERE seq = ${from};`;
+  database.exec(
+    {
+      changed: `UPDATE events SET event = '"x"' WHERE seq = ${seq}`,
+      missing: `DELETE FROM events WHERE seq = ${seq}`,
+      'swapped with the next': swap(seq, 99) + swap(seq + 1, seq) + swap(99, seq + 1),
+      'changed snapshot': `UPDATE journals SET snapshot = '"x"'`,
+    }[kind],
+  );
+  database.close();
+}
 
 async function written(events: readonly string[]): Promise<string> {
   const file = newPath();
@@ -74,18 +88,12 @@ describe('journal in a SQLite file', async () => {
   });
 
   it.each([
-    ['a changed event', 'UPDATE events SET event = \'"x"\' WHERE seq = 2', /entry 2 is damaged/],
-    ['a missing event', 'DELETE FROM events WHERE seq = 2', /entry 2 is missing/],
-    [
-      'swapped events',
-      'UPDATE events SET seq = 9 WHERE seq = 4; UPDATE events SET seq = 4 WHERE seq = 5; UPDATE events SET seq = 5 WHERE seq = 9',
-      /entry 4 is damaged/,
-    ],
-  ])('%s is found', async (_, sql, message) => {
+    ['changed', /entry 2 is damaged/],
+    ['missing', /entry 2 is missing/],
+    ['swapped with the next', /entry 2 is damaged/],
+  ] as const)('an entry that was %s is found on opening', async (kind, message) => {
     const file = await written(['a', 'b', 'c', 'd', 'e']);
-    const database = new DatabaseSync(file);
-    database.exec(sql);
-    database.close();
+    damage(file, kind, 2);
     expect(() => openSqliteJournal(file)).toThrow(message);
     expect(() => openSqliteJournal(file)).toThrow(corrupt);
   });

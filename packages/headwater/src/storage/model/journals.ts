@@ -63,7 +63,7 @@ export function journalOver(core: Core, run: string, fence?: Fence): Journal {
       core.change((current) => {
         assert(seq <= eventsOf(current).length, `a snapshot at ${seq} is ahead of the journal`);
         const row = { run, seq, state: canonicalJson(state) };
-        const older = (current.journals.get(run)?.snapshot?.seq ?? -1) < seq;
+        const older = (current.journals.get(run)?.snapshot?.seq ?? -1) <= seq;
         return { changes: older ? [{ set: 'snapshot', row }] : [], result: undefined };
       }),
     async loadSnapshot() {
