@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { HeadwaterError } from '../../src/base/errors.ts';
 import type { Tensor } from '../../src/base/tensor.ts';
 import { makeChatTemplate } from '../../src/models/chat-template.ts';
@@ -110,6 +110,10 @@ describe('config.json', () => {
 });
 
 describe('tokenizer files', () => {
+  // The backend comments on parts that it does not know.
+  beforeAll(() => void vi.spyOn(console, 'warn').mockImplementation(() => undefined));
+  afterAll(() => void vi.restoreAllMocks());
+
   const tokenizer = json('models/stories260K/tokenizer.json');
   const config = json('models/stories260K/tokenizer_config.json');
   const use = (files: { tokenizer: unknown; config: unknown }) =>
