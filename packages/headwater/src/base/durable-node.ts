@@ -2,9 +2,9 @@
 
 import { open } from 'node:fs/promises';
 
-/** Writes a new file with its bytes on the disk before this returns. Fails when it exists. */
-export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
-  const file = await open(path, 'wx');
+/** Writes a new file with its bytes on the disk before this returns. Fails when it exists. `mode`: who may read it. */
+export async function writeSynced(path: string, content: string | Uint8Array, mode = 0o666): Promise<void> {
+  const file = await open(path, 'wx', mode);
   try {
     await file.writeFile(content);
     await file.sync();

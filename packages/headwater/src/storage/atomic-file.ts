@@ -8,11 +8,15 @@ import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 
 /** Replaces `path` by the given text or bytes. Throws STORAGE_FAILED and leaves the old file. */
-export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeFileAtomically(
+  path: string,
+  content: string | Uint8Array,
+  mode?: number,
+): Promise<void> {
   const temporary = `${path}.tmp-${randomUUID()}`;
   try {
     await makeFolder(dirname(path));
-    await writeSynced(temporary, content);
+    await writeSynced(temporary, content, mode);
     await rename(temporary, path);
     await syncFolder(dirname(path));
   } catch (error) {
