@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bfloat16ToFloat32, firstNonFinite, float16ToFloat32 } from './half.ts';
+import { bfloat16ToFloat32, firstNonFinite, float16ToFloat32, float32ToFloat16 } from './half.ts';
 import { tensor } from './tensor.ts';
 
 const ALL_BITS = Uint16Array.from({ length: 65536 }, (_, i) => i);
@@ -9,6 +10,21 @@ describe('16-bit floats', () => {
     const expected = new Float16Array(ALL_BITS.buffer);
     const wide = float16ToFloat32(ALL_BITS);
     expect(wide.findIndex((value, bits) => !Object.is(value, expected[bits]))).toBe(-1);
+  });
+
+  it('narrows to float16 as Float16Array does: ties to even, subnormals, overflow to infinity', () => {
+    // Random bit patterns, half of them with an exponent that float16 has.
+    const words = fc.uint32Array({ minLength: 64, maxLength: 64 }).map((bits) => {
+      const near = bits.map((word, i) => (i % 2 === 0 ? word : (word & 0x8fffffff) | 0x30000000));
+      return new Float32Array(near.buffer).filter((value) => !Number.isNaN(value));
+    });
+    fc.assert(
+      fc.property(words, (values) => {
+        expect(float32ToFloat16(values)).toEqual(new Uint16Array(new Float16Array(values).buffer));
+      }),
+    );
+    const ties = Float32Array.of(1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 ** -25, 3 * 2 ** -25, 65519.99, 65520, -0);
+    expect(float32ToFloat16(ties)).toEqual(new Uint16Array(new Float16Array(ties).buffer));
   });
 
   it('widens bfloat16 to the float32 whose upper half it is', () => {

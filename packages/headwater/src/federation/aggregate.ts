@@ -1,24 +1,31 @@
 /**
- * One round's aggregation: a pure function of the frozen membership. Linear methods see one update at a time, others the
- * whole cohort in canonical order. It knows no files: params come through `load`.
+ * One round's aggregation in memory: a pure function of the frozen membership. Linear methods see one update at a time,
+ * others the whole cohort in canonical order. It knows no files: updates come through `load`.
  */
 
 import type { Params } from '../base/tensor.ts';
-import { type AggregationReport, addUpdate, emptySum, type FixedPointPlan, meanOf } from './fixed-point.ts';
-import type { BoundMethod } from './method.ts';
+import type { Member } from './events.ts';
+import {
+  type AggregationReport,
+  addUpdate,
+  emptySum,
+  type FixedPointPlan,
+  type PartialSum,
+  takeMean,
+} from './fixed-point.ts';
+import { type BoundMethod, fedAvgStep } from './method.ts';
 import { l2Norm } from './params.ts';
 
-export interface RoundInput {
+export interface StepInput {
   readonly round: number;
   readonly params: Params;
   readonly serverState: Params | undefined;
-  /** Sorted by owner. */
-  readonly members: readonly {
-    readonly owner: string;
-    readonly update: string;
-    readonly aggregationWeight: number;
-  }[];
   readonly serverLearningRate: number;
+}
+
+export interface RoundInput extends StepInput {
+  /** Sorted by owner. */
+  readonly members: readonly Member[];
 }
 
 export interface RoundOutput {
@@ -35,30 +42,38 @@ export async function aggregateRound(
   input: RoundInput,
   load: (update: string) => Promise<Params>,
 ): Promise<RoundOutput> {
-  const { aggregate, report } =
-    method.combine === undefined
-      ? await weightedMean(plan, input, load)
-      : await combined(method.combine, input, load);
-  const { round, params, serverState: state, serverLearningRate } = input;
-  const next = method.serverStep({ round, params, aggregate, state, serverLearningRate });
-  return { params: next.params, serverState: next.state, report, aggregateNorm: l2Norm(aggregate) };
+  if (method.combine !== undefined)
+    return stepped(method, input, await combined(method.combine, input, load));
+  const sum = emptySum();
+  for (const { update, aggregationWeight, freshWeight } of input.members)
+    addUpdate(plan, sum, await load(update), aggregationWeight, freshWeight);
+  return stepFromSum(method, plan, input, sum);
+}
+
+/** What follows from the sum of all members, for methods that are linear; the sum is gone afterwards. */
+export function stepFromSum(
+  method: BoundMethod,
+  plan: FixedPointPlan,
+  input: StepInput,
+  sum: PartialSum,
+): RoundOutput {
+  const { mean, norm, report } = takeMean(plan, sum);
+  return stepped(method, input, { aggregate: mean, norm, report });
 }
 
 interface Aggregated {
   readonly aggregate: Params;
+  readonly norm: number;
   readonly report: AggregationReport;
 }
 
-async function weightedMean(
-  plan: FixedPointPlan,
-  { members }: RoundInput,
-  load: (update: string) => Promise<Params>,
-): Promise<Aggregated> {
-  const sum = emptySum();
-  for (const { update, aggregationWeight } of members)
-    addUpdate(plan, sum, await load(update), aggregationWeight);
-  const { mean, report } = meanOf(plan, sum);
-  return { aggregate: mean, report };
+function stepped(
+  { serverStep = fedAvgStep }: BoundMethod,
+  { round, params, serverState: state, serverLearningRate }: StepInput,
+  { aggregate, norm, report }: Aggregated,
+): RoundOutput {
+  const next = serverStep({ round, params, aggregate, state, serverLearningRate });
+  return { params: next.params, serverState: next.state, report, aggregateNorm: norm };
 }
 
 async function combined(
@@ -82,5 +97,5 @@ async function combined(
     coordinates: 0,
     quantisationErrorBound: 0,
   };
-  return { aggregate, report };
+  return { aggregate, norm: l2Norm(aggregate), report };
 }

@@ -4,11 +4,11 @@ import { type Params, tensor } from '../base/tensor.ts';
 import {
   addUpdate,
   emptySum,
-  meanOf,
   mergeSum,
   type PartialSum,
   planFixedPoint,
   quantise,
+  takeMean,
 } from './fixed-point.ts';
 
 const LENGTH = 7;
@@ -44,7 +44,7 @@ function sumOf(items: readonly Weighted[]): PartialSum {
 }
 
 function bits(sum: PartialSum): string {
-  const { mean, report } = meanOf(plan, sum);
+  const { mean, report } = takeMean(plan, sum);
   const hex = [...mean.values()].map(({ data }) => Buffer.from(data.buffer).toString('hex'));
   return JSON.stringify([hex, report]);
 }
@@ -95,7 +95,7 @@ describe('fixed-point aggregation', () => {
   it('without clamping the mean is within the reported bound, with it the clamps are counted', () => {
     fc.assert(
       fc.property(cohort, (items) => {
-        const { mean, report } = meanOf(plan, sumOf(items));
+        const { mean, report } = takeMean(plan, sumOf(items));
         const total = items.reduce((sum, { weight }) => sum + weight, 0);
         let clamped = 0;
         for (const name of ['a', 'b']) {
@@ -121,7 +121,7 @@ describe('fixed-point aggregation', () => {
     const coarse = planFixedPoint([{ name: 'a', shape: [1] }], { fractionBits: 8, range: 1 });
     const sum = emptySum();
     addUpdate(coarse, sum, new Map([['a', tensor('float32', [1], Float32Array.of(3 * 2 ** -9))]]), 1);
-    const { mean, report } = meanOf(coarse, sum);
+    const { mean, report } = takeMean(coarse, sum);
     expect(report.quantisationErrorBound).toBe(2 ** -9);
     expect(mean.get('a')!.data[0]).toBe(4 * 2 ** -9);
   });
@@ -144,7 +144,7 @@ describe('fixed-point aggregation', () => {
     const update: Params = new Map([
       ['a', tensor('float32', [LENGTH], new Float32Array(LENGTH).fill(0.125))],
     ]);
-    const { mean } = meanOf(plan, sumOf([3, 5, 7].map((weight) => ({ update, weight }))));
+    const { mean } = takeMean(plan, sumOf([3, 5, 7].map((weight) => ({ update, weight }))));
     expect([...mean.get('a')!.data]).toEqual([...update.get('a')!.data]);
     expect(mean.has('b')).toBe(false);
   });
@@ -162,7 +162,7 @@ describe('fixed-point aggregation', () => {
     addUpdate(plan, sum, extreme, plan.maxTotalWeight - 1);
     addUpdate(plan, sum, extreme, 1);
     expect(Math.abs(sum.sums.get('a')![0]!)).toBeLessThan(2 ** 53);
-    expect(meanOf(plan, sum).mean.get('a')!.data[0]).toBe(-8);
+    expect(takeMean(plan, sum).mean.get('a')!.data[0]).toBe(-8);
     expect(() => addUpdate(plan, sum, extreme, 1)).toThrow(/exceed/);
   });
 });

@@ -1,10 +1,11 @@
 /**
  * Exact weighted sums of updates. Every coordinate becomes an integer,
  *
- *   q = roundHalfEven(clamp(x, −range, range) · 2^f),     S = Σ w_i · q_i,     mean = S / (W · 2^f),   W = Σ w_i,
+ *   q = roundHalfEven(clamp(x, −range, range) · 2^f),     S = Σ w_i · q_i,     mean = S / (W₀ · 2^f),
  *
+ * with W₀ = Σ w⁰_i over the fresh weights (w_i ≤ w⁰_i; they are equal unless an update is stale and counts less: FedBuff),
  * and S is accumulated in float64, which is exact while Σ w_i · |q_i| < 2^53. The plan guarantees that bound before any
- * client works: |q| ≤ Q = range · 2^f, so W ≤ ⌊(2^53 − 1) / Q⌋ suffices, and then every partial sum, in any order and
+ * client works: |q| ≤ Q = range · 2^f, so W = Σ w_i ≤ ⌊(2^53 − 1) / Q⌋ suffices, and then every partial sum, in any order and
  * grouping, is an integer below 2^53 that float64 holds exactly. Rounding half to even is deterministic and unbiased on
  * ties; |q/2^f − x| ≤ 2^−(f+1) for unclamped x, hence the same bound for the mean. It knows no rounds and no clients.
  */
@@ -40,6 +41,8 @@ export interface AggregationReport {
 /** A sum of some updates; sums of disjoint groups merge into the sum of all. */
 export interface PartialSum {
   totalWeight: number;
+  /** What the updates would weigh if all were fresh: the sum is divided by this. */
+  freshWeight: number;
   numUpdates: number;
   clamped: number;
   /** Integers below 2^53; only tensors that travelled. */
@@ -69,20 +72,59 @@ export function planFixedPoint(
 }
 
 export function emptySum(): PartialSum {
-  return { totalWeight: 0, numUpdates: 0, clamped: 0, sums: new Map() };
+  return { totalWeight: 0, freshWeight: 0, numUpdates: 0, clamped: 0, sums: new Map() };
 }
 
 /** Adds weight · update to `sum`, in place: memory stays that of one model whatever the number of clients. */
-export function addUpdate(plan: FixedPointPlan, sum: PartialSum, update: Params, weight: number): void {
-  assert(Number.isSafeInteger(weight) && weight >= 1, `weight ${weight} is no positive integer`);
-  assert(sum.totalWeight + weight <= plan.maxTotalWeight, 'the weights exceed what the plan allows');
+export function addUpdate(
+  plan: FixedPointPlan,
+  sum: PartialSum,
+  update: Params,
+  weight: number,
+  freshWeight = weight,
+): void {
+  countUpdate(plan, sum, weight, freshWeight);
   for (const scale of plan.tensors) {
     const value = update.get(scale.name);
-    if (value === undefined) continue;
-    sum.clamped += accumulate(sumOf(sum, scale), value.data, weight, scale);
+    if (value !== undefined) addValues(sum, scale, weight, 0, value.data);
   }
+}
+
+/** One more update in the sum; its values come by `addValues`. */
+export function countUpdate(
+  plan: FixedPointPlan,
+  sum: PartialSum,
+  weight: number,
+  freshWeight: number,
+): void {
+  assert(Number.isSafeInteger(weight) && weight >= 1, `weight ${weight} is no positive integer`);
+  assert(Number.isSafeInteger(freshWeight) && freshWeight >= weight, `${weight} is more than fresh`);
+  assert(sum.totalWeight + weight <= plan.maxTotalWeight, 'the weights exceed what the plan allows');
   sum.totalWeight += weight;
+  sum.freshWeight += freshWeight;
   sum.numUpdates += 1;
+}
+
+/**
+ * Adds weight · values to a tensor's elements `begin`, `begin` + 1 …, or to the elements in `indices`. `largest`: no value
+ * is larger in magnitude; where it is within the range nothing has to be clamped.
+ */
+export function addValues(
+  sum: PartialSum,
+  scale: TensorScale,
+  weight: number,
+  begin: number,
+  values: Float32Array,
+  indices?: Int32Array,
+  largest = Number.POSITIVE_INFINITY,
+): void {
+  const all = sumOf(sum, scale);
+  if (indices !== undefined) sum.clamped += scatter(all, values, indices, weight, scale);
+  else {
+    const target = all.subarray(begin, begin + values.length);
+    if (largest <= scale.range) accumulate(target, values, weight, scale);
+    else sum.clamped += accumulateClamped(target, values, weight, scale);
+  }
 }
 
 /** Adds `other` to `sum`, in place. */
@@ -92,27 +134,34 @@ export function mergeSum(sum: PartialSum, other: PartialSum): void {
     if (target === undefined) sum.sums.set(name, values.slice());
     else for (let i = 0; i < target.length; i++) target[i]! += values[i]!;
   }
+  addCounts(sum, other);
+}
+
+export function addCounts(sum: PartialSum, other: Omit<PartialSum, 'sums'>): void {
   sum.totalWeight += other.totalWeight;
+  sum.freshWeight += other.freshWeight;
   sum.numUpdates += other.numUpdates;
   sum.clamped += other.clamped;
 }
 
-/** The weighted mean of everything in `sum`. */
-export function meanOf(
-  plan: FixedPointPlan,
-  sum: PartialSum,
-): { readonly mean: Params; readonly report: AggregationReport } {
+export interface Mean {
+  readonly mean: Params;
+  /** ‖mean‖₂ */
+  readonly norm: number;
+  readonly report: AggregationReport;
+}
+
+/** The weighted mean of everything in `sum`, written over it: no further memory is needed, and the sum is gone. */
+export function takeMean(plan: FixedPointPlan, sum: PartialSum): Mean {
   assert(sum.numUpdates > 0, 'there is no mean of no updates');
   const used = plan.tensors.filter(({ name }) => sum.sums.has(name));
-  const mean = new Map(
-    used.map((scale): [string, Tensor<'float32'>] => {
-      const data = Float32Array.from(sum.sums.get(scale.name)!, (s) =>
-        // S / W rounds once; the power of two is exact.
-        Math.fround((s / sum.totalWeight) * 2 ** -scale.fractionBits),
-      );
-      return [scale.name, tensor('float32', scale.shape, data)];
-    }),
-  );
+  const mean = new Map<string, Tensor<'float32'>>();
+  let squares = 0;
+  for (const scale of used) {
+    const { data, squaresAfter } = divided(sum.sums.get(scale.name)!, sum.freshWeight, scale, squares);
+    squares = squaresAfter;
+    mean.set(scale.name, tensor('float32', scale.shape, data));
+  }
   const perUpdate = used.reduce((count, { shape }) => count + sizeOf(shape), 0);
   const report = {
     totalWeight: sum.totalWeight,
@@ -121,7 +170,30 @@ export function meanOf(
     coordinates: perUpdate * sum.numUpdates,
     quantisationErrorBound: Math.max(0, ...used.map(({ fractionBits }) => 2 ** -(fractionBits + 1))),
   };
-  return { mean, report };
+  sum.sums.clear();
+  return { mean, norm: Math.sqrt(squares), report };
+}
+
+/**
+ * S / W · 2^−f in float32, over the lower half of the same buffer: element i is written after elements ≤ i were read.
+ * Goes on with the sum of squares on the way: another pass would cost as much as the division.
+ */
+function divided(
+  sums: Float64Array,
+  weight: number,
+  { fractionBits }: TensorScale,
+  squares: number,
+): { readonly data: Float32Array; readonly squaresAfter: number } {
+  const data = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
+  const unit = 2 ** -fractionBits;
+  let squaresAfter = squares;
+  for (let i = 0; i < data.length; i++) {
+    // S / W rounds once; the power of two is exact.
+    const mean = Math.fround((sums[i]! / weight) * unit);
+    squaresAfter += mean * mean;
+    data[i] = mean;
+  }
+  return { data, squaresAfter };
 }
 
 /** Integer of one coordinate, for tests and for the secure path that sends integers. */
@@ -129,7 +201,18 @@ export function quantise(x: number, { range, fractionBits }: TensorScale): numbe
   return roundHalfEven(Math.min(range, Math.max(-range, x)) * 2 ** fractionBits);
 }
 
-function accumulate(target: Float64Array, data: Float32Array, weight: number, scale: TensorScale): number {
+/** Half the time of the clamping loop. */
+function accumulate(target: Float64Array, data: Float32Array, weight: number, scale: TensorScale): void {
+  const factor = 2 ** scale.fractionBits;
+  for (let i = 0; i < data.length; i++) target[i]! += weight * roundHalfEven(data[i]! * factor);
+}
+
+function accumulateClamped(
+  target: Float64Array,
+  data: Float32Array,
+  weight: number,
+  scale: TensorScale,
+): number {
   const { range } = scale;
   const factor = 2 ** scale.fractionBits;
   let clamped = 0;
@@ -144,7 +227,23 @@ function accumulate(target: Float64Array, data: Float32Array, weight: number, sc
   return clamped;
 }
 
-function sumOf(sum: PartialSum, scale: TensorScale): Float64Array {
+function scatter(
+  target: Float64Array,
+  data: Float32Array,
+  indices: Int32Array,
+  weight: number,
+  scale: TensorScale,
+): number {
+  let clamped = 0;
+  for (let i = 0; i < data.length; i++) {
+    if (Math.abs(data[i]!) > scale.range) clamped++;
+    target[indices[i]!]! += weight * quantise(data[i]!, scale);
+  }
+  return clamped;
+}
+
+/** The tensor's sums, zero at first. */
+export function sumOf(sum: PartialSum, scale: TensorScale): Float64Array {
   const existing = sum.sums.get(scale.name);
   if (existing !== undefined) return existing;
   const created = new Float64Array(sizeOf(scale.shape));

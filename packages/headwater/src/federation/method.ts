@@ -83,6 +83,8 @@ export interface Method<O> {
   encodeDown?(params: Params, context: ClientContext, options: O): Params;
 }
 
+export type BoundStepInput = Omit<ServerStepInput<unknown>, 'options'>;
+
 /** A method with its options inside and every slot filled. */
 export interface BoundMethod {
   readonly id: string;
@@ -91,26 +93,28 @@ export interface BoundMethod {
   encodeUp(update: Params, context: ClientContext): Params;
   /** Undefined: the linear weighted mean. */
   readonly combine: ((updates: readonly WeightedUpdate[]) => Params) | undefined;
-  serverStep(input: Omit<ServerStepInput<unknown>, 'options'>): ServerStepOutput;
+  /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
+  readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
 }
 
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
-  const { aggregate } = method;
+  const { aggregate, serverStep } = method;
   return {
     id: method.id,
     preconditions: (facts) => method.preconditions?.(facts, options) ?? [],
     role: (tensor, round) => method.selectTrainable?.(tensor, round, options) ?? 'shared',
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
     combine: aggregate?.kind === 'canonical' ? (updates) => aggregate.combine(updates, options) : undefined,
-    serverStep: (input) => method.serverStep?.({ ...input, options }) ?? fedAvgStep(input),
+    serverStep:
+      serverStep === undefined ? undefined : (input) => serverStep.call(method, { ...input, options }),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,
   };
 }
 
 /** params + η · aggregate. */
-function fedAvgStep(input: Omit<ServerStepInput<unknown>, 'options'>): ServerStepOutput {
+export function fedAvgStep(input: BoundStepInput): ServerStepOutput {
   return { params: addScaled(input.params, input.aggregate, input.serverLearningRate) };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Params, tensor } from '../base/tensor.ts';
 import { encodeParams } from './params.ts';
-import { checkUpdateBytes } from './update-check.ts';
+import { checkUpdateBytes, checkUpdateStream } from './update-check.ts';
 
 const expected = [
   { name: 'a', shape: [2] },
@@ -26,6 +26,34 @@ function update(change: Record<string, [readonly number[], number[]] | undefined
 }
 
 describe('update check', () => {
+  it('NaN and wrong shapes have codes of their own', () => {
+    expect(checkUpdateBytes(update({ a: [[2], [1, Number.NaN]] }), expected)).toMatchObject({
+      code: 'not-finite',
+    });
+    expect(checkUpdateBytes(update({ b: undefined }), expected)).toMatchObject({ code: 'shape' });
+  });
+
+  it('bytes in pieces of any length get the verdict of the whole', async () => {
+    async function* pieces(bytes: Uint8Array, length: number): AsyncIterable<Uint8Array> {
+      for (let at = 0; at < bytes.byteLength; at += length) yield bytes.slice(at, at + length);
+    }
+    const good = update();
+    const files = [good, update({ a: [[2], [1, Number.NaN]] }), good.slice(0, -1), Uint8Array.of(...good, 0)];
+    for (const bytes of files)
+      for (let length = 1; length <= bytes.byteLength; length++)
+        expect(await checkUpdateStream(pieces(bytes, length), expected)).toEqual(
+          checkUpdateBytes(bytes, expected),
+        );
+  });
+
+  it('a source that breaks is no fault of the update', async () => {
+    async function* broken(): AsyncIterable<Uint8Array> {
+      yield update().slice(0, 20);
+      throw new Error('the disk is gone');
+    }
+    await expect(checkUpdateStream(broken(), expected)).rejects.toThrow('the disk is gone');
+  });
+
   it('accepts an update of the plan and measures it', () => {
     expect(checkUpdateBytes(update(), expected)).toEqual({ ok: true, l2Norm: 5 });
   });

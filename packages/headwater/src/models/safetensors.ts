@@ -9,7 +9,7 @@ import {
   bytesOf,
   type DType,
   type DTypeArrays,
-  sizeBytes,
+  sizeOf,
   type Tensor,
   type TensorType,
   tensor,
@@ -69,18 +69,35 @@ export function layoutSafetensors(
   types: ReadonlyMap<string, TensorType>,
   metadata: ReadonlyMap<string, string> = PYTORCH,
 ): SafetensorsLayout {
-  const width = (name: string) => FORMAT_BITS.get(FORMAT_NAMES[types.get(name)!.dtype])!;
+  const formats = [...types].map(([name, { dtype, shape }]) => [
+    name,
+    { format: FORMAT_NAMES[dtype], shape },
+  ]) satisfies [string, FormatType][];
+  return layoutFormats(new Map(formats), metadata);
+}
+
+/** As in the format's own words: also for dtypes that are no tensors here (F64). */
+export interface FormatType {
+  readonly format: string;
+  readonly shape: readonly number[];
+}
+
+export function layoutFormats(
+  types: ReadonlyMap<string, FormatType>,
+  metadata: ReadonlyMap<string, string>,
+): SafetensorsLayout {
+  const width = (name: string) => FORMAT_BITS.get(types.get(name)!.format)!;
   const order = [...types.keys()].sort((a, b) => width(b) - width(a) || (a < b ? -1 : 1));
   const document = new Map<string, unknown>();
   if (metadata.size > 0) document.set('__metadata__', Object.fromEntries([...metadata].sort()));
   let at = 0;
   for (const name of order) {
-    const type = types.get(name)!;
+    const { format, shape } = types.get(name)!;
     checkName(name, { mode: 'upload' });
     if (name === '__metadata__')
       throw refuse('ForbiddenName', 'tensor name "__metadata__"', { mode: 'upload' });
-    const end = at + sizeBytes(type);
-    document.set(name, { dtype: FORMAT_NAMES[type.dtype], shape: type.shape, data_offsets: [at, end] });
+    const end = at + (sizeOf(shape) * width(name)) / 8;
+    document.set(name, { dtype: format, shape, data_offsets: [at, end] });
     at = end;
   }
   const json = JSON.stringify(Object.fromEntries(document));
