@@ -1,0 +1,63 @@
+/** The blobs that the journal refers to: durable before their row, there as long as they are needed, and rightly summed. */
+
+import { digestBytes } from '../../src/base/canonical.ts';
+import type { RunEvent } from '../../src/federation/events.ts';
+import { liveBlobs } from '../../src/federation/outstanding.ts';
+import { decodeParams, encodeParams } from '../../src/federation/params.ts';
+import type { RunPlan } from '../../src/federation/plan.ts';
+import type { RunState } from '../../src/federation/state.ts';
+import type { Blobs } from '../../src/storage/blobs.ts';
+import { exactRound } from '../exact-mean.ts';
+import { FIXED_POINT } from '../works.ts';
+import type { Committed } from './ledger.ts';
+import type { Report } from './violation.ts';
+
+export interface BlobWatch {
+  /** Resolves within the same tick: the checker's disk takes no time. */
+  durable(event: RunEvent, state: RunState, committed: readonly Committed[]): Promise<void>;
+}
+
+/** `safe`: what a power cut would leave; `seen`: what processes see. */
+export function watchBlobs(safe: Blobs, seen: Blobs, report: Report): BlobWatch {
+  const contents = new Map<string, Uint8Array>();
+
+  async function keep(digest: string, what: string): Promise<void> {
+    if (contents.has(digest)) return;
+    try {
+      const bytes = await safe.get(digest);
+      if (digestBytes(bytes) !== digest) return report('blobs', `${what} has other bytes than its digest`);
+      contents.set(digest, bytes);
+    } catch (error) {
+      report('blobs', `${what} is in the journal, and would not survive a power cut: ${String(error)}`);
+    }
+  }
+
+  function checkSums({ round, before, params, members }: Committed, plan: RunPlan): void {
+    const decoded = (digest: string) => decodeParams(contents.get(digest)!);
+    if ([before, params, ...members.map(({ update }) => update)].some((digest) => !contents.has(digest)))
+      return;
+    const updates = members.map(({ update, aggregationWeight, freshWeight }) => ({
+      update: decoded(update),
+      weight: aggregationWeight,
+      freshWeight: freshWeight ?? aggregationWeight,
+    }));
+    const expected = exactRound(decoded(before), updates, FIXED_POINT, plan.serverLearningRate);
+    if (digestBytes(encodeParams(expected)) !== params)
+      report('sums', `the params of round ${round} are not the mean of its ${members.length} members`);
+  }
+
+  return {
+    async durable(event, state, committed) {
+      if (event.type === 'created') await keep(event.plan.initialParams, 'the initial params');
+      if (event.type === 'update-received' && event.check.ok)
+        await keep(event.update, `the update of "${event.owner}" for round ${event.round}`);
+      if (event.type === 'aggregated') {
+        await keep(event.params, `the params of round ${event.round}`);
+        const last = committed.at(-1);
+        if (last !== undefined) checkSums(last, state.plan);
+      }
+      for (const digest of liveBlobs(state))
+        if (!(await seen.has(digest))) report('blobs', `blob ${digest.slice(0, 8)} is in use and not there`);
+    },
+  };
+}

@@ -1,0 +1,192 @@
+/**
+ * A second bookkeeping of one run, from its durable events alone and without the round machine: who sent what, what was
+ * counted, what was promised. It must find in the machine's decisions what a user would call a mistake.
+ */
+
+import type { AggregateWork, Member, RunEvent, UpdateReceived } from '../../src/federation/events.ts';
+import type { RunPlan } from '../../src/federation/plan.ts';
+import type { WireReceipt } from '../../src/federation/wire/messages.ts';
+import type { Report } from './violation.ts';
+
+interface Row {
+  readonly seq: number;
+  readonly event: UpdateReceived;
+}
+
+export interface Committed {
+  readonly round: number;
+  readonly before: string;
+  readonly params: string;
+  readonly members: readonly Member[];
+}
+
+export interface Ledger {
+  readonly plan: RunPlan | undefined;
+  readonly committed: readonly Committed[];
+  /** Status word of the run as its events say it. */
+  readonly ended: 'finished' | 'cancelled' | undefined;
+  durable(seq: number, event: RunEvent): void;
+  /** Aggregation of a round was begun somewhere. */
+  aggregating(work: AggregateWork): void;
+  /** A receipt left a coordinator. */
+  promised(receipt: WireReceipt): void;
+  published(params: string): void;
+}
+
+export function createLedger(report: Report): Ledger {
+  let plan: RunPlan | undefined;
+  let ended: Ledger['ended'];
+  const rows: Row[] = [];
+  const examples = new Map<string, number>();
+  /** Rejected updates since the last pardon, as sequence numbers. */
+  const offences = new Map<string, number[]>();
+  const works = new Map<number, AggregateWork>();
+  const committed: Committed[] = [];
+  const promises = new Map<string, WireReceipt>();
+
+  function durable(seq: number, event: RunEvent): void {
+    if ((event.type === 'created') !== (seq === 1)) report('journal', `entry ${seq} is "${event.type}"`);
+    if (ended !== undefined && event.type !== 'resumed')
+      report('journal', `"${event.type}" after the run was ${ended}`);
+    switch (event.type) {
+      case 'created':
+        plan = event.plan;
+        for (const { owner, numExamples } of plan.owners) examples.set(owner, numExamples);
+        return;
+      case 'owner-joined':
+        examples.set(event.counts.owner, event.counts.numExamples);
+        return;
+      case 'owner-pardoned':
+        offences.delete(event.owner);
+        return;
+      case 'update-received':
+        rows.push({ seq, event });
+        if (!event.check.ok) offences.set(event.owner, [...(offences.get(event.owner) ?? []), seq]);
+        return;
+      case 'aggregated':
+        commit(event);
+        return;
+      case 'published':
+        ended = 'finished';
+        return;
+      case 'cancelled':
+        ended = 'cancelled';
+    }
+  }
+
+  function commit(event: Extract<RunEvent, { type: 'aggregated' }>): void {
+    const { round } = event;
+    const work = works.get(round);
+    if (round !== committed.length + 1) {
+      report('commit-once', `round ${round} was committed after round ${committed.length}`);
+      return;
+    }
+    if (work?.membership !== event.membership) {
+      report('commit-once', `round ${round} was committed with a membership that nobody aggregated`);
+      return;
+    }
+    const before = committed.at(-1)?.params ?? plan!.initialParams;
+    if (work.params !== before)
+      report('commit-once', `round ${round} did not start from the params before it`);
+    checkMembers(work);
+    committed.push({ round, before, params: event.params, members: work.members });
+    for (const receipt of promises.values()) checkPromise(receipt);
+  }
+
+  function checkMembers({ round, members }: AggregateWork): void {
+    const { quorum, cohortSize } = plan!;
+    if (members.length < quorum || members.length > cohortSize)
+      report('quorum', `round ${round} has ${members.length} members, quorum ${quorum} of ${cohortSize}`);
+    for (const [i, member] of members.entries()) {
+      if (i > 0 && members[i - 1]!.owner >= member.owner)
+        report('members', `round ${round}: "${member.owner}" is there twice or out of order`);
+      checkMember(round, member, members[0]!);
+    }
+  }
+
+  function checkMember(round: number, member: Member, first: Member): void {
+    const { owner, update } = member;
+    const { mode, maxStaleness, quarantineAfter } = plan!.pace;
+    const oldest = mode === 'buffered' ? round - maxStaleness : round;
+    const row = rows.find(({ event }) => event.owner === owner && event.update === update && event.check.ok);
+    if (row === undefined) {
+      report('members', `round ${round} counts an update of "${owner}" that never came`);
+      return;
+    }
+    const trained = row.event.round;
+    if (trained < oldest || trained > round)
+      report('members', `round ${round} counts an update of "${owner}" for round ${trained}`);
+    for (const earlier of committed)
+      if (earlier.members.some((other) => other.owner === owner && roundOf(other) === trained))
+        report(
+          'count-once',
+          `"${owner}" for round ${trained} is counted in rounds ${earlier.round} and ${round}`,
+        );
+    const before = (offences.get(owner) ?? []).filter((seq) => seq < row.seq).length;
+    if (quarantineAfter !== null && before >= quarantineAfter)
+      report('quarantine', `"${owner}" is counted in round ${round} after ${before} rejected updates`);
+    checkWeight(member, first, round - trained);
+  }
+
+  function roundOf({ owner, update }: Member): number | undefined {
+    return rows.find(({ event }) => event.owner === owner && event.update === update)?.event.round;
+  }
+
+  function checkWeight(member: Member, first: Member, staleness: number): void {
+    const { stalenessExponent } = plan!.pace;
+    const fresh = freshOf(member);
+    if (fresh * examples.get(first.owner)! !== freshOf(first) * examples.get(member.owner)!)
+      report('weights', `"${member.owner}" counts ${fresh}, "${first.owner}" ${freshOf(first)}`);
+    const expected = Math.max(1, Math.round(fresh * (1 + staleness) ** -stalenessExponent));
+    if (member.aggregationWeight !== expected)
+      report(
+        'weights',
+        `"${member.owner}" counts ${member.aggregationWeight}, ${staleness} rounds old: ${expected}`,
+      );
+  }
+
+  /** Before its round is committed a promised update waits; after it, it is counted (buffered: may wait on). */
+  function checkPromise({ round, owner, update }: WireReceipt): void {
+    const counted = committed.some(({ members }) =>
+      members.some((member) => member.owner === owner && member.update === update),
+    );
+    if (!counted && plan!.pace.mode === 'synchronous' && committed.length >= round)
+      report('acknowledged', `the update of "${owner}" for round ${round} was accepted, and is not counted`);
+  }
+
+  return {
+    get plan() {
+      return plan;
+    },
+    committed,
+    get ended() {
+      return ended;
+    },
+    durable,
+    aggregating(work) {
+      const known = works.get(work.round);
+      if (known !== undefined && known.membership !== work.membership)
+        report('commit-once', `round ${work.round} is aggregated from two memberships`);
+      works.set(work.round, work);
+    },
+    promised(receipt) {
+      if (!receipt.accepted) return;
+      const { round, owner, update } = receipt;
+      const row = rows.find(
+        ({ event }) => event.owner === owner && event.round === round && event.update === update,
+      );
+      if (row?.event.check.ok !== true)
+        report('acknowledged', `"${owner}" has a receipt for round ${round}, and no durable row`);
+      promises.set(`${owner} ${round} ${update}`, receipt);
+      if (plan !== undefined) checkPromise(receipt);
+    },
+    published(params) {
+      if (params !== committed.at(-1)?.params)
+        report('result', 'other params than the last round’s were published');
+    },
+  };
+}
+
+function freshOf({ aggregationWeight, freshWeight }: Member): number {
+  return freshWeight ?? aggregationWeight;
+}

@@ -1,0 +1,70 @@
+/**
+ * The states of a run as its journal says, beside those that drivers show: they must be equal, event for event. Also that
+ * what was accepted is still there, and that no blob in use is missing.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import { canonicalJson } from '../../src/base/canonical.ts';
+import type { Machine } from '../../src/coordinator/ports.ts';
+import type { RunEvent } from '../../src/federation/events.ts';
+import { entryOf, type RunState } from '../../src/federation/state.ts';
+import type { WireReceipt } from '../../src/federation/wire/messages.ts';
+import type { Report } from './violation.ts';
+
+export interface StateWatch {
+  /** After the last durable event. */
+  readonly state: RunState | undefined;
+  durable(seq: number, event: RunEvent): void;
+  /** What a driver says it has become after an event. */
+  shown(seq: number, event: RunEvent, state: RunState): void;
+  promised(receipt: WireReceipt): void;
+}
+
+export function watchStates(machine: Machine, report: Report): StateWatch {
+  const states: RunState[] = [];
+  const promises: WireReceipt[] = [];
+
+  function checkPromises(state: RunState): void {
+    if (state.open === undefined) return;
+    for (const { owner, update } of promises) {
+      const waits = entryOf(state.open.accepted, owner)?.update === update;
+      const counted = state.closed.some(({ members }) => entryOf(members, owner) === update);
+      if (!waits && !counted)
+        report('acknowledged', `the accepted update ${update.slice(0, 8)} of "${owner}" was forgotten`);
+    }
+  }
+
+  return {
+    get state() {
+      return states.at(-1);
+    },
+    durable(seq, event) {
+      const before = states.at(-1);
+      const { state } =
+        before === undefined && event.type === 'created'
+          ? machine.start(event.plan)
+          : machine.step(before!, event);
+      if (state === before && event.type !== 'resumed')
+        report(
+          'journal',
+          `entry ${seq} ("${event.type}") changes nothing: ${canonicalJson(event).slice(0, 300)}`,
+        );
+      states.push(state);
+      checkPromises(state);
+    },
+    shown(seq, event, state) {
+      const durable = states[seq - 1];
+      if (durable === undefined) {
+        report('journal', `a driver went on from entry ${seq}, which is not durable`);
+        return;
+      }
+      if (durable === state || isDeepStrictEqual(durable, state)) return;
+      report('replay', `after entry ${seq} ("${event.type}") a driver is elsewhere than the replay`);
+    },
+    promised(receipt) {
+      if (receipt.accepted) promises.push(receipt);
+      const state = states.at(-1);
+      if (state !== undefined) checkPromises(state);
+    },
+  };
+}

@@ -1,0 +1,79 @@
+/** All checkers of one simulation together: what each of them is shown, and the first violation that one reports. */
+
+import type { Machine, RunWorks } from '../../src/coordinator/ports.ts';
+import type { RunEvent } from '../../src/federation/events.ts';
+import type { RunState } from '../../src/federation/state.ts';
+import type { Blobs } from '../../src/storage/blobs.ts';
+import type { Answered } from '../network.ts';
+import type { VirtualTime } from '../virtual-time.ts';
+import { watchBlobs } from './blob-watch.ts';
+import { type JournalWatch, watchJournals } from './journal-watch.ts';
+import { createLedger, type Ledger } from './ledger.ts';
+import { watchRequests } from './request-watch.ts';
+import { type StateWatch, watchStates } from './state-watch.ts';
+import { type Report, Violation } from './violation.ts';
+
+export interface Watch {
+  readonly report: Report;
+  readonly violation: Violation | undefined;
+  readonly ledger: Ledger;
+  readonly journals: JournalWatch;
+  readonly states: Pick<StateWatch, 'state' | 'shown'>;
+  readonly answered: (answer: Answered) => void;
+  /** The same works, watched. */
+  works(works: RunWorks): RunWorks;
+  published(params: string): void;
+}
+
+export interface WatchParts {
+  readonly time: VirtualTime;
+  /** The run that is watched. */
+  readonly run: string;
+  readonly machine: Machine;
+  /** What a power cut would leave, and what processes see. */
+  readonly safe: Blobs;
+  readonly seen: Blobs;
+  readonly onEvent: (seq: number, event: RunEvent, state: RunState) => void;
+}
+
+export function createWatch({ time, run, machine, safe, seen, onEvent }: WatchParts): Watch {
+  let violation: Violation | undefined;
+  const report: Report = (checker, message) => {
+    violation ??= new Violation(checker, message, time.nowMs);
+  };
+  const ledger = createLedger(report);
+  const states = watchStates(machine, report);
+  const blobs = watchBlobs(safe, seen, report);
+  const journals = watchJournals(report, (journal, seq, json) => {
+    if (journal !== run) return;
+    const event = json as unknown as RunEvent;
+    ledger.durable(seq, event);
+    states.durable(seq, event);
+    const state = states.state!;
+    onEvent(seq, event, state);
+    blobs.durable(event, state, [...ledger.committed]).catch((error) => report('blobs', String(error)));
+  });
+  const answered = watchRequests(report, (receipt) => {
+    if (receipt.run !== run) return;
+    ledger.promised(receipt);
+    states.promised(receipt);
+  });
+  return {
+    report,
+    get violation() {
+      return violation;
+    },
+    ledger,
+    journals,
+    states,
+    answered,
+    works: (works) => ({
+      ...works,
+      aggregate(work, plan) {
+        ledger.aggregating(work);
+        return works.aggregate(work, plan);
+      },
+    }),
+    published: (params) => ledger.published(params),
+  };
+}

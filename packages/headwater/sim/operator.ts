@@ -1,0 +1,103 @@
+/**
+ * The operator of a simulated run, who patiently does by hand what operators do: makes the run and its invitations, pauses,
+ * resumes, pardons, stops. Every call may fail; it is made again until it is done.
+ */
+
+import { HeadwaterError } from '../src/base/errors.ts';
+import type { Coordinator, Operator } from '../src/coordinator/ports.ts';
+import type { Life } from './life.ts';
+import type { OperatorAct } from './scenario.ts';
+import type { Trace } from './trace.ts';
+import type { VirtualTime } from './virtual-time.ts';
+import type { TinyRecipe } from './works.ts';
+
+export interface RunningCoordinator {
+  readonly life: Life;
+  readonly coordinator: Coordinator;
+}
+
+export interface OperatorParts {
+  readonly time: VirtualTime;
+  readonly trace: Trace;
+  readonly run: string;
+  /** Those that run now. */
+  readonly coordinators: () => readonly RunningCoordinator[];
+}
+
+export interface VirtualOperator {
+  createRun(recipe: TinyRecipe): Promise<void>;
+  /** For an owner, valid for the whole simulation. */
+  invite(owner: string): Promise<string>;
+  act(act: OperatorAct['act']): Promise<void>;
+  /** Lifts pauses that nobody ordered: what the coordinator does when it could not go on by itself. */
+  careFor(): Promise<void>;
+}
+
+const RETRY_MS = 700;
+
+export function createOperator({ time, trace, run, coordinators }: OperatorParts): VirtualOperator {
+  let turn = 0;
+
+  /** One call at one of the coordinators; rejects when that dies. */
+  function once<T>(call: (operator: Operator) => Promise<T>): Promise<T> {
+    const running = coordinators();
+    const chosen = running[turn++ % Math.max(1, running.length)];
+    if (chosen === undefined) return Promise.reject(new Error('no coordinator runs'));
+    return new Promise((resolve, reject) => {
+      chosen.life.onDeath(() => reject(new Error('the coordinator died')));
+      call(chosen.coordinator.operator).then(resolve, reject);
+    });
+  }
+
+  async function patiently<T>(what: string, call: (operator: Operator) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await once(call);
+      } catch (error) {
+        trace('operator', `${what}: ${String(error)}`);
+        await new Promise<void>((resolve) => time.after(RETRY_MS, resolve));
+      }
+    }
+  }
+
+  async function ifThere(call: Promise<void>): Promise<void> {
+    await call.catch((error) => {
+      if (!(error instanceof HeadwaterError && error.code === 'RUN_EXISTS')) throw error;
+    });
+  }
+
+  async function act(name: OperatorAct['act']): Promise<void> {
+    trace('operator', name);
+    // Impatient: what is refused or lost is not tried again, but for what must be undone.
+    const calls: Record<OperatorAct['act'], () => Promise<void>> = {
+      pause: () => once((operator) => operator.pause(run, 'the operator wants a pause')),
+      resume: () => patiently('resume', (operator) => operator.resume(run)),
+      pardon: () => once((operator) => pardonAll(operator, run)),
+      stop: () => once((operator) => operator.stop(run, 'the operator has seen enough')),
+    };
+    await calls[name]().catch((error) => trace('operator', `${name}: ${String(error)}`));
+  }
+
+  return {
+    createRun: (recipe) => patiently('create', (operator) => ifThere(operator.createRun(run, { ...recipe }))),
+    async invite(owner) {
+      const token = { run, owner, uses: 1, ttlMs: 1e9 };
+      return (await patiently('invite', (operator) => operator.createToken(token))).text;
+    },
+    act,
+    async careFor() {
+      try {
+        const state = await once((operator) => operator.state(run));
+        if (state?.paused != null && !state.paused.startsWith('the operator'))
+          await once((operator) => operator.resume(run));
+      } catch (error) {
+        trace('operator', `care: ${String(error)}`);
+      }
+    },
+  };
+}
+
+async function pardonAll(operator: Operator, run: string): Promise<void> {
+  for (const { owner, standing } of await operator.clients(run))
+    if (standing === 'quarantined') await operator.pardon(run, owner);
+}

@@ -1,0 +1,169 @@
+/** The processes of the operator's side: coordinators, and where several share them a database and a bucket. */
+
+import { messageOf } from '../src/base/errors.ts';
+import { rng } from '../src/base/random.ts';
+import { createCoordinator } from '../src/coordinator/core.ts';
+import type { CoordinatorFact, CoordinatorParts, IncomingRequest } from '../src/coordinator/ports.ts';
+import type { Blobs } from '../src/storage/blobs.ts';
+import type { Store } from '../src/storage/store.ts';
+import { randomBytes, virtualSigner, virtualVerify } from './client-process.ts';
+import { distantBlobs, distantStore, linkTo, type Server } from './distant.ts';
+import type { Life } from './life.ts';
+import { openBlobs, openStore } from './storage-process.ts';
+import { clockOf, timersOf } from './virtual-time.ts';
+import { type TinyRecipe, tinyWorks } from './works.ts';
+import { RUN, type World } from './world.ts';
+
+/** How long a process manager waits before it starts again what ended by itself. */
+const RESTART_MS = 1000;
+
+interface Storage {
+  readonly store: Store;
+  readonly blobs: Blobs;
+}
+
+type OpenStorage = (life: Life) => Promise<Storage>;
+
+export function startServers(world: World): void {
+  const open = world.scenario.topology === 'embedded' ? embeddedStorage(world) : sharedStorage(world);
+  for (let i = 0; i < world.scenario.coordinators; i++) addCoordinator(world, i, open);
+}
+
+function embeddedStorage({ disks, time, plant, watch }: World): OpenStorage {
+  return async (life) => {
+    const session = disks.store.session(life);
+    const disk = plant?.disk?.(session) ?? session;
+    const store = await openStore(disk, clockOf(time));
+    return { store: watch.journals.watched(store), blobs: openBlobs(disk) };
+  };
+}
+
+function sharedStorage(world: World): OpenStorage {
+  const { disks, time, plant, watch, scenario, weather } = world;
+  const disk = (life: Life, of: 'store' | 'blobs') => {
+    const session = disks[of].session(life);
+    return plant?.disk?.(session) ?? session;
+  };
+  const database = addServer(world, 'database', async (life) =>
+    watch.journals.watched(await openStore(disk(life, 'store'), clockOf(time))),
+  );
+  const bucket = addServer(world, 'bucket', async (life) => openBlobs(disk(life, 'blobs')));
+  const faults = () => weather.link;
+  return async (life) => {
+    const random = rng(scenario.seed, 'link', life.name, life.incarnation);
+    return {
+      store: distantStore(linkTo(time, random, life, database, faults)),
+      blobs: distantBlobs(linkTo(time, random.split('blobs'), life, bucket, faults)),
+    };
+  };
+}
+
+/** Gives the process that serves now. */
+function addServer<T>(
+  world: World,
+  name: string,
+  open: (life: Life) => Promise<T>,
+): () => Server<T> | undefined {
+  const { processes, disks, trace } = world;
+  let server: Server<T> | undefined;
+  const start = (life: Life) => {
+    open(life).then(
+      (opened) => {
+        server = { life, opened };
+      },
+      (error) => {
+        trace(name, `does not start: ${messageOf(error)}`);
+        processes.crash(name, RESTART_MS, false);
+      },
+    );
+  };
+  const disk = name === 'database' ? disks.store : disks.blobs;
+  processes.add({ name, start, powerCut: () => disk.cutPower() }, 0);
+  return () => server;
+}
+
+function addCoordinator(world: World, index: number, open: OpenStorage): void {
+  const { processes, trace, disks, scenario, coordinators, network } = world;
+  const name = `c${index + 1}`;
+  const start = (life: Life) => {
+    network.endpoints.set(name, undefined);
+    life.onDeath(() => {
+      coordinators.delete(name);
+      network.endpoints.set(name, undefined);
+    });
+    run(world, life, index, open).catch((error) => {
+      trace(name, `does not start: ${messageOf(error)}`);
+      if (life.alive) processes.crash(name, RESTART_MS, false);
+    });
+  };
+  const powerCut = scenario.topology === 'embedded' ? () => disks.store.cutPower() : () => {};
+  network.endpoints.set(name, undefined);
+  processes.add({ name, start, powerCut }, index * 20);
+}
+
+async function run(world: World, life: Life, index: number, open: OpenStorage): Promise<void> {
+  const { plant, network, coordinators } = world;
+  const opened = await open(life);
+  const store = plant?.store?.(opened.store) ?? opened.store;
+  const blobs = plant?.blobs?.(opened.blobs) ?? opened.blobs;
+  const parts = coordinatorParts(world, life, index, { store, blobs });
+  const coordinator = await createCoordinator(plant?.coordinator?.(parts) ?? parts);
+  coordinators.set(life.name, { life, coordinator });
+  network.endpoints.set(life.name, {
+    name: life.name,
+    life,
+    handle: (request) => coordinator.handle(request),
+  });
+}
+
+function coordinatorParts(
+  world: World,
+  life: Life,
+  index: number,
+  { store, blobs }: Storage,
+): CoordinatorParts {
+  const { scenario, time, trace, watch, machine, plant } = world;
+  const random = rng(scenario.seed, 'entropy', life.name, life.incarnation);
+  const say = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) =>
+    trace(life.name, `${level} ${event} ${fields === undefined ? '' : JSON.stringify(fields)}`);
+  return {
+    store,
+    blobs,
+    clock: clockOf(time, () => scenario.coordinatorClockMs[index]!),
+    timers: timersOf(time, life),
+    entropy: (bytes) => randomBytes(random, bytes),
+    openWorks: async (run, recipe) => {
+      const works = tinyWorks(
+        recipe as TinyRecipe,
+        blobs,
+        (params) => run === RUN && watch.published(params),
+      );
+      const watched = run === RUN ? watch.works(works) : works;
+      return plant?.works?.(watched) ?? watched;
+    },
+    log: { info: say('info'), warn: say('warn') },
+    node: life.name,
+    exclusive: scenario.topology === 'embedded',
+    signatures: { verify: virtualVerify, signer: virtualSigner },
+    forward: (node, request) => forward(world, node, request),
+    observe: (fact) => observed(world, fact),
+    machine,
+    limits: { snapshotEvents: scenario.snapshotEvents },
+  };
+}
+
+function observed({ watch, trace }: World, fact: CoordinatorFact): void {
+  if (fact.type === 'event' && fact.run === RUN) watch.states.shown(fact.seq, fact.event, fact.state);
+  if (fact.type === 'leading') trace('leading', `${fact.run} ${fact.leads}`);
+}
+
+function forward({ network, time }: World, node: string, request: IncomingRequest) {
+  const endpoint = network.endpoints.get(node);
+  return new Promise<Awaited<ReturnType<NonNullable<typeof endpoint>['handle']>>>((resolve, reject) => {
+    time.after(0.3, () => {
+      if (endpoint?.life.alive !== true) return reject(new Error(`${node} cannot be reached`));
+      endpoint.life.onDeath(() => reject(new Error(`${node} hung up`)));
+      endpoint.handle(request).then(resolve, reject);
+    });
+  });
+}

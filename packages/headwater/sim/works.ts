@@ -1,0 +1,114 @@
+/**
+ * The works of a simulated run: the product's own plan, checks and aggregation on a tiny model. They read and write blobs
+ * through the port of the process they run in, and keep nothing.
+ */
+
+import { digestBytes, digestJson } from '../src/base/canonical.ts';
+import type { RunWorks } from '../src/coordinator/ports.ts';
+import { aggregateRound } from '../src/federation/aggregate.ts';
+import { bindMethod } from '../src/federation/method.ts';
+import { fedavg } from '../src/federation/methods/fedavg.ts';
+import { decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
+import { createPlan, type Pace } from '../src/federation/plan.ts';
+import { checkUpdateStream } from '../src/federation/update-check.ts';
+import type { Blobs } from '../src/storage/blobs.ts';
+import { initialTinyParams, TINY_TENSORS, tinyParams } from './tiny-model.ts';
+
+/** What defines a simulated run: its recipe. */
+export interface TinyRecipe {
+  readonly seed: number;
+  readonly rounds: number;
+  readonly localSteps: number;
+  /** Null: all owners that are there when the run begins. */
+  readonly cohortSize: number | null;
+  readonly quorum: number | null;
+  readonly minOwners: number;
+  readonly serverLearningRate: number;
+  readonly evaluated: boolean;
+  readonly pace: Partial<Pace>;
+}
+
+export const FIXED_POINT = { fractionBits: 30, range: 8 } as const;
+export const TINY_BASE_MODEL = digestJson('the tiny base model');
+const method = bindMethod(fedavg, {});
+
+export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: string) => void): RunWorks {
+  return {
+    manifest: manifestOf(recipe),
+    minOwners: recipe.minOwners,
+    modelFile: () => undefined,
+    init: async () => ({
+      params: await blobs.put(encodeParams(initialTinyParams(recipe.seed))),
+      tensors: TINY_TENSORS,
+    }),
+    plan: async (initial, owners) => ({ plan: planOf(recipe, initial.params, owners), provenance: null }),
+    updateBytes: () => encodedBytes(tinyParams(() => 0)),
+    check: (plan, _, source) => checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm }),
+    async aggregate(work, { fixedPoint, serverLearningRate }) {
+      const load = async (digest: string) => decodeParams(await blobs.get(digest));
+      const { round, members } = work;
+      const input = { round, members, serverLearningRate, serverState: undefined };
+      const output = await aggregateRound(
+        method,
+        fixedPoint,
+        { ...input, params: await load(work.params) },
+        load,
+      );
+      const params = await blobs.put(encodeParams(output.params));
+      return { params, serverState: null, report: output.report, aggregateNorm: output.aggregateNorm };
+    },
+    publish: async (work) => published(work.params),
+    report: async () => {},
+    close: async () => {},
+  };
+}
+
+function manifestOf(recipe: TinyRecipe): RunWorks['manifest'] {
+  return {
+    seed: recipe.seed,
+    recipe: { ...recipe },
+    model: { source: 'tiny', digest: TINY_BASE_MODEL, files: [] },
+    minCohort: 1,
+    metrics: ['loss'],
+    privacy: [],
+  };
+}
+
+type Owners = Parameters<RunWorks['plan']>[1];
+
+function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
+  const { seed, rounds, localSteps, serverLearningRate, pace } = recipe;
+  const cohortSize = Math.min(recipe.cohortSize ?? owners.length, owners.length);
+  const quorum = Math.min(recipe.quorum ?? cohortSize, cohortSize);
+  const asked = Math.max(cohortSize, Math.min(pace.asked ?? cohortSize, owners.length));
+  return createPlan(
+    {
+      seed,
+      owners,
+      tensors: TINY_TENSORS,
+      baseModel: TINY_BASE_MODEL,
+      initialParams,
+      method: { kind: 'fedavg' },
+      rounds,
+      cohortSize,
+      quorum,
+      localSteps,
+      weighting: 'examples',
+      serverLearningRate,
+      fixedPoint: FIXED_POINT,
+      earlyStopping: null,
+      keepBest: false,
+      arms: [],
+      validateEveryRounds: recipe.evaluated ? 1 : 0,
+      test: recipe.evaluated,
+      pace: { ...pace, asked },
+    },
+    method,
+  );
+}
+
+/** Not Ed25519, a thousandth of its cost, and as hard to forge for those who do not know the trick. */
+export function signatureOf(publicKey: Uint8Array, message: Uint8Array): Uint8Array {
+  const first = digestBytes(new Uint8Array(Buffer.concat([publicKey, message])));
+  return new Uint8Array(Buffer.from(first + digestBytes(Buffer.from(first)), 'hex'));
+}
