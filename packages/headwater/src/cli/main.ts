@@ -2,11 +2,13 @@
 
 import { Command } from 'commander';
 import { describeEnvironment } from '../runs/environment.ts';
+import { backupCommand, restoreCommand } from './backup.ts';
 import { benchCommand } from './bench.ts';
 import { certificatesCommand } from './certificates.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { fail } from './fail.ts';
+import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { reportCommand } from './report.ts';
@@ -40,6 +42,9 @@ function createProgram(): Command {
     benchCommand(),
     doctorCommand(),
     certificatesCommand(),
+    backupCommand(),
+    restoreCommand(),
+    gcCommand(),
   ])
     program.addCommand(command);
   return program;
