@@ -1,0 +1,66 @@
+/** From method and path to a route and its checked parameters. */
+
+import type { z } from 'zod';
+import { Refusal } from '../federation/wire/refusals.ts';
+import { type RouteId, type RouteShape, routes } from '../federation/wire/routes.ts';
+
+export interface Match {
+  readonly id: RouteId;
+  readonly route: RouteShape;
+  /** As they stand in the path. */
+  readonly segments: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+}
+
+const compiled = (Object.keys(routes) as RouteId[]).map((id) => ({
+  id,
+  route: routes[id] as RouteShape,
+  parts: routes[id].path.split('/'),
+}));
+
+/** Longest path with query that any route needs. */
+const MAX_PATH = 1000;
+
+/** Throws `not-found`, `method-not-allowed`, `request-invalid`. */
+export function matchRoute(method: string, target: string): Match {
+  if (target.length > MAX_PATH) throw new Refusal('not-found', 'there is nothing at such a long path');
+  const at = target.indexOf('?');
+  const path = at < 0 ? target : target.slice(0, at);
+  const fitting = compiled.filter(({ parts }) => segmentsOf(parts, path) !== undefined);
+  if (fitting.length === 0) throw new Refusal('not-found', 'there is nothing at this path');
+  const found = fitting.find(({ route }) => route.method === method);
+  if (found === undefined)
+    throw new Refusal('method-not-allowed', `use ${fitting.map(({ route }) => route.method).join(' or ')}`);
+  const segments = segmentsOf(found.parts, path) ?? {};
+  return { id: found.id, route: found.route, segments, query: queryOf(at < 0 ? '' : target.slice(at + 1)) };
+}
+
+function segmentsOf(parts: readonly string[], path: string): Record<string, string> | undefined {
+  const given = path.split('/');
+  if (given.length !== parts.length) return undefined;
+  const segments: Record<string, string> = {};
+  for (const [i, part] of parts.entries()) {
+    const text = given[i]!;
+    if (part.startsWith(':')) segments[part.slice(1)] = text;
+    else if (part !== text) return undefined;
+  }
+  return segments;
+}
+
+function queryOf(text: string): Record<string, string> {
+  const query: Record<string, string> = Object.create(null);
+  for (const [key, value] of new URLSearchParams(text)) {
+    if (key in query) throw new Refusal('request-invalid', `"${key}" stands twice in the query`);
+    query[key] = value;
+  }
+  return { ...query };
+}
+
+/** Throws `request-invalid` with the place and what was expected there. */
+export function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issues = result.error.issues.slice(0, 5);
+  const lines = issues.map(({ path, message }) => `${[what, ...path].join('.')}: ${message}`);
+  throw new Refusal('request-invalid', lines.join('; '));
+}

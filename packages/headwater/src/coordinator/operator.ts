@@ -1,0 +1,243 @@
+/** What the operator of a coordinator can do: the admin API without HTTP. */
+
+import { digestJson } from '../base/canonical.ts';
+import { HeadwaterError } from '../base/errors.ts';
+import type { RunEvent } from '../federation/events.ts';
+import { entryOf } from '../federation/state.ts';
+import { formatJoinToken } from '../federation/wire/join-token.ts';
+import { name, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
+import type { Json } from '../storage/journal.ts';
+import type { HandlerContext } from './calls.ts';
+import type { LedRun } from './led-run.ts';
+import { signManifest } from './operator-key.ts';
+import type { ClientSummary, Operator, RunSummary } from './ports.ts';
+import { changeRecord, listRecords, type RunRecord, readRecord } from './records.ts';
+import { recover } from './recover.ts';
+import { createToken } from './tokens.ts';
+
+const SECRET_BYTES = 32;
+
+export function createOperator(context: HandlerContext): Operator {
+  const { parts, operatorKey } = context;
+  const { records } = parts.store;
+  return {
+    operatorKey: operatorKey.publicKey,
+    createRun: (run, recipe) => createRun(context, run, recipe),
+    async runs() {
+      const all = await listRecords(records, 'runs');
+      return Promise.all(all.map(({ key, value }) => summaryOf(context, key, value)));
+    },
+    state: (run) => stateOf(context, run),
+    events: (run, afterSeq) => eventsOf(context, run, afterSeq),
+    manifest: async (run) => (await recordOf(context, run)).manifest,
+    pause: (run, reason) => pause(context, run, reason),
+    resume: (run) => resume(context, run),
+    stop: (run, reason) => end(context, run, { type: 'stopping', reason }),
+    cancel: (run, reason) => end(context, run, { type: 'cancelled', reason }),
+    async createToken({ run, owner, uses, ttlMs }) {
+      await recordOf(context, run);
+      if (owner !== null && !name.safeParse(owner).success) throw badName('owner', owner);
+      const secret = parts.entropy(SECRET_BYTES);
+      const expiresMs = parts.clock.nowMs() + ttlMs;
+      const id = await createToken(records, secret, { run, owner, usesLeft: uses, expiresMs });
+      parts.log.info('token-created', { run, owner, id, uses, expiresMs });
+      return { id, text: formatJoinToken(secret, operatorKey.publicKey) };
+    },
+    async tokens(run) {
+      const all = await listRecords(records, 'tokens');
+      return all
+        .filter(({ value }) => value.run === run && !value.revoked)
+        .map(({ key, value: { owner, usesLeft, expiresMs } }) => ({
+          id: key,
+          run,
+          owner,
+          usesLeft,
+          expiresMs,
+        }));
+    },
+    async revokeToken(id) {
+      const changed = await changeRecord(
+        records,
+        'tokens',
+        id,
+        (token) => token && { ...token, revoked: true },
+      );
+      if (changed === undefined) throw notFound(`no token has the id ${id}`);
+    },
+    clients: async (run) => clientsOf(await ledRun(context, run)),
+    revokeClient: (clientId) => revokeClient(context, clientId),
+    async pardon(run, owner) {
+      await (await ledRun(context, run)).submit({ type: 'owner-pardoned', owner });
+    },
+  };
+}
+
+async function createRun(context: HandlerContext, run: string, recipe: unknown): Promise<void> {
+  const { parts, operatorKey, leadership } = context;
+  const { records } = parts.store;
+  if (!name.safeParse(run).success) throw badName('run', run);
+  const recipeDigest = digestJson(recipe);
+  const known = await readRecord(records, 'runs', run);
+  if (known !== undefined) return checkSameRecipe(run, known, recipeDigest);
+  const works = await parts.openWorks(run, recipe);
+  const manifest = await signManifest(operatorKey, { protocol: PROTOCOL_VERSION, run, ...works.manifest });
+  const record: RunRecord = {
+    createdMs: parts.clock.nowMs(),
+    recipe: recipe as Json,
+    recipeDigest,
+    manifest,
+    over: null,
+    paused: null,
+  };
+  if ((await records.put('runs', run, record as unknown as Json, 0)) === undefined) {
+    await works.close();
+    throw new HeadwaterError('RUN_EXISTS', `the run "${run}" was created by somebody else just now`);
+  }
+  parts.log.info('run-created', { run });
+  await leadership.find(run, works);
+}
+
+function checkSameRecipe(run: string, { recipeDigest }: RunRecord, digest: string): void {
+  if (recipeDigest === digest) return;
+  throw new HeadwaterError('RUN_EXISTS', `a run "${run}" with another recipe is in this store`, {
+    hint: 'Give the changed recipe another name, or serve it with another --store.',
+  });
+}
+
+async function recordOf({ parts }: HandlerContext, run: string): Promise<RunRecord> {
+  const record = await readRecord(parts.store.records, 'runs', run);
+  if (record === undefined) throw notFound(`there is no run "${run}"`);
+  return record;
+}
+
+/** Throws RUN_NOT_FOUND, RUN_LOCKED when it cannot be led from here. */
+async function ledRun(context: HandlerContext, run: string): Promise<LedRun> {
+  const found = await context.leadership.find(run);
+  switch (found.kind) {
+    case 'led':
+      return found.led;
+    case 'unknown':
+      throw notFound(`there is no run "${run}"`);
+    case 'elsewhere':
+      throw new HeadwaterError('RUN_LOCKED', `another process leads the run "${run}" (${found.node})`, {
+        hint: 'Ask that process.',
+      });
+    case 'hindered':
+      throw new HeadwaterError('RUN_LOCKED', `nobody leads the run "${run}" at present: ${found.reason}`, {
+        hint: 'Try again in a few seconds.',
+      });
+  }
+}
+
+async function summaryOf(context: HandlerContext, run: string, record: RunRecord): Promise<RunSummary> {
+  const found = await context.leadership.find(run);
+  const led = found.kind === 'led' ? found.led : undefined;
+  const state = led?.state ?? (await stateOf(context, run));
+  const idle = record.over?.status ?? (record.paused === null ? 'waiting' : 'paused');
+  return {
+    run,
+    status: led?.status() ?? state?.status ?? idle,
+    round: state?.open?.round ?? state?.closed.length ?? 0,
+    rounds: state?.plan.rounds ?? 0,
+    owners: state === undefined ? (led?.waitingRoom.numOwners ?? 0) : Object.keys(state.roster).length,
+    reason: found.kind === 'hindered' ? found.reason : (led?.reason() ?? record.over?.reason ?? null),
+  };
+}
+
+/** Also of a run that another process leads: from the journal. */
+async function stateOf(context: HandlerContext, run: string) {
+  const found = await context.leadership.find(run);
+  if (found.kind === 'unknown') throw notFound(`there is no run "${run}"`);
+  if (found.kind === 'led') return found.led.state;
+  const journal = await context.parts.store.journals.open(run);
+  try {
+    return (await recover(journal, context.machine)).state;
+  } finally {
+    await journal.close();
+  }
+}
+
+async function eventsOf({ parts }: HandlerContext, run: string, afterSeq: number) {
+  const journal = await parts.store.journals.open(run);
+  try {
+    const entries = await journal.readAfter(afterSeq);
+    return entries.map(({ seq, event }) => ({ seq, event: event as unknown as RunEvent }));
+  } finally {
+    await journal.close();
+  }
+}
+
+async function pause(context: HandlerContext, run: string, reason: string): Promise<void> {
+  const led = await ledRun(context, run);
+  if (led.state === undefined) await led.changeRecord((record) => ({ ...record, paused: reason }));
+  else await led.submit({ type: 'paused', reason });
+}
+
+async function resume(context: HandlerContext, run: string): Promise<void> {
+  const led = await ledRun(context, run);
+  if (led.state !== undefined) return void (await led.submit({ type: 'continued' }));
+  await led.changeRecord((record) => ({ ...record, paused: null }));
+  led.waitingRoom.tryToBegin();
+}
+
+async function end(
+  context: HandlerContext,
+  run: string,
+  event: Extract<RunEvent, { type: 'stopping' | 'cancelled' }>,
+): Promise<void> {
+  const led = await ledRun(context, run);
+  if (led.state !== undefined) return void (await led.submit(event));
+  const over = { status: 'cancelled', reason: event.reason, blobs: [] } as const;
+  await led.changeRecord((record) => ({ ...record, over }));
+  led.waiters.wakeAll();
+}
+
+function clientsOf(led: LedRun): ClientSummary[] {
+  return led.members.all().map((client) => {
+    const entry = entryOf(led.state?.roster ?? {}, client.owner);
+    return {
+      clientId: client.clientId,
+      run: led.run,
+      owner: client.owner,
+      joinedMs: client.joinedMs,
+      lastSeenMs: led.lastSeenMs.get(client.clientId) ?? null,
+      revoked: client.revoked !== null,
+      standing: entry?.standing ?? 'waiting',
+      offences: entry?.offences ?? 0,
+      software: client.software,
+    };
+  });
+}
+
+/** In every run that it joined: its owner takes no part any more until it joins again. */
+async function revokeClient(context: HandlerContext, clientId: string): Promise<void> {
+  const runs = await listRecords(context.parts.store.records, 'runs');
+  let known = false;
+  for (const { key: run } of runs) {
+    if ((await readRecord(context.parts.store.records, 'clients', `${run}/${clientId}`)) === undefined)
+      continue;
+    known = true;
+    await revokeIn(await ledRun(context, run), clientId);
+  }
+  if (!known) throw notFound(`no client has the id ${clientId}`);
+}
+
+async function revokeIn(led: LedRun, clientId: string): Promise<void> {
+  const client = await led.members.revoke(clientId, 'the operator revoked it');
+  if (client === undefined || led.members.clientOf(client.owner)?.clientId !== clientId) return;
+  const { owner } = client;
+  if (led.state === undefined) await led.waitingRoom.remove(owner);
+  else if (led.state.status === 'running')
+    await led.submit({ type: 'owner-left', owner, reason: 'its key was revoked' });
+  led.waiters.wake(owner);
+}
+
+function notFound(message: string): HeadwaterError {
+  return new HeadwaterError('RUN_NOT_FOUND', message, { hint: '`headwater runs` lists the runs.' });
+}
+
+function badName(what: string, text: string): HeadwaterError {
+  return new HeadwaterError('OPTION_INVALID', `"${text.slice(0, 80)}" is no name for a ${what}`, {
+    hint: 'Lower-case letters, digits, dots and dashes; at most 63.',
+  });
+}

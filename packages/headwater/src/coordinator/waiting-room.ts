@@ -1,0 +1,85 @@
+/** A run before its first event: owners enrol until there are enough, then the plan is made and the run begins. */
+
+import { HeadwaterError, messageOf } from '../base/errors.ts';
+import type { RunEvent } from '../federation/events.ts';
+import type { OwnerCounts } from '../federation/plan.ts';
+import type { Records } from '../storage/store.ts';
+import type { Garbage } from './garbage.ts';
+import type { InitialParams, Log, RunWorks } from './ports.ts';
+import { changeRecord, listRecords } from './records.ts';
+
+export interface WaitingRoom {
+  readonly numOwners: number;
+  enrol(counts: OwnerCounts): Promise<void>;
+  /** The owner is not waited for any more. */
+  remove(owner: string): Promise<void>;
+  /** Begins the run when it can begin and `mayBegin` says so. */
+  tryToBegin(): void;
+}
+
+export interface WaitingRoomParts {
+  readonly run: string;
+  readonly records: Records;
+  readonly works: () => Promise<RunWorks>;
+  readonly mayBegin: () => boolean;
+  readonly submit: (event: RunEvent) => Promise<unknown>;
+  readonly garbage: Garbage;
+  readonly log: Log;
+  /** The run cannot begin, now or ever, with these owners. */
+  readonly onHindered: (reason: string) => void;
+}
+
+export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingRoom> {
+  const { run, records } = parts;
+  const enrolled = new Map<string, OwnerCounts>();
+  for (const { value } of await listRecords(records, 'enrolments', `${run}/`))
+    enrolled.set(value.owner, value);
+  let initial: Promise<InitialParams> | undefined;
+  let beginning = false;
+
+  async function begin(works: RunWorks): Promise<void> {
+    initial ??= works.init();
+    const made = await initial;
+    const release = await parts.garbage.pin(made.params);
+    try {
+      const owners = [...enrolled.values()].sort((a, b) => (a.owner < b.owner ? -1 : 1));
+      const { plan, provenance } = await works.plan(made, owners);
+      await parts.submit({ type: 'created', plan, provenance });
+    } finally {
+      release();
+    }
+  }
+
+  async function attempt(): Promise<void> {
+    const works = await parts.works();
+    if (beginning || enrolled.size < works.minOwners || !parts.mayBegin()) return;
+    beginning = true;
+    try {
+      await begin(works);
+    } catch (cause) {
+      initial = undefined;
+      const reason = cause instanceof HeadwaterError ? cause.format() : messageOf(cause);
+      parts.log.warn('run-not-begun', { run, reason });
+      parts.onHindered(reason);
+    } finally {
+      beginning = false;
+    }
+  }
+
+  return {
+    get numOwners() {
+      return enrolled.size;
+    },
+    async enrol(counts) {
+      await changeRecord(records, 'enrolments', `${run}/${counts.owner}`, () => counts);
+      enrolled.set(counts.owner, counts);
+    },
+    async remove(owner) {
+      await records.delete('enrolments', `${run}/${owner}`);
+      enrolled.delete(owner);
+    },
+    tryToBegin() {
+      attempt().catch((cause) => parts.onHindered(messageOf(cause)));
+    },
+  };
+}
