@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, stat } from 'node:fs/promises';
 import { storageError } from '../base/io-errors.ts';
 import type { BlobSink } from './ports.ts';
 
@@ -62,10 +62,4 @@ export async function fileDigest(path: string): Promise<string | undefined> {
     throw storageError(cause, 'read', path);
   }
   return hash.digest('hex');
-}
-
-export async function removeFolder(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true }).catch((cause) => {
-    throw storageError(cause, 'remove the folder', path);
-  });
 }

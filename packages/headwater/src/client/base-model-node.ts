@@ -1,0 +1,60 @@
+/**
+ * The base model of a run on this machine: the owner's own copy, the coordinator's files, or the hub. Wherever it comes
+ * from, its weights and its tokenizer are those that the operator signed.
+ */
+
+import { HeadwaterError } from '../base/errors.ts';
+import type { Manifest } from '../federation/wire/messages.ts';
+import { openModel } from '../models/checkpoint-node.ts';
+import type { HubProgress } from '../models/hub-node.ts';
+import type { Model } from '../models/model.ts';
+import { cachedModel, differingFiles, isWeights, type ModelCache } from './model-cache-node.ts';
+
+export interface BaseModelOptions extends ModelCache {
+  /** Folder or hub id; omitted: what the coordinator offers, else the hub id that it names. */
+  readonly model?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onHub?: ((progress: HubProgress) => void) | undefined;
+}
+
+const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/;
+
+/** Throws MODEL_*, HUB_FAILED, JOIN_REFUSED, STORAGE_FAILED, what fetching throws. */
+export async function openBaseModel(manifest: Manifest, options: BaseModelOptions): Promise<Model> {
+  const wanted = manifest.model;
+  const place = await placeOf(manifest, options);
+  const { signal, onHub } = options;
+  const model = await openModel(place, {
+    ...(signal === undefined ? {} : { signal }),
+    ...(onHub === undefined ? {} : { onProgress: onHub }),
+  });
+  const digest = await model.digest();
+  if (digest !== wanted.digest)
+    throw differs(place, `its digest is ${digest}, the run’s is ${wanted.digest}`);
+  const texts = wanted.files.filter(
+    (file) => !isWeights(file) && /^(tokenizer|chat_template)/.test(file.path),
+  );
+  const different = await differingFiles(texts, model.folder);
+  if (different.length > 0) throw differs(place, `its ${different.join(', ')} differ from those of the run`);
+  return model;
+}
+
+async function placeOf({ model }: Manifest, options: BaseModelOptions): Promise<string> {
+  if (options.model !== undefined) return options.model;
+  if (model.files.length > 0) return cachedModel(model, options);
+  if (HUB_ID.test(model.source)) return model.source;
+  throw new HeadwaterError(
+    'MODEL_NOT_FOUND',
+    `the coordinator does not hand out its model (${model.source})`,
+    {
+      hint: 'Get a copy of it and give its folder with --model.',
+    },
+  );
+}
+
+function differs(where: string, what: string): HeadwaterError {
+  return new HeadwaterError('MODEL_INVALID', `this is not the base model of the run: ${what}`, {
+    where,
+    hint: 'Leave --model out to take the coordinator’s copy, or get the same version of the model.',
+  });
+}

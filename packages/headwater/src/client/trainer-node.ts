@@ -1,0 +1,190 @@
+/**
+ * Training and scoring on the owner's examples by the same jobs, in the same kind of worker, as a simulation: the same bits.
+ * Params and updates pass through a folder of this client; text never leaves this process.
+ */
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import { assert, HeadwaterError } from '../base/errors.ts';
+import { formatBytes } from '../base/format.ts';
+import { storageError } from '../base/io-errors.ts';
+import type { OwnerScores } from '../federation/events.ts';
+import { type EvaluationSet, summarise } from '../jobs/evaluation-set.ts';
+import type { Pool } from '../jobs/pool.ts';
+import type { PreparedRun } from '../jobs/prepare.ts';
+import { bindTuning, type RunRegistries } from '../jobs/records.ts';
+import { scoreSet } from '../jobs/scoring.ts';
+import { trainingOptions } from '../jobs/training-options.ts';
+import { openWorkers } from '../jobs/workers.ts';
+import type { Blobs } from '../storage/blobs.ts';
+import { openFileBlobs } from '../storage/file-blobs.ts';
+import type { ExampleScore, StepReport } from '../training/engine.ts';
+import { interrupted } from './failures.ts';
+import type { EvaluateTask, Trainer, TrainTask } from './ports.ts';
+
+export interface TrainerOptions {
+  readonly prepared: PreparedRun;
+  readonly registries: RunRegistries;
+  readonly owner: string;
+  /** Emptied at the beginning: nothing in it is needed after a crash. */
+  readonly workFolder: string;
+  /** Of this process. */
+  readonly maxMemoryBytes?: number | undefined;
+  readonly onStep?: (report: StepReport) => void;
+}
+
+/** The JSON header of a safetensors file, for each tensor and at all. */
+const HEADER_BYTES = 512;
+
+/** Throws STORAGE_FAILED. */
+export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
+  const { prepared, owner, workFolder } = options;
+  const counts = prepared.owners.find((entry) => entry.owner === owner);
+  assert(counts !== undefined, 'the owner has been prepared');
+  const folder = join(workFolder, 'blobs');
+  await rm(folder, { recursive: true, force: true }).catch((cause) => {
+    throw storageError(cause, 'empty the work folder', folder);
+  });
+  const blobs = await openFileBlobs(folder);
+  const pool = openWorkers(prepared, folder, systemClock);
+  const { validation, test } = prepared.heldOut;
+  const bench: Bench = { ...options, blobs, pool };
+  // A training that was given up computes on for a while: the next one begins behind it.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> => {
+    const turn = last.then(act, act);
+    last = turn;
+    return stoppable(signal, turn);
+  };
+  return {
+    counts: {
+      numExamples: counts.numExamples,
+      numTokens: counts.numTokens,
+      heldOut: { validation: validation?.examples.length ?? 0, test: test?.examples.length ?? 0 },
+    },
+    maxParamsBytes: maxParamsBytes(prepared, options.registries),
+    train: (task, params, kept, signal) => inTurn(signal, () => train(bench, task, params, kept)),
+    evaluate: (task, params, kept, signal) => inTurn(signal, () => evaluate(bench, task, params, kept)),
+    close: () => pool.close(),
+  };
+}
+
+interface Bench extends TrainerOptions {
+  readonly blobs: Blobs;
+  readonly pool: Pool;
+}
+
+async function train(
+  bench: Bench,
+  task: TrainTask,
+  params: Uint8Array,
+  kept: Uint8Array | undefined,
+): ReturnType<Trainer['train']> {
+  const { blobs, pool, owner, prepared } = bench;
+  const { seed } = prepared.recipe;
+  const { round } = task;
+  const options = trainingOptions(prepared.recipe, task, [seed, owner, round, 'train']);
+  return clean(blobs, async () => {
+    const personal = kept === undefined ? null : await blobs.put(kept);
+    const job = {
+      kind: 'train-client',
+      seed,
+      round,
+      owner,
+      params: await blobs.put(params),
+      personal,
+      options,
+    } as const;
+    const run = pool.run(job, 0, (report) => bench.onStep?.(report));
+    const { result } = await withinMemory(bench, run);
+    return {
+      update: await blobs.get(result.update),
+      kept: result.personal === null ? undefined : await blobs.get(result.personal),
+      stats: result.stats,
+    };
+  });
+}
+
+async function evaluate(
+  bench: Bench,
+  { split, params: digest, evaluation }: EvaluateTask,
+  params: Uint8Array,
+  kept: Uint8Array | undefined,
+): Promise<OwnerScores> {
+  const { blobs, pool, owner, prepared } = bench;
+  const set = prepared.heldOut[split];
+  if (set === undefined) return { numExamples: 0, numTargets: 0, scores: {} };
+  return clean(blobs, async () => {
+    await blobs.put(params);
+    // The start of the run and the bare base model are scored without what this owner has learnt since.
+    const own =
+      kept === undefined || evaluation === 'validation/0' || evaluation === 'test/base' ? undefined : kept;
+    const personal = own === undefined ? {} : { [owner]: await blobs.put(own) };
+    const what = { split, params: digest.digest, personal };
+    const { scores } = await withinMemory(bench, scoreSet(pool, set, what, prepared.recipe, 0));
+    const { numExamples, pooled } = summarise(set, scores);
+    return { numExamples, numTargets: numTargetsOf(set, scores), scores: pooled };
+  });
+}
+
+/** What the loss is a mean over: supervised tokens of the examples themselves, not of made-up answers. */
+function numTargetsOf(set: EvaluationSet, scores: readonly ExampleScore[]): number {
+  const own = new Set(set.examples.map((example) => set.textIds.get(example)));
+  return scores.reduce((sum, { numTargets }, i) => sum + (own.has(set.pieceText[i]) ? numTargets : 0), 0);
+}
+
+/** What a task needed is not kept. */
+async function clean<T>(blobs: Blobs, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } finally {
+    for (const digest of await blobs.list()) await blobs.delete(digest);
+  }
+}
+
+/** How often the memory is looked at while a worker computes. */
+const LOOK_EVERY_MS = 500;
+
+async function withinMemory<T>({ maxMemoryBytes, pool }: Bench, work: Promise<T>): Promise<T> {
+  if (maxMemoryBytes === undefined) return work;
+  let timer: NodeJS.Timeout | undefined;
+  const tooMuch = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      const used = process.memoryUsage.rss();
+      if (used <= maxMemoryBytes) return;
+      void pool.close();
+      reject(
+        new HeadwaterError(
+          'RUNTIME_FAILED',
+          `training used ${formatBytes(used)} of memory, the owner allows ${formatBytes(maxMemoryBytes)}`,
+          {
+            hint: 'Raise --max-memory, or ask the operator for a smaller training.microBatchSize or data.maxLength.',
+          },
+        ),
+      );
+    }, LOOK_EVERY_MS);
+  });
+  try {
+    return await Promise.race([work, tooMuch]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** A worker cannot be stopped between two steps of the engine; its answer is not waited for. */
+function stoppable<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  work.catch(() => undefined);
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(interrupted());
+    if (signal.aborted) return stop();
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+function maxParamsBytes({ recipe, model }: PreparedRun, registries: RunRegistries): number {
+  const { tensors } = bindTuning(recipe, model.definition, registries);
+  const bytes = tensors.map(({ shape }) => 4 * shape.reduce((product, n) => product * n, 1) + HEADER_BYTES);
+  return bytes.reduce((sum, n) => sum + n, HEADER_BYTES);
+}
