@@ -3,28 +3,18 @@
  * function of the job, the data and the seeds, so a job may be repeated anywhere.
  */
 
-import { rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
-import { aggregateRound } from '../federation/aggregate.ts';
-import type { TrainingStats } from '../federation/events.ts';
+import type { BoundCompression } from '../federation/compression/compression.ts';
 import { type BoundMethod, sharedTensors } from '../federation/method.ts';
-import {
-  decodeParams,
-  differenceOf,
-  encodedBytes,
-  encodeParams,
-  overlaid,
-  selectParams,
-} from '../federation/params.ts';
+import { decodeParams, encodeParams, overlaid } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
 import type { Blobs } from '../storage/blobs.ts';
-import type { Engine, ExampleScore, TrainResult } from '../training/engine.ts';
-import { exampleStream } from '../training/example-stream.ts';
+import type { Engine, ExampleScore } from '../training/engine.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
+import { aggregateMembers } from './aggregation.ts';
+import { statsOf, trainClientRound } from './client-round.ts';
 import type {
-  AggregateJob,
-  AggregateResult,
   InitJob,
   InitResult,
   Job,
@@ -46,6 +36,8 @@ export interface RunnerParts {
   readonly engine: Engine;
   readonly tuning: Pick<BoundTuning, 'tensors'>;
   readonly method: BoundMethod;
+  readonly compression: BoundCompression;
+  readonly maxUpdateNorm: number | null;
   readonly blobs: Blobs;
   readonly train: ReadonlyMap<string, readonly TokenizedExample[]>;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', HeldOut>>>;
@@ -65,7 +57,7 @@ export function createJobRunner(parts: RunnerParts): JobRunner {
       case 'train-arm':
         return trainArm(parts, load, job, onStep);
       case 'aggregate':
-        return aggregate(parts, load, job);
+        return aggregateMembers({ ...parts, tensors: parts.tuning.tensors }, job);
       case 'score':
         return score(parts, load, job);
       case 'export':
@@ -96,47 +88,25 @@ async function init(
 }
 
 async function trainClient(
-  { engine, tuning, method, blobs, train }: RunnerParts,
+  parts: RunnerParts,
   load: Load,
-  job: TrainClientJob,
+  { seed, round, owner, params, personal, options }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
-  const { seed, round, owner, options } = job;
+  const { tuning, method, compression, maxUpdateNorm, blobs, train } = parts;
+  const kept = personal === null ? undefined : decodeParams(await blobs.get(personal), `blob ${personal}`);
+  const input = { seed, round, owner, params: await load(params), kept, examples: train.get(owner) ?? [] };
+  const result = await trainClientRound({ ...parts, tensors: tuning.tensors }, { ...input, options }, onStep);
+  const { update, downBytes, stats } = result;
   const travelling = sharedTensors(method, tuning.tensors, round);
-  const names = new Set(travelling.map(({ name }) => name));
-  const isShared = (name: string) => names.has(name);
-  const context = (purpose: string) => ({ round, owner, random: rng(seed, owner, round, purpose) });
-  const global = await load(job.params);
-  const received = method.encodeDown(selectParams(global, isShared), context('encode-down'));
-  const own = job.personal === null ? new Map() : decodeParams(await blobs.get(job.personal));
-  const start = overlaid(overlaid(global, own), received);
-  const examples = examplesOfRound(train.get(owner) ?? [], job);
-  const trained = await engine.train(start, examples, options, onStep);
-  const update = differenceOf(selectParams(trained.params, isShared), received);
-  const bytes = encodeParams(method.encodeUp(update, context('encode-up')));
-  const kept = selectParams(trained.params, (name) => !names.has(name));
   return {
-    update: await blobs.put(bytes),
-    personal: kept.size === 0 ? null : await blobs.put(encodeParams(kept)),
-    upBytes: bytes.byteLength,
-    downBytes: encodedBytes(received),
-    check: checkUpdateBytes(bytes, travelling),
-    stats: statsOf(trained),
+    update: await blobs.put(update),
+    personal: result.kept === undefined ? null : await blobs.put(encodeParams(result.kept)),
+    upBytes: update.byteLength,
+    downBytes,
+    check: checkUpdateBytes(update, travelling, { compression, maxNorm: maxUpdateNorm }),
+    stats,
   };
-}
-
-/**
- * What a client sees in one round: the next localSteps · batchSize examples of its own endless shuffled stream, so that
- * successive rounds go through its data in epochs.
- */
-function examplesOfRound(
-  examples: readonly TokenizedExample[],
-  { seed, owner, options }: TrainClientJob,
-): TokenizedExample[] {
-  const stream = exampleStream(examples.length, [seed, owner, 'stream']);
-  for (let step = 0; step < options.stepOffset; step++) stream.take(options.batchSize);
-  const positions = Array.from({ length: options.steps }, () => stream.take(options.batchSize)).flat();
-  return positions.map((position) => examples[position]!);
 }
 
 async function trainArm(
@@ -148,30 +118,6 @@ async function trainArm(
   const pooled = owners.flatMap((owner) => train.get(owner) ?? []);
   const trained = await engine.train(await load(params), pooled, options, onStep);
   return { params: await blobs.put(encodeParams(trained.params)), stats: statsOf(trained) };
-}
-
-async function aggregate(
-  { method, blobs }: RunnerParts,
-  load: Load,
-  { work, fixedPoint, serverLearningRate }: AggregateJob,
-): Promise<AggregateResult> {
-  const serverState = work.serverState === null ? undefined : decodeParams(await blobs.get(work.serverState));
-  const input = {
-    round: work.round,
-    params: await load(work.params),
-    serverState,
-    members: work.members,
-    serverLearningRate,
-  };
-  const output = await aggregateRound(method, fixedPoint, input, async (digest) =>
-    decodeParams(await blobs.get(digest)),
-  );
-  return {
-    params: await blobs.put(encodeParams(output.params)),
-    serverState: output.serverState === undefined ? null : await blobs.put(encodeParams(output.serverState)),
-    report: output.report,
-    aggregateNorm: output.aggregateNorm,
-  };
 }
 
 /** With personal tensors each owner's examples are scored by the owner's own params, otherwise all at once. */
@@ -209,16 +155,4 @@ function groups(
     else positions.push(position);
   }
   return result;
-}
-
-function statsOf({ steps, numExamples, numTokens, numTargets, meanLoss }: TrainResult): TrainingStats {
-  const finite = (x: number | undefined) => (x !== undefined && Number.isFinite(x) ? x : null);
-  return {
-    steps: steps.length,
-    numExamples,
-    numTokens,
-    numTargets,
-    meanLoss: finite(meanLoss),
-    lastLoss: finite(steps.at(-1)?.loss),
-  };
 }

@@ -18,7 +18,7 @@ import { writeModelFolder } from '../training/model-folder-node.ts';
 import { createJobRunner, type HeldOut } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
-import { bindTuning, recordOf, registriesWith } from './records.ts';
+import { bindRecipeCompression, bindTuning, recordOf, registriesWith } from './records.ts';
 import { type SharedExamples, viewExamples } from './shared-examples.ts';
 
 export interface SharedHeldOut {
@@ -49,6 +49,8 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     engine: createEngine({ model, tuning, executor }),
     tuning,
     method: bindMethod(record, options),
+    compression: bindRecipeCompression(recipe, registries),
+    maxUpdateNorm: recipe.federation.maxUpdateNorm ?? null,
     blobs: await openFileBlobs(init.blobFolder),
     train: new Map([...init.train].map(([owner, shared]) => [owner, viewExamples(shared)])),
     heldOut: Object.fromEntries(

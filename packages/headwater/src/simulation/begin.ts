@@ -72,6 +72,7 @@ async function planRun(
       arms: planArms(budget),
       validateEveryRounds: heldOut.validation === undefined ? 0 : evaluation.everyRounds,
       test: heldOut.test !== undefined,
+      pace: { maxUpdateNorm: federation.maxUpdateNorm ?? null },
     },
     bindMethod(record, options),
   );

@@ -7,6 +7,8 @@ import { rng } from '../../src/base/random.ts';
 import { type Params, tensor } from '../../src/base/tensor.ts';
 import type { TextCodec } from '../../src/data/tokenize.ts';
 import type { Example, TokenizedExample } from '../../src/data/types.ts';
+import type { BoundCompression } from '../../src/federation/compression/compression.ts';
+import { plain } from '../../src/federation/compression/none.ts';
 import { type BoundMethod, bindMethod } from '../../src/federation/method.ts';
 import { fedavg } from '../../src/federation/methods/fedavg.ts';
 import { createPlan, type PlanInput, type RunPlan } from '../../src/federation/plan.ts';
@@ -152,12 +154,15 @@ export function fakePool(
   method: BoundMethod = bindMethod(fedavg, {}),
   engine: Engine = fakeEngine,
   exported: (params: Params) => void = () => undefined,
+  compression: BoundCompression = plain,
 ): Pool {
   const heldOut = { pieces: heldOutSet.pieces, owners: heldOutSet.pieceOwner };
   const runner = createJobRunner({
     engine,
     tuning: { tensors: fakeTensors },
     method,
+    compression,
+    maxUpdateNorm: null,
     blobs,
     train: trainingData,
     heldOut: { validation: heldOut, test: heldOut },

@@ -1,0 +1,97 @@
+/**
+ * A round's aggregation over a blob store: by streams where the method only averages, in memory otherwise; the bits are the
+ * same. Partial sums that were made elsewhere are brought to their end here too. It knows no tasks and no workers.
+ */
+
+import { aggregateRound, type RoundOutput, stepFromSum } from '../federation/aggregate.ts';
+import {
+  isStreamable,
+  streamFromSum,
+  sumUpdates,
+  type UpdateFormat,
+} from '../federation/aggregate-stream.ts';
+import type { BoundCompression } from '../federation/compression/compression.ts';
+import type { Member } from '../federation/events.ts';
+import type { PartialSum } from '../federation/fixed-point.ts';
+import { type BoundMethod, sharedTensors } from '../federation/method.ts';
+import { decodeParams, encodeParams } from '../federation/params.ts';
+import { decodeUpdate } from '../federation/update-reader.ts';
+import type { Blobs } from '../storage/blobs.ts';
+import type { TrainableTensor } from '../tuning/kind.ts';
+import type { AggregateJob, AggregateResult } from './jobs.ts';
+
+export interface AggregationParts {
+  readonly method: BoundMethod;
+  readonly compression: BoundCompression;
+  readonly tensors: readonly TrainableTensor[];
+  readonly blobs: Pick<Blobs, 'get' | 'put' | 'stream' | 'putStream'>;
+}
+
+export type AggregationJob = Omit<AggregateJob, 'kind'>;
+
+/** The whole of it. Throws UPDATE_REJECTED, and what the store throws. */
+export async function aggregateMembers(
+  parts: AggregationParts,
+  job: AggregationJob,
+): Promise<AggregateResult> {
+  const { method, blobs } = parts;
+  if (method.combine === undefined)
+    return aggregateSum(parts, job, await sumMembers(parts, job, job.work.members));
+  const { expected, compression } = formatOf(parts, job);
+  const load = async (digest: string) => decodeUpdate(await blobs.get(digest), expected, compression);
+  const input = { ...(await stepInputOf(parts, job)), members: job.work.members };
+  return stored(parts, await aggregateRound(method, job.fixedPoint, input, load));
+}
+
+/** The exact sum of some of the members: a leaf of a tree of sums. Only for methods without a `combine` of their own. */
+export function sumMembers(
+  parts: AggregationParts,
+  job: AggregationJob,
+  members: readonly Member[],
+): Promise<PartialSum> {
+  const read = (digest: string) => parts.blobs.stream(digest);
+  return sumUpdates(job.fixedPoint, members, formatOf(parts, job), read);
+}
+
+/** From the sum of all members to the next params; the sum is gone afterwards. */
+export async function aggregateSum(
+  parts: AggregationParts,
+  job: AggregationJob,
+  sum: PartialSum,
+): Promise<AggregateResult> {
+  const { method, blobs } = parts;
+  const { work, fixedPoint, serverLearningRate } = job;
+  if (!isStreamable(method))
+    return stored(parts, stepFromSum(method, fixedPoint, await stepInputOf(parts, job), sum));
+  const before = blobs.stream(work.params);
+  const { params, report, aggregateNorm } = streamFromSum(fixedPoint, sum, before, serverLearningRate);
+  return { params: await blobs.putStream(params), serverState: null, report, aggregateNorm };
+}
+
+function formatOf(
+  { method, compression, tensors }: AggregationParts,
+  { work }: AggregationJob,
+): UpdateFormat {
+  return { expected: sharedTensors(method, tensors, work.round), compression };
+}
+
+async function stepInputOf({ blobs }: AggregationParts, { work, serverLearningRate }: AggregationJob) {
+  const load = async (digest: string) => decodeParams(await blobs.get(digest), `blob ${digest}`);
+  const { round, serverState } = work;
+  return {
+    round,
+    params: await load(work.params),
+    serverState: serverState === null ? undefined : await load(serverState),
+    serverLearningRate,
+  };
+}
+
+async function stored({ blobs }: AggregationParts, output: RoundOutput): Promise<AggregateResult> {
+  const { params, serverState, report, aggregateNorm } = output;
+  return {
+    params: await blobs.put(encodeParams(params)),
+    serverState: serverState === undefined ? null : await blobs.put(encodeParams(serverState)),
+    report,
+    aggregateNorm,
+  };
+}
