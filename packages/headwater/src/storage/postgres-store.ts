@@ -32,7 +32,7 @@ export async function openPostgresStore(url: string, options: PostgresOptions = 
   const address = parseDatabaseAddress(url);
   await prepare(address, { timers, retryForMs: Math.min(retryForMs, OPENING_RETRY_FOR_MS) });
   const database = await connectDatabase(address, { timers, retryForMs });
-  const wakeups = postgresWakeups(database, () => connectListener(address), timers);
+  const wakeups = postgresWakeups(database, (onLost) => connectListener(address, onLost), timers);
   return {
     journals: postgresJournals(database),
     records: postgresRecords(database),

@@ -68,13 +68,18 @@ async function newPool({ connectionString, poolSize }: DatabaseAddress): Promise
       getTypeParser: ((oid: number) => (oid === INT8 ? Number : pg.types.getTypeParser(oid))) as never,
     },
   });
-  // An idle connection was cut: the pool has dropped it already, the next statement gets another one.
-  pool.on('error', () => undefined);
+  // A connection may be cut at any moment, also between two statements: the pool drops it, the next statement notices.
+  const ignore = () => undefined;
+  pool.on('connect', (client) => client.on('error', ignore));
+  pool.on('error', ignore);
   return pool;
 }
 
-/** A connection of its own, for LISTEN. */
-export async function connectListener({ connectionString }: DatabaseAddress): Promise<Client> {
+/** A connection of its own, for LISTEN; `onLost` may be called more than once. */
+export async function connectListener(
+  { connectionString }: DatabaseAddress,
+  onLost: () => void,
+): Promise<Client> {
   const { default: pg } = await import('pg');
   const client = new pg.Client({
     connectionString,
@@ -82,6 +87,8 @@ export async function connectListener({ connectionString }: DatabaseAddress): Pr
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
+  client.on('error', onLost);
+  client.on('end', onLost);
   await client.connect();
   return client;
 }
@@ -93,9 +100,6 @@ function sender(target: Pool | PoolClient): Send {
 async function inTransaction<T>(pool: Pool, body: Body<T>, attempt: number): Promise<T> {
   const client = await pool.connect();
   let failed: unknown;
-  // Without a listener an error between two statements would end the process; the next statement reports it.
-  const ignore = () => undefined;
-  client.on('error', ignore);
   try {
     await client.query('BEGIN');
     const result = await body(sender(client), attempt);
@@ -105,7 +109,6 @@ async function inTransaction<T>(pool: Pool, body: Body<T>, attempt: number): Pro
     failed = error;
     throw error;
   } finally {
-    client.off('error', ignore);
     // After an error the connection is closed, which rolls back whatever was open.
     client.release(failed !== undefined);
   }

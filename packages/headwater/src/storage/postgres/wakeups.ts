@@ -20,7 +20,7 @@ export interface ClosableWakeups extends Wakeups {
 
 export function postgresWakeups(
   database: Database,
-  connect: () => Promise<Client>,
+  connect: (onLost: () => void) => Promise<Client>,
   timers: Timers,
 ): ClosableWakeups {
   const local = localWakeups();
@@ -93,54 +93,59 @@ function openOutbox(database: Database, timers: Timers, origin: string) {
 }
 
 /** One connection that listens, opened with the first subscriber, opened again when it is lost. */
-function openEar(connect: () => Promise<Client>, timers: Timers, hear: (topic: string | undefined) => void) {
+function openEar(
+  connect: (onLost: () => void) => Promise<Client>,
+  timers: Timers,
+  hear: (topic: string | undefined) => void,
+) {
   const origin = randomUUID();
   let state: 'idle' | 'open' | 'closed' = 'idle';
-  let client: Client | undefined;
+  let connection: Connection | undefined;
   let opening: Promise<void> = Promise.resolve();
   let cancel: (() => void) | undefined;
 
-  function lost(of?: Client): void {
-    if (state !== 'open' || (of !== undefined && of !== client) || cancel !== undefined) return;
-    client = undefined;
-    cancel = timers.after(RECONNECT_MS, () => {
-      cancel = undefined;
-      opening = begin();
-    });
+  function lost(what: Connection): void {
+    if (state !== 'open' || what !== connection) return;
+    connection = undefined;
+    cancel = timers.after(RECONNECT_MS, begin);
   }
-  async function begin(): Promise<void> {
-    try {
-      const fresh = await connect();
-      client = fresh;
-      fresh.on('error', () => lost(fresh));
-      fresh.on('end', () => lost(fresh));
-      fresh.on('notification', ({ payload = '' }) => {
-        const [from, topic] = split(payload);
-        if (from !== origin) hear(topic);
-      });
-      await fresh.query(`LISTEN ${CHANNEL}`);
-      // Whatever came before is not heard any more: everybody looks once.
-      hear(undefined);
-    } catch {
-      const broken = client;
-      lost();
-      await broken?.end().catch(() => undefined);
-    }
+  function begin(): void {
+    const fresh: Connection = { client: undefined };
+    connection = fresh;
+    opening = listen(fresh).catch(() => lost(fresh));
+  }
+  async function listen(fresh: Connection): Promise<void> {
+    const client = await connect(() => lost(fresh));
+    fresh.client = client;
+    client.on('notification', ({ payload = '' }) => {
+      const [from, topic] = split(payload);
+      if (from !== origin) hear(topic);
+    });
+    await client.query(`LISTEN ${CHANNEL}`).catch(async (error: unknown) => {
+      await client.end();
+      throw error;
+    });
+    // Whatever came before is not heard any more: everybody looks once.
+    hear(undefined);
   }
   return {
     origin,
     open() {
       if (state !== 'idle') return;
       state = 'open';
-      opening = begin();
+      begin();
     },
     async close() {
       state = 'closed';
       cancel?.();
       await opening;
-      await client?.end();
+      await connection?.client?.end();
     },
   };
+}
+
+interface Connection {
+  client: Client | undefined;
 }
 
 function split(payload: string): [string, string] {
