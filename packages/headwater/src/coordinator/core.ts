@@ -53,7 +53,7 @@ export async function createCoordinator(parts: CoordinatorParts): Promise<Coordi
   await kept.sweep();
   return {
     handle: requests.handle,
-    operator: createOperator(handlerContext),
+    operator: createOperator(handlerContext, kept.expect),
     async close(drainMs) {
       const drained = requests.drain();
       for (const led of leadership.all()) led.release();

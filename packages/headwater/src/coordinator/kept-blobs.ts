@@ -12,6 +12,8 @@ import { listRecords } from './records.ts';
 export interface KeptBlobs {
   mayDelete(digest: string): boolean;
   load(): Promise<void>;
+  /** A run was made: until it is over, nothing is deleted while it is not led here. */
+  expect(run: string): void;
   /** What a crash left behind. Before any request is answered. */
   sweep(): Promise<void>;
 }
@@ -22,6 +24,7 @@ export function createKeptBlobs(
 ): KeptBlobs {
   let ofEndedRuns: ReadonlySet<string> = new Set();
   const known = new WeakMap<RunState, ReadonlySet<string>>();
+  const expected = new Set<string>();
   let ready = false;
 
   /** Of one state it is asked for every candidate. */
@@ -33,7 +36,11 @@ export function createKeptBlobs(
 
   function mayDelete(digest: string): boolean {
     if (!ready || !exclusive || ofEndedRuns.has(digest)) return false;
-    return ledRuns().every(({ state }) => state === undefined || !liveIn(state).has(digest));
+    const led = ledRuns();
+    // What a run needs that is not led at the moment is not known.
+    const names = new Set(led.map(({ run }) => run));
+    if ([...expected].some((run) => !names.has(run))) return false;
+    return led.every(({ state }) => state === undefined || !liveIn(state).has(digest));
   }
 
   return {
@@ -41,14 +48,14 @@ export function createKeptBlobs(
     async load() {
       const runs = await listRecords(store.records, 'runs');
       ofEndedRuns = new Set(runs.flatMap(({ value }) => value.over?.blobs ?? []));
+      for (const { key, value } of runs) if (value.over === null) expected.add(key);
       ready = true;
     },
+    expect(run) {
+      expected.add(run);
+    },
     async sweep() {
-      const runs = await listRecords(store.records, 'runs');
-      const led = new Set(ledRuns().map(({ run }) => run));
-      // A run that could not be opened may need anything.
-      if (!exclusive || runs.some(({ key, value }) => value.over === null && !led.has(key))) return;
-      if (ledRuns().some(({ state }) => state === undefined)) return;
+      if (!exclusive || ledRuns().some(({ state }) => state === undefined)) return;
       const unneeded = (await blobs.list()).filter(mayDelete);
       for (const digest of unneeded) await blobs.delete(digest);
       if (unneeded.length > 0) log.info('swept', { blobs: unneeded.length });

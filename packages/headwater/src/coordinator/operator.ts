@@ -10,19 +10,25 @@ import type { Json } from '../storage/journal.ts';
 import type { HandlerContext } from './calls.ts';
 import type { LedRun } from './led-run.ts';
 import { signManifest } from './operator-key.ts';
-import type { ClientSummary, Operator, RunSummary } from './ports.ts';
+import type { ClientSummary, Operator, RunSummary, RunWorks } from './ports.ts';
 import { changeRecord, listRecords, type RunRecord, readRecord } from './records.ts';
 import { recover } from './recover.ts';
 import { createToken } from './tokens.ts';
 
 const SECRET_BYTES = 32;
 
-export function createOperator(context: HandlerContext): Operator {
+/** `onCreated`: before anything is made for the run. */
+export function createOperator(context: HandlerContext, onCreated: (run: string) => void): Operator {
   const { parts, operatorKey } = context;
   const { records } = parts.store;
   return {
     operatorKey: operatorKey.publicKey,
-    createRun: (run, recipe) => createRun(context, run, recipe),
+    async createRun(run, recipe) {
+      const made = await createRun(context, run, recipe);
+      if (made === undefined) return;
+      onCreated(run);
+      await context.leadership.find(run, made);
+    },
     async runs() {
       const all = await listRecords(records, 'runs');
       return Promise.all(all.map(({ key, value }) => summaryOf(context, key, value)));
@@ -72,13 +78,20 @@ export function createOperator(context: HandlerContext): Operator {
   };
 }
 
-async function createRun(context: HandlerContext, run: string, recipe: unknown): Promise<void> {
-  const { parts, operatorKey, leadership } = context;
+/** Undefined: it was there. */
+async function createRun(
+  { parts, operatorKey }: HandlerContext,
+  run: string,
+  recipe: unknown,
+): Promise<RunWorks | undefined> {
   const { records } = parts.store;
   if (!name.safeParse(run).success) throw badName('run', run);
   const recipeDigest = digestJson(recipe);
   const known = await readRecord(records, 'runs', run);
-  if (known !== undefined) return checkSameRecipe(run, known, recipeDigest);
+  if (known !== undefined) {
+    checkSameRecipe(run, known, recipeDigest);
+    return undefined;
+  }
   const works = await parts.openWorks(run, recipe);
   const manifest = await signManifest(operatorKey, { protocol: PROTOCOL_VERSION, run, ...works.manifest });
   const record: RunRecord = {
@@ -94,7 +107,7 @@ async function createRun(context: HandlerContext, run: string, recipe: unknown):
     throw new HeadwaterError('RUN_EXISTS', `the run "${run}" was created by somebody else just now`);
   }
   parts.log.info('run-created', { run });
-  await leadership.find(run, works);
+  return works;
 }
 
 function checkSameRecipe(run: string, { recipeDigest }: RunRecord, digest: string): void {
