@@ -3,9 +3,8 @@
  * a crash are the same bytes; the receipt alone decides what becomes of it.
  */
 
-import { HeadwaterError } from '../base/errors.ts';
 import type { WireReceipt } from '../federation/wire/messages.ts';
-import { notAsAgreed, printable, Refused } from './failures.ts';
+import { notAsAgreed, printable, refusalCode } from './failures.ts';
 import type { Memory, Pending } from './memory.ts';
 import { ask, type Session } from './session.ts';
 import { upload } from './upload.ts';
@@ -44,7 +43,7 @@ async function uploadedAndSubmitted(session: Session, pending: Pending, baseMode
     try {
       await upload(session, { digest, bytes: update, taskId });
     } catch (failure) {
-      const code = refusalCode(failure);
+      const code = updateRefusal(failure);
       if (code === undefined) throw failure;
       refusal = (failure as Error).message;
       if (code === 'upload-unknown' || code === 'upload-invalid') continue;
@@ -72,14 +71,13 @@ async function submitted(
   try {
     return await ask(session, 'submitUpdate', { body });
   } catch (failure) {
-    if (refusalCode(failure) === undefined) throw failure;
+    if (updateRefusal(failure) === undefined) throw failure;
     return undefined;
   }
 }
 
 /** Of refusals that are about this update only; undefined for others (revoked, unreachable, stopped). */
-function refusalCode(failure: unknown): string | undefined {
-  const cause = failure instanceof HeadwaterError ? failure.cause : undefined;
-  if (!(cause instanceof Refused) || cause.status === 401 || cause.status === 403) return undefined;
-  return cause.answer.code;
+function updateRefusal(failure: unknown): string | undefined {
+  const code = refusalCode(failure);
+  return code === 'unauthenticated' || code === 'revoked' || code === 'clock-skew' ? undefined : code;
 }

@@ -40,6 +40,12 @@ export function asUserError(failure: Error): Error {
   });
 }
 
+/** The coordinator's code behind an error that `asUserError` made; undefined for any other error. */
+export function refusalCode(error: unknown): string | undefined {
+  const cause = error instanceof HeadwaterError ? error.cause : undefined;
+  return cause instanceof Refused ? cause.answer.code : undefined;
+}
+
 /** Texts of others go to a terminal: without control characters (escape sequences), on one line. */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').slice(0, 1000);

@@ -12,8 +12,9 @@ import { parseJoinToken } from '../federation/wire/join-token.ts';
 import { type Manifest, name, signedManifest } from '../federation/wire/messages.ts';
 import { jsonOrUndefined } from './body.ts';
 import { createCaller } from './call.ts';
-import { Refused } from './failures.ts';
+import { refusalCode } from './failures.ts';
 import { checkedManifest, checkPolicy } from './manifest.ts';
+import { startMemory } from './memory.ts';
 import type { ClientParts, Signer } from './ports.ts';
 import { persist } from './retry.ts';
 
@@ -84,7 +85,7 @@ async function join(
   const tried = await triedBefore(parts, tokenId(token));
   await lookFirst(parts, { secret, operator, signal, before }).catch((error) => {
     // Used up, but perhaps by our key, in a process that did not live to see the answer.
-    if (tried === undefined || !isUsedUp(error)) throw error;
+    if (tried === undefined || refusalCode(error) !== 'token-refused') throw error;
   });
   const { signer, entry } = tried ?? (await withNewKey(parts, tokenId(token)));
   const body = { token: secret, publicKey: toBase64url(signer.publicKey), software };
@@ -94,6 +95,7 @@ async function join(
   const checked = await checkedManifest(manifest, operator, parts.verify);
   checkSameRun({ run: checked.run, owner }, { run, owner });
   if (before !== undefined) checkSameRun({ run, owner }, before);
+  if (before === undefined) await startMemory(parts.store);
   const result: Joined = { ...entry, run, owner, operator, manifest };
   await parts.store.save('joined', utf8ToBytes(JSON.stringify(result)));
   await parts.store.remove('joining');
@@ -151,11 +153,6 @@ function checkSameRun(got: Place, expected: Place): void {
   throw new HeadwaterError('JOIN_REFUSED', `the token is for ${text(got)}, expected ${text(expected)}`, {
     hint: 'What was kept here belongs to the other one: use another state folder.',
   });
-}
-
-function isUsedUp(error: unknown): boolean {
-  const cause = error instanceof HeadwaterError ? error.cause : undefined;
-  return cause instanceof Refused && cause.answer.code === 'token-refused';
 }
 
 function tokenId(token: string): string {

@@ -60,6 +60,11 @@ export interface Memory {
 const EMPTY: MemoryRecord = { version: 1, kept: null, pending: null };
 const KEY = 'memory';
 
+/** Before the first join is recorded: from then on an absent record is a lost one. */
+export async function startMemory(store: ClientStore): Promise<void> {
+  if ((await store.load(KEY)) === undefined) await write(store, EMPTY);
+}
+
 /** `expected`: this client has joined before, so that an absent record is a lost one. */
 export async function openMemory(
   { store, hasher = portableHasher }: Pick<ClientParts, 'store' | 'hasher'>,

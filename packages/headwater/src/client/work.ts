@@ -6,7 +6,7 @@ import type { OwnerScores, TrainingStats } from '../federation/events.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { deliver } from './deliver.ts';
 import { memorySink } from './download.ts';
-import { interrupted, notAsAgreed } from './failures.ts';
+import { interrupted, notAsAgreed, refusalCode } from './failures.ts';
 import type { Memory } from './memory.ts';
 import type { EvaluateTask, FetchBlob, Trainer, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
@@ -29,6 +29,7 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { session, manifest, memory, trainer } = desk;
   checkAsked(manifest, task);
   const params = await paramsOf(desk, task.params);
+  if (params === undefined) return;
   const trained = await whileWanted(session, manifest, task, async (signal) => {
     const result = await trainer.train(task, params, memory.kept, signal);
     if (result.update.byteLength > task.maxUploadBytes)
@@ -56,6 +57,7 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
 export async function evaluateTask(desk: Desk, task: EvaluateTask): Promise<void> {
   const { session, memory, trainer } = desk;
   const params = await paramsOf(desk, task.params);
+  if (params === undefined) return;
   const result = await trainer.evaluate(task, params, memory.kept, session.signal);
   const { evaluation } = task;
   const body = { evaluation, params: task.params.digest, result: allowedScores(session, result) };
@@ -73,21 +75,29 @@ function checkAsked(manifest: Manifest, task: TrainTask): void {
     );
 }
 
+/** Undefined: they are not handed out any more, because the task is over; ask again. */
 async function paramsOf(
   desk: Desk,
   blob: { readonly digest: string; readonly bytes: number },
-): Promise<Uint8Array> {
+): Promise<Uint8Array | undefined> {
   if (desk.last?.digest === blob.digest) return desk.last.params;
   const { session, trainer, fetchBlob } = desk;
   if (blob.bytes > trainer.maxParamsBytes)
     throw notAsAgreed(`params of ${blob.bytes} bytes; this run's have at most ${trainer.maxParamsBytes}`);
   const sink = memorySink(session.parts.hasher);
-  await fetchBlob(blob, sink);
+  try {
+    await fetchBlob(blob, sink);
+  } catch (failure) {
+    if (refusalCode(failure) !== 'blob-unknown') throw failure;
+    await sleep(session.parts.timers, jittered(ASK_AGAIN_MS, session.parts.entropy), session.signal);
+    return undefined;
+  }
   const params = sink.whole();
   desk.last = { digest: blob.digest, params };
   return params;
 }
 
+const ASK_AGAIN_MS = 500;
 /** How often a long training asks whether it is still wanted. */
 const ASK_AFTER_MS = 30_000;
 
