@@ -1,0 +1,59 @@
+/** Moves bytes between streams and files in blocks of 1 MiB. It knows no names and no digests. */
+
+import type { DiskFile } from './disk.ts';
+
+export const BLOCK_BYTES = 2 ** 20;
+
+/**
+ * Writes what the source gives from `offset` on. Pieces are gathered to blocks, and a block is written while the next one
+ * arrives; `onPiece` sees each piece before it is written (hashing, limits) and may throw. Nothing is written after return.
+ */
+export async function writeStream(
+  write: DiskFile['write'],
+  offset: number,
+  source: AsyncIterable<Uint8Array>,
+  onPiece: (piece: Uint8Array) => void,
+  blockBytes = BLOCK_BYTES,
+): Promise<void> {
+  let block: Buffer = Buffer.allocUnsafe(blockBytes);
+  let other: Buffer | undefined;
+  let [used, at] = [0, offset];
+  let writing: Promise<void> = Promise.resolve();
+
+  async function send(): Promise<void> {
+    await writing;
+    writing = write(block.subarray(0, used), at);
+    // A failure is met at the next await; until then it has an owner.
+    writing.catch(() => undefined);
+    at += used;
+    used = 0;
+    [block, other] = [other ?? Buffer.allocUnsafe(blockBytes), block];
+  }
+
+  try {
+    for await (const piece of source) {
+      onPiece(piece);
+      for (let from = 0; from < piece.byteLength; ) {
+        const taken = Math.min(blockBytes - used, piece.byteLength - from);
+        block.set(piece.subarray(from, from + taken), used);
+        used += taken;
+        from += taken;
+        if (used === blockBytes) await send();
+      }
+    }
+    if (used > 0) await send();
+    await writing;
+  } finally {
+    await writing.catch(() => undefined);
+  }
+}
+
+/** The bytes from `begin` to `end` in blocks; it ends early where the file ends. */
+export async function* readBlocks(file: DiskFile, begin: number, end: number): AsyncGenerator<Uint8Array> {
+  for (let at = begin; at < end; ) {
+    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at));
+    if (block.byteLength === 0) return;
+    at += block.byteLength;
+    yield block;
+  }
+}

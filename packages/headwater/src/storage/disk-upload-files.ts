@@ -1,0 +1,121 @@
+/**
+ * The two files of an upload: `….data`, sparse, into which chunks are written where they belong, and `….chunks`, frames
+ * with the plan and then index and SHA-256 of each whole chunk. Neither is flushed before the seal: what a list says after
+ * a restart counts only as far as the bytes agree.
+ */
+
+import { createHash, type Hash } from 'node:crypto';
+import type { UploadPlan } from './blobs.ts';
+import type { Disk } from './disk.ts';
+import { isMissing } from './disk-failures.ts';
+import { readBlocks } from './disk-pieces.ts';
+import { decodeFrames, encodeFrame } from './frames.ts';
+import { chunkCount, chunkLength, samePlan } from './upload-plan.ts';
+
+export interface Upload {
+  readonly plan: UploadPlan;
+  readonly dataPath: string;
+  readonly listPath: string;
+  /** SHA-256 of each whole chunk, by index. */
+  readonly chunks: Map<number, string>;
+  /** Of each chunk that is being written, the last attempt. */
+  readonly attempts: Map<number, Attempt>;
+  /** SHA-256 of the chunks before `next`, as far as they came in order. */
+  running: { readonly hash: Hash; readonly next: number };
+  /** Sealed, dropped or replaced: nothing may be written any more. */
+  gone: boolean;
+}
+
+/** One sender's bytes for one chunk. A later attempt at the same chunk takes over and answers for both. */
+export interface Attempt {
+  later: Attempt | undefined;
+  /** The write under way. */
+  writing: Promise<void>;
+  outcome: Promise<void>;
+}
+
+interface Mark {
+  readonly index: number;
+  readonly digest: string;
+}
+
+export function newUpload(folder: string, plan: UploadPlan): Upload {
+  // Keys differ in case and may be names that a file system reserves; their digests do not.
+  const name = `${folder}/${createHash('sha256').update(plan.key).digest('hex').slice(0, 40)}`;
+  return {
+    plan: { key: plan.key, digest: plan.digest, bytes: plan.bytes, chunkBytes: plan.chunkBytes },
+    dataPath: `${name}.data`,
+    listPath: `${name}.chunks`,
+    chunks: new Map(),
+    attempts: new Map(),
+    running: { hash: createHash('sha256'), next: 0 },
+    gone: false,
+  };
+}
+
+/** The plan of a list file; undefined when there is none, or none that is whole. */
+export async function storedPlan(disk: Disk, listPath: string): Promise<UploadPlan | undefined> {
+  return (await readList(disk, listPath)).plan;
+}
+
+async function readList(disk: Disk, listPath: string) {
+  const bytes = await disk.read(listPath).catch((error: unknown) => {
+    if (isMissing(error)) return new Uint8Array();
+    throw error;
+  });
+  const { values, end } = decodeFrames(bytes);
+  const [plan, ...marks] = values as [UploadPlan?, ...Mark[]];
+  return { plan, marks, end, torn: end < bytes.byteLength };
+}
+
+export async function appendFrame(disk: Disk, path: string, value: unknown): Promise<void> {
+  const file = await disk.open(path, 'append');
+  try {
+    await file.write(encodeFrame(value));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Chunks that the list names and this process has not seen: written before a restart, or by another process. */
+export async function unseenChunks(disk: Disk, upload: Upload): Promise<readonly Mark[]> {
+  const { plan, marks, end, torn } = await readList(disk, upload.listPath);
+  if (plan === undefined || !samePlan(plan, upload.plan)) return [];
+  // Behind half a frame nothing could be read.
+  if (torn) await disk.truncate(upload.listPath, end);
+  const count = chunkCount(upload.plan);
+  return marks.filter(({ index }) => index < count && !upload.chunks.has(index));
+}
+
+/** Takes over those of the unseen chunks whose bytes are there. */
+export async function takeOver(disk: Disk, upload: Upload): Promise<void> {
+  const unseen = await unseenChunks(disk, upload);
+  if (unseen.length === 0 || (await disk.stat(upload.dataPath)) === undefined) return;
+  const file = await disk.open(upload.dataPath, 'read');
+  try {
+    for (const { index, digest } of unseen) {
+      const begin = index * upload.plan.chunkBytes;
+      const hash = createHash('sha256');
+      for await (const block of readBlocks(file, begin, begin + chunkLength(upload.plan, index)))
+        hash.update(block);
+      if (hash.digest('hex') === digest) upload.chunks.set(index, digest);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** SHA-256 of the whole: chunks that did not come in order are read again. */
+export async function digestOfWhole(disk: Disk, upload: Upload): Promise<string> {
+  const { plan, running } = upload;
+  const hash = running.hash.copy();
+  const begin = running.next * plan.chunkBytes;
+  if (begin >= plan.bytes) return hash.digest('hex');
+  const file = await disk.open(upload.dataPath, 'read');
+  try {
+    for await (const block of readBlocks(file, begin, plan.bytes)) hash.update(block);
+    return hash.digest('hex');
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Uploads over a Disk: one sparse file each, which sealing renames without copying. A restarted process goes on with them.
+ * One process at a time takes an upload; another may continue it.
+ */
+
+import { createHash } from 'node:crypto';
+import type { UploadPlan, Uploads } from './blobs.ts';
+import { type BlobFiles, within } from './disk-blob-files.ts';
+import { receiveChunk } from './disk-upload-chunks.ts';
+import {
+  appendFrame,
+  digestOfWhole,
+  newUpload,
+  storedPlan,
+  takeOver,
+  type Upload,
+  unseenChunks,
+} from './disk-upload-files.ts';
+import { inTurn } from './in-turn.ts';
+import { checkComplete, checkKey, checkPlan, samePlan, uploadInvalid, uploadUnknown } from './upload-plan.ts';
+
+export function diskUploads(files: BlobFiles, folder: string): Uploads {
+  const { disk } = files;
+  const known = new Map<string, Upload>();
+  const turn = inTurn();
+
+  /** Of this process or, after a restart, from the disk. */
+  async function find(key: string): Promise<Upload | undefined> {
+    const upload = known.get(key);
+    if (upload !== undefined) return upload;
+    const empty = newUpload(folder, { key, digest: '', bytes: 0, chunkBytes: 1 });
+    const plan = await storedPlan(disk, empty.listPath);
+    if (plan === undefined || plan.key !== key) return undefined;
+    const resumed = newUpload(folder, plan);
+    await takeOver(disk, resumed);
+    known.set(key, resumed);
+    return resumed;
+  }
+
+  async function begin(plan: UploadPlan): Promise<Upload> {
+    const upload = newUpload(folder, plan);
+    await forget(upload);
+    await disk.makeFolder(folder);
+    await appendFrame(disk, upload.listPath, upload.plan);
+    known.set(plan.key, upload);
+    return upload;
+  }
+
+  async function forget({ plan: { key }, listPath, dataPath }: Upload): Promise<void> {
+    const upload = known.get(key);
+    if (upload !== undefined) upload.gone = true;
+    known.delete(key);
+    // The list first: bytes without a list are no upload.
+    await disk.remove(listPath);
+    await disk.remove(dataPath);
+  }
+
+  async function open(plan: UploadPlan): Promise<readonly number[]> {
+    const begun = await find(plan.key);
+    const upload = begun !== undefined && samePlan(begun.plan, plan) ? begun : await begin(plan);
+    if (upload === begun) await takeOver(disk, upload);
+    return [...upload.chunks.keys()].sort((a, b) => a - b);
+  }
+
+  async function seal(plan: UploadPlan): Promise<string> {
+    const upload = await find(plan.key);
+    if (upload === undefined || !samePlan(upload.plan, plan)) return sealedBefore(files, plan);
+    await adopt(upload);
+    checkComplete(plan, (index) => upload.chunks.has(index));
+    if (plan.bytes > 0 && (await disk.stat(upload.dataPath)) === undefined) {
+      // It has the blob's name already: sealing was interrupted behind the rename.
+      await forget(upload);
+      return sealedBefore(files, plan);
+    }
+    const digest = await digestOfWhole(disk, upload);
+    if (digest !== plan.digest) {
+      await forget(upload);
+      throw uploadInvalid(plan.key, `the whole has SHA-256 ${digest}, announced was ${plan.digest}`);
+    }
+    await makeBlob(files, upload);
+    await forget(upload);
+    return digest;
+  }
+
+  /** Chunks that another process took: their bytes are read with the whole. */
+  async function adopt(upload: Upload): Promise<void> {
+    const unseen = await unseenChunks(disk, upload);
+    if (unseen.length === 0) return;
+    for (const { index, digest } of unseen) upload.chunks.set(index, digest);
+    upload.running = { hash: createHash('sha256'), next: 0 };
+  }
+
+  return {
+    async open(plan) {
+      checkPlan(plan);
+      return turn(plan.key, () => open(plan));
+    },
+    async putChunk(key, index, digest, source) {
+      checkKey(key);
+      const upload = await turn(key, () => find(key));
+      if (upload === undefined) throw uploadUnknown(key);
+      await receiveChunk(disk, turn, upload, { index, digest, source });
+    },
+    async seal(plan) {
+      checkPlan(plan);
+      return turn(plan.key, () => seal(plan));
+    },
+    async drop(key) {
+      checkKey(key);
+      await turn(key, () => forget(newUpload(folder, { key, digest: '', bytes: 0, chunkBytes: 1 })));
+    },
+    list: () => list(files, folder),
+  };
+}
+
+/** Flushes the file and gives it the blob's name. */
+async function makeBlob({ disk, place }: BlobFiles, { dataPath, plan }: Upload): Promise<void> {
+  const file = await disk.open(dataPath, 'write');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await place(dataPath, plan.digest);
+}
+
+async function sealedBefore(files: BlobFiles, plan: UploadPlan): Promise<string> {
+  if (await files.isThere(plan.digest, plan.bytes)) return plan.digest;
+  checkComplete(plan, () => false);
+  throw uploadInvalid(plan.key, 'it was never opened');
+}
+
+async function list({ disk }: BlobFiles, folder: string): ReturnType<Uploads['list']> {
+  const found: { key: string; bytes: number; modifiedMs: number }[] = [];
+  for (const name of await disk.list(folder)) {
+    if (!name.endsWith('.chunks')) continue;
+    const path = within(folder, name);
+    const [plan, stat] = [await storedPlan(disk, path), await disk.stat(path)];
+    if (plan === undefined || stat === undefined) continue;
+    found.push({ key: plan.key, bytes: plan.bytes, modifiedMs: stat.modifiedMs });
+  }
+  return found;
+}
