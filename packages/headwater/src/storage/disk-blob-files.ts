@@ -1,6 +1,7 @@
 /** Where blobs lie on a Disk, and how a whole file becomes a blob that survives a power cut. */
 
 import type { Disk } from './disk.ts';
+import { within } from './disk-paths.ts';
 import { assertDigest } from './upload-plan.ts';
 
 export interface BlobFiles {
@@ -52,8 +53,4 @@ export function blobFiles(disk: Disk, folder: string, where: string): BlobFiles 
       await sync(shard);
     },
   };
-}
-
-export function within(folder: string, name: string): string {
-  return folder === '' ? name : `${folder}/${name}`;
 }

@@ -7,8 +7,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Blobs, ByteRange } from './blobs.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { type BlobFiles, blobFiles, within } from './disk-blob-files.ts';
+import { type BlobFiles, blobFiles } from './disk-blob-files.ts';
 import { isMissing, withStorageErrors } from './disk-failures.ts';
+import { makeDurableFolder, within } from './disk-paths.ts';
 import { readBlocks, writeStream } from './disk-pieces.ts';
 import { diskUploads } from './disk-uploads.ts';
 import { runCorrupt } from './failures.ts';
@@ -48,14 +49,13 @@ export async function blobsOver(disk: Disk, folder: string, options: DiskBlobsOp
 
 /** What an earlier process renamed but did not flush becomes durable; what it left half written long ago goes. */
 async function prepare({ disk, folder }: BlobFiles, clock: Clock): Promise<void> {
-  await disk.makeFolder(folder);
+  await makeDurableFolder(disk, folder);
   for (const name of await disk.list(folder)) {
     if (!name.startsWith(TEMPORARY)) continue;
     const path = within(folder, name);
     const modifiedMs = (await disk.stat(path))?.modifiedMs ?? Number.POSITIVE_INFINITY;
     if (clock.nowMs() - modifiedMs > LEFTOVER_AFTER_MS) await disk.remove(path);
   }
-  await disk.syncFolder(folder);
 }
 
 async function put(files: BlobFiles, temporary: string, bytes: Uint8Array): Promise<string> {

@@ -5,7 +5,8 @@
 
 import { createHash } from 'node:crypto';
 import type { UploadPlan, Uploads } from './blobs.ts';
-import { type BlobFiles, within } from './disk-blob-files.ts';
+import type { BlobFiles } from './disk-blob-files.ts';
+import { within } from './disk-paths.ts';
 import { receiveChunk } from './disk-upload-chunks.ts';
 import {
   appendFrame,
