@@ -1,0 +1,188 @@
+/**
+ * `npm run test:kill`: kill −9 of a coordinator or a client at every point of `points.ts`, on SQLite and on PostgreSQL. All
+ * runs must finish with the bits of the uninterrupted one; where a client stays away, or the mode is buffered, with the bits
+ * that their own journal demands. `--only TEXT`: rows whose name holds it.
+ */
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { renderTable } from '../../src/cli/style.ts';
+import { NO_POSTGRES, startPostgres } from '../support/postgres.ts';
+import { recomputed, remainsOf } from './check.ts';
+import type { KillRecipe } from './model.ts';
+import { type KillPoint, POINTS } from './points.ts';
+import { type Row, runRow } from './row.ts';
+
+const AT_ONCE = 3;
+const scratch = mkdtempSync(join(tmpdir(), 'headwater-kill-'));
+const [, only] = process.argv.slice(process.argv.indexOf('--only'));
+
+interface Case {
+  readonly name: string;
+  readonly point?: KillPoint;
+  readonly returns?: boolean;
+  /** `golden`: the bits of the uninterrupted run; `journal`: those of its own journal. */
+  readonly against: 'nothing' | 'golden' | 'journal';
+  readonly change?: Partial<KillRecipe>;
+}
+
+interface Backend {
+  readonly name: string;
+  newStore(folder: string): Promise<string>;
+}
+
+const SMALL = { rows: 4 };
+const LARGE = { rows: 4500, rounds: 2 };
+const at = (name: string) => POINTS.find((point) => point.name === name)!;
+const BUFFERED: Partial<KillRecipe> = {
+  cohortSize: 2,
+  quorum: 2,
+  rounds: 5,
+  pace: { mode: 'buffered', asked: 3, maxStaleness: 4, stalenessExponent: 0.5 },
+};
+
+const CASES: readonly Case[] = [
+  ...POINTS.map(
+    (point): Case => ({
+      name: `${point.process}: ${point.name}`,
+      point,
+      against: 'golden',
+      change: point.large ? LARGE : SMALL,
+    }),
+  ),
+  {
+    name: 'a client never returns (deadline, quorum)',
+    point: at('params downloaded'),
+    returns: false,
+    against: 'journal',
+    change: { quorum: 2, pace: { deadlineMs: 1500, evaluationDeadlineMs: 1500 } },
+  },
+  {
+    name: 'buffered mode, coordinator killed',
+    point: at('committed, before anybody hears'),
+    against: 'journal',
+    change: BUFFERED,
+  },
+  { name: 'buffered mode, client killed', point: at('trained'), against: 'journal', change: BUFFERED },
+];
+
+interface Outcome {
+  readonly case: Case;
+  readonly backend: string;
+  readonly tookMs: number;
+  readonly events?: number;
+  readonly failure?: string;
+}
+
+function recipeOf(folder: string, { change }: Case): KillRecipe {
+  const owners = ['a', 'b', 'c'];
+  const common = {
+    seed: 7,
+    rounds: 3,
+    owners,
+    cohortSize: 3,
+    quorum: 3,
+    pace: {},
+    out: join(folder, 'result'),
+  };
+  return { ...common, ...SMALL, ...change };
+}
+
+let folders = 0;
+async function play(backend: Backend, item: Case): Promise<{ row: Row; tookMs: number }> {
+  const folder = join(scratch, String(++folders));
+  mkdirSync(folder);
+  const { point, returns = true, name } = item;
+  const recipe = recipeOf(folder, item);
+  const row = { name, point, returns, recipe, folder, store: await backend.newStore(folder) };
+  const startedMs = performance.now();
+  await runRow(row);
+  return { row, tookMs: performance.now() - startedMs };
+}
+
+/** The result of a run in which nobody is killed, the same on every backend. */
+async function goldenOf(backends: readonly Backend[], change: Partial<KillRecipe>): Promise<string> {
+  const results = new Set<string>();
+  for (const backend of backends) {
+    const { row } = await play(backend, { name: 'uninterrupted', against: 'nothing', change });
+    const { result, events } = await remainsOf(row);
+    if ((await recomputed(row.recipe, events)) !== result)
+      throw new Error('the uninterrupted run is no replay');
+    results.add(result);
+    rmSync(row.folder, { recursive: true });
+  }
+  if (results.size !== 1) throw new Error(`the backends disagree: ${[...results]}`);
+  return [...results][0]!;
+}
+
+async function outcomeOf(backend: Backend, item: Case, golden: () => string): Promise<Outcome> {
+  const about = { case: item, backend: backend.name };
+  const startedMs = performance.now();
+  try {
+    const { row, tookMs } = await play(backend, item);
+    const { result, events } = await remainsOf(row);
+    const expected = item.against === 'golden' ? golden() : await recomputed(row.recipe, events);
+    const failure = result === expected ? {} : { failure: `other bits: ${result} instead of ${expected}` };
+    rmSync(row.folder, { recursive: true });
+    return { ...about, tookMs, events: events.length, ...failure };
+  } catch (error) {
+    return { ...about, tookMs: performance.now() - startedMs, failure: (error as Error).message };
+  }
+}
+
+async function all(backends: readonly Backend[], cases: readonly Case[]): Promise<Outcome[]> {
+  const small = await goldenOf(backends, SMALL);
+  const large = cases.some(({ point }) => point?.large === true) ? await goldenOf(backends, LARGE) : '';
+  const waiting = cases.flatMap((item) => backends.map((backend) => ({ item, backend })));
+  const outcomes: Outcome[] = [];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { item, backend } = next;
+      outcomes.push(await outcomeOf(backend, item, () => (item.point?.large === true ? large : small)));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return outcomes;
+}
+
+function report(cases: readonly Case[], backends: readonly Backend[], outcomes: readonly Outcome[]): void {
+  const cell = (item: Case, backend: Backend) => {
+    const found = outcomes.find((outcome) => outcome.case === item && outcome.backend === backend.name);
+    return found?.failure === undefined ? `${(found!.tookMs / 1000).toFixed(1)} s` : 'FAILED';
+  };
+  const rows = cases.map((item) => [
+    item.name,
+    item.against === 'golden' ? 'uninterrupted run' : 'own journal',
+    ...backends.map((backend) => cell(item, backend)),
+  ]);
+  console.log(renderTable({ head: ['killed at', 'equals', ...backends.map(({ name }) => name)], rows }));
+  for (const { case: item, backend, failure } of outcomes)
+    if (failure !== undefined) console.log(`\nFAILED on ${backend}  ${item.name}\n  ${failure}`);
+}
+
+async function main(): Promise<number> {
+  const startedMs = performance.now();
+  const postgres = NO_POSTGRES === undefined ? await startPostgres() : undefined;
+  if (NO_POSTGRES !== undefined) console.log(`SKIPPED on PostgreSQL: ${NO_POSTGRES}`);
+  const backends: Backend[] = [
+    { name: 'SQLite', newStore: async (folder) => join(folder, 'store.sqlite') },
+    ...(postgres === undefined ? [] : [{ name: 'PostgreSQL', newStore: () => postgres.newDatabase() }]),
+  ];
+  try {
+    const cases = CASES.filter(({ name }) => only === undefined || name.includes(only));
+    const outcomes = await all(backends, cases);
+    report(cases, backends, outcomes);
+    const failed = outcomes.filter(({ failure }) => failure !== undefined).length;
+    const seconds = Math.round((performance.now() - startedMs) / 1000);
+    console.log(
+      `\n${outcomes.length - failed} of ${outcomes.length} finished with the right bits, ${seconds} s`,
+    );
+    return failed === 0 && outcomes.length > 0 ? 0 : 1;
+  } finally {
+    await postgres?.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,47 @@
+/** Child processes of the kill matrix: started, listened to, and started again when they were killed. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export interface Child {
+  readonly process: ChildProcess;
+  /** The first line that it prints, as JSON; rejects when it ends before. */
+  readonly ready: Promise<unknown>;
+  /** How it ended. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+}
+
+export function startChild(entry: 'coordinator' | 'clients', task: unknown): Child {
+  const script = fileURLToPath(new URL(`./${entry}.ts`, import.meta.url));
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', script, JSON.stringify(task)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  const complaints: string[] = [];
+  child.stderr!.on('data', (data) => complaints.push(String(data)));
+  if (process.env.HEADWATER_KILL_VERBOSE !== undefined) child.stderr!.pipe(process.stderr);
+  const ended = new Promise<Awaited<Child['ended']>>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  const ready = new Promise<unknown>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).once('line', (line) => resolve(JSON.parse(line)));
+    ended.then(({ code, signal }) =>
+      reject(new Error(`${entry} ended (${signal ?? code}): ${complaints.join('').slice(-2000)}`)),
+    );
+  });
+  // Whoever does not wait for it hears of the end by `ended`.
+  ready.catch(() => undefined);
+  return { process: child, ready, ended };
+}
+
+export function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took more than ${ms / 1000} s`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
