@@ -216,7 +216,11 @@ function sizesOf(heldOut: HeldOutSets, parts: Parts): DataFacts['heldOut'] {
   return Object.fromEntries(entries);
 }
 
-function metricsOf(recipe: Recipe, registries: RunRegistries): Pick<DataFacts, 'metrics' | 'mainMetric'> {
+/** Figures that the recipe's tasks give, and the one that tables show. */
+export function metricsOf(
+  recipe: Recipe,
+  registries: RunRegistries,
+): Pick<DataFacts, 'metrics' | 'mainMetric'> {
   const tasks = recipe.evaluation.tasks.map((choice) => recordOf(registries.tasks, choice).record);
   const metrics = tasks.flatMap((task) => [...task.metrics]);
   const loss = { id: 'loss', summary: 'nats per supervised token', higherIsBetter: false };

@@ -11,7 +11,7 @@ import { bindMethod } from '../federation/method.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import { openFileBlobs } from '../storage/file-blobs.ts';
+import { openBlobs } from '../storage/open-blobs.ts';
 import { readAdapterFolder, writeAdapterFolder } from '../training/adapter-folder-node.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { writeModelFolder } from '../training/model-folder-node.ts';
@@ -29,7 +29,8 @@ export interface SharedHeldOut {
 export interface WorkerInit {
   readonly recipe: Recipe;
   readonly modelFolder: string;
-  readonly blobFolder: string;
+  /** Folder, or `s3://…`. */
+  readonly blobs: string;
   readonly train: ReadonlyMap<string, SharedExamples>;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', SharedHeldOut>>>;
 }
@@ -51,7 +52,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     method: bindMethod(record, options),
     compression: bindRecipeCompression(recipe, registries),
     maxUpdateNorm: recipe.federation.maxUpdateNorm ?? null,
-    blobs: await openFileBlobs(init.blobFolder),
+    blobs: await openBlobs(init.blobs),
     train: new Map([...init.train].map(([owner, shared]) => [owner, viewExamples(shared)])),
     heldOut: Object.fromEntries(
       Object.entries(init.heldOut).map(([split, { pieces, owners }]): [string, HeldOut] => [

@@ -11,9 +11,20 @@ import { shareExamples } from './shared-examples.ts';
 import type { SharedHeldOut, WorkerInit } from './worker.ts';
 
 export function openWorkers(prepared: PreparedRun, blobFolder: string, clock: Clock): Pool {
-  const workerData = workerInit(prepared, blobFolder);
-  const spawn = () => new Worker(siblingModule(import.meta.url, './worker'), { workerData });
-  return createPool(workerCount(prepared.recipe, prepared), spawn, clock);
+  return poolOf(workerCount(prepared.recipe, prepared), workerInit(prepared, blobFolder), clock);
+}
+
+/** One worker without any examples: for what a coordinator does itself. `blobs`: folder, or `s3://…`. */
+export function openOwnWorker(recipe: Recipe, modelFolder: string, blobs: string, clock: Clock): Pool {
+  return poolOf(1, { recipe, modelFolder, blobs, train: new Map(), heldOut: {} }, clock);
+}
+
+function poolOf(size: number, workerData: WorkerInit, clock: Clock): Pool {
+  return createPool(
+    size,
+    () => new Worker(siblingModule(import.meta.url, './worker'), { workerData }),
+    clock,
+  );
 }
 
 /** As many as there are cores, and no more than there could be things to do at once. */
@@ -32,5 +43,5 @@ function workerInit({ recipe, model, train, heldOut }: PreparedRun, blobFolder: 
     const set = heldOut[split];
     if (set !== undefined) shared[split] = { pieces: shareExamples(set.pieces), owners: set.pieceOwner };
   }
-  return { recipe, modelFolder: model.folder, blobFolder, train, heldOut: shared };
+  return { recipe, modelFolder: model.folder, blobs: blobFolder, train, heldOut: shared };
 }

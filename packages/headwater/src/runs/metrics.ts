@@ -71,7 +71,9 @@ export type Metric = ClientMetric | RoundMetric | ValidationMetric | ArmMetric |
 
 export function metricsOf(events: readonly RunEvent[]): Metric[] {
   const state = replay(events);
-  const metrics = events.flatMap((event) => metricOf(event, events, state));
+  // From the state: the figures of a deployment are made from many owners' events.
+  const evaluations = Object.entries(state.evaluations).map(([id, result]) => evaluationMetric(id, result));
+  const metrics = [...events.flatMap((event) => metricOf(event, events, state)), ...evaluations];
   return metrics
     .map((metric) => ({ metric, key: sortKey(metric) }))
     .sort(byKey)
@@ -111,8 +113,6 @@ function metricOf(event: RunEvent, events: readonly RunEvent[], state: RunState)
       return [{ type: 'arm', arm: event.arm, stats: event.stats, failure: null }];
     case 'arm-failed':
       return [{ type: 'arm', arm: event.arm, stats: null, failure: event.reason }];
-    case 'evaluated':
-      return [evaluationMetric(event.evaluation, event.result)];
     default:
       return [];
   }
