@@ -6,7 +6,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import type { UploadPlan } from './blobs.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import { isMissing } from './disk-failures.ts';
 import { readBlocks } from './disk-pieces.ts';
 import { decodeFrames, encodeFrame } from './frames.ts';
@@ -77,32 +77,40 @@ export async function appendFrame(disk: Disk, path: string, value: unknown): Pro
   }
 }
 
-/** Chunks that the list names and this process has not seen: written before a restart, or by another process. */
-export async function unseenChunks(disk: Disk, upload: Upload): Promise<readonly Mark[]> {
+async function listedChunks(disk: Disk, upload: Upload): Promise<readonly Mark[]> {
   const { plan, marks, end, torn } = await readList(disk, upload.listPath);
   if (plan === undefined || !samePlan(plan, upload.plan)) return [];
   // Behind half a frame nothing could be read.
   if (torn) await disk.truncate(upload.listPath, end);
-  const count = chunkCount(upload.plan);
-  return marks.filter(({ index }) => index < count && !upload.chunks.has(index));
+  return marks.filter(({ index }) => index < chunkCount(upload.plan));
 }
 
-/** Takes over those of the unseen chunks whose bytes are there. */
+/** All chunks were there, and their file is not: sealing was interrupted behind the rename. */
+export async function isRenamed(disk: Disk, upload: Upload): Promise<boolean> {
+  const count = chunkCount(upload.plan);
+  if (count === 0 || (await disk.stat(upload.dataPath)) !== undefined) return false;
+  const marks = await listedChunks(disk, upload);
+  return new Set(marks.map(({ index }) => index)).size === count;
+}
+
+/** Takes over the listed chunks that this process has not seen (written before a restart, or by another) and that are whole. */
 export async function takeOver(disk: Disk, upload: Upload): Promise<void> {
-  const unseen = await unseenChunks(disk, upload);
+  const unseen = (await listedChunks(disk, upload)).filter(({ index }) => !upload.chunks.has(index));
   if (unseen.length === 0 || (await disk.stat(upload.dataPath)) === undefined) return;
   const file = await disk.open(upload.dataPath, 'read');
   try {
-    for (const { index, digest } of unseen) {
-      const begin = index * upload.plan.chunkBytes;
-      const hash = createHash('sha256');
-      for await (const block of readBlocks(file, begin, begin + chunkLength(upload.plan, index)))
-        hash.update(block);
-      if (hash.digest('hex') === digest) upload.chunks.set(index, digest);
-    }
+    for (const { index, digest } of unseen)
+      if ((await digestOfChunk(file, upload.plan, index)) === digest) upload.chunks.set(index, digest);
   } finally {
     await file.close();
   }
+}
+
+async function digestOfChunk(file: DiskFile, plan: UploadPlan, index: number): Promise<string> {
+  const begin = index * plan.chunkBytes;
+  const hash = createHash('sha256');
+  for await (const block of readBlocks(file, begin, begin + chunkLength(plan, index))) hash.update(block);
+  return hash.digest('hex');
 }
 
 /** SHA-256 of the whole: chunks that did not come in order are read again. */

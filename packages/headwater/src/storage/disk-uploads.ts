@@ -11,11 +11,11 @@ import { receiveChunk } from './disk-upload-chunks.ts';
 import {
   appendFrame,
   digestOfWhole,
+  isRenamed,
   newUpload,
   storedPlan,
   takeOver,
   type Upload,
-  unseenChunks,
 } from './disk-upload-files.ts';
 import { inTurn } from './in-turn.ts';
 import { checkComplete, checkKey, checkPlan, samePlan, uploadInvalid, uploadUnknown } from './upload-plan.ts';
@@ -66,13 +66,12 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
   async function seal(plan: UploadPlan): Promise<string> {
     const upload = await find(plan.key);
     if (upload === undefined || !samePlan(upload.plan, plan)) return sealedBefore(files, plan);
-    await adopt(upload);
-    checkComplete(plan, (index) => upload.chunks.has(index));
-    if (plan.bytes > 0 && (await disk.stat(upload.dataPath)) === undefined) {
-      // It has the blob's name already: sealing was interrupted behind the rename.
+    if (await isRenamed(disk, upload)) {
       await forget(upload);
       return sealedBefore(files, plan);
     }
+    await adopt(upload);
+    checkComplete(plan, (index) => upload.chunks.has(index));
     const digest = await digestOfWhole(disk, upload);
     if (digest !== plan.digest) {
       await forget(upload);
@@ -83,12 +82,11 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
     return digest;
   }
 
-  /** Chunks that another process took: their bytes are read with the whole. */
+  /** Chunks that another process took: then what this one has hashed while they arrived is not trusted alone. */
   async function adopt(upload: Upload): Promise<void> {
-    const unseen = await unseenChunks(disk, upload);
-    if (unseen.length === 0) return;
-    for (const { index, digest } of unseen) upload.chunks.set(index, digest);
-    upload.running = { hash: createHash('sha256'), next: 0 };
+    const seen = upload.chunks.size;
+    await takeOver(disk, upload);
+    if (upload.chunks.size > seen) upload.running = { hash: createHash('sha256'), next: 0 };
   }
 
   return {

@@ -125,7 +125,7 @@ describe('the log store under faults of its disk', async () => {
     async (kind) => {
       expect(total).toBeGreaterThan(operations.length * 2);
       for (let at = 1; at <= total; at += 1)
-        for (const fate of ['lost', 'kept', 'torn'] as const)
+        for (const fate of ['lost', 'kept', 'torn', 'killed'] as const)
           await crashAndGoOn({ at, kind }, fate, expected);
     },
   );
@@ -149,7 +149,7 @@ describe('the log store under faults of its disk', async () => {
         });
         expect(await everythingIn(store)).toBe(expected[index + 1]);
       }
-      machine.powerCut('lost', at);
+      machine.end('lost', at);
       store = await open(machine);
       expect(await everythingIn(store)).toBe(expected.at(-1));
     }
@@ -200,16 +200,16 @@ async function crashAndGoOn(fault: Fault, fate: Fate, expected: readonly string[
   const machine = new CrashingDisk();
   machine.plan(fault);
   const acknowledged = await runUntilCrash(machine, 0);
-  machine.powerCut(fate, fault.at);
+  machine.end(fate, fault.at);
   machine.plan();
   const found = await everythingIn(await open(machine));
   const allowed = [expected[acknowledged], expected[acknowledged + 1]];
   expect(allowed, where).toContain(found);
   // What the new process has seen and built on stays, even when everything unsynced is lost now.
   const survived = acknowledged + (found === allowed[0] ? 0 : 1);
-  machine.powerCut('lost', fault.at);
+  machine.end('lost', fault.at);
   expect(await everythingIn(await open(machine)), where).toBe(expected[survived]);
   expect(await runUntilCrash(machine, survived), where).toBe(operations.length);
-  machine.powerCut('lost', fault.at);
+  machine.end('lost', fault.at);
   expect(await everythingIn(await open(machine)), where).toBe(expected.at(-1));
 }

@@ -13,7 +13,8 @@ interface Inode {
   durable: Uint8Array;
 }
 
-export type Fate = 'lost' | 'kept' | 'torn';
+/** `killed`: only the process ends; the system still has what was not synced, and may lose it later. */
+export type Fate = 'lost' | 'kept' | 'torn' | 'killed';
 
 export interface Fault {
   /** 1 is the first operation. */
@@ -42,8 +43,13 @@ export class CrashingDisk {
     this.#fault = fault;
   }
 
-  /** What the next process finds. */
-  powerCut(fate: Fate, seed: number): void {
+  /** Ends the process; what the next one finds. */
+  end(fate: Fate, seed: number): void {
+    this.#dead = false;
+    if (fate !== 'killed') this.#cutPower(fate, seed);
+  }
+
+  #cutPower(fate: Fate, seed: number): void {
     const random = rng('power cut', fate, seed);
     const keeps = () => fate === 'kept' || (fate === 'torn' && random.uniform() < 0.5);
     for (const folder of [...this.#folders])
@@ -62,7 +68,6 @@ export class CrashingDisk {
       this.#durableNames.set(path, inode);
       inode.durable = inode.bytes;
     }
-    this.#dead = false;
   }
 
   /** Counts, fails or stops; `half` is what an operation may have done when it is stopped inside. */
