@@ -1,15 +1,29 @@
 /** Evaluations that owners do on their own held-out examples: who is waited for, and what the answers are together. */
 
-import type { EvaluateWork, EvaluationResult, OwnerScores, Scores } from './events.ts';
+import type { EvaluateWork, EvaluationResult, OwnerScores } from './events.ts';
 import { evaluateWorkOf } from './outstanding.ts';
-import { entryOf, type RunState } from './state.ts';
+import { activeOwners } from './roster.ts';
+import { type Answers, entryOf, type RunState } from './state.ts';
 
 /** Whether the owner has something to say about this work and has not said it. */
 export function mayAnswer(state: RunState, work: EvaluateWork, owner: string): boolean {
   const entry = entryOf(state.roster, owner);
   if (state.plan.pace.evaluatedBy !== 'owners' || entry?.standing !== 'active') return false;
   if ((entry.heldOut?.[work.split] ?? 0) === 0) return false;
-  return entryOf(state.answers[work.evaluation] ?? {}, owner) === undefined;
+  return answerOf(state.answers[work.evaluation] ?? {}, owner) === undefined;
+}
+
+const GROUPS = 128;
+
+/** FNV-1a of the name, so that groups are of similar size. */
+function groupOf(owner: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < owner.length; i++) hash = Math.imul(hash ^ owner.charCodeAt(i), 0x01000193);
+  return `g${(hash >>> 0) % GROUPS}`;
+}
+
+function answerOf(answers: Answers, owner: string): OwnerScores | undefined {
+  return entryOf(answers[groupOf(owner)] ?? {}, owner);
 }
 
 export function withAnswer(
@@ -20,8 +34,10 @@ export function withAnswer(
 ): RunState {
   const work = evaluateWorkOf(state).find((item) => item.evaluation === evaluation);
   if (work === undefined || !mayAnswer(state, work, owner)) return state;
-  const given = { ...state.answers[evaluation], [owner]: result };
-  return { ...state, answers: { ...state.answers, [evaluation]: given } };
+  const given = state.answers[evaluation] ?? {};
+  const group = groupOf(owner);
+  const answers = { ...given, [group]: { ...given[group], [owner]: result } };
+  return { ...state, answers: { ...state.answers, [evaluation]: answers } };
 }
 
 /** Its time is up: what came is the result. */
@@ -30,15 +46,16 @@ export function withoutMoreAnswers(state: RunState, evaluation: string): RunStat
   return open && state.plan.pace.evaluatedBy === 'owners' ? closed(state, evaluation) : state;
 }
 
-/** Closes the evaluations for which nobody is waited for any more. */
+/** Closes the evaluations for which nobody is waited for any more; closing one may be what others waited for. */
 export function withClosedEvaluations(state: RunState): RunState {
   if (state.plan.pace.evaluatedBy !== 'owners' || state.status !== 'running') return state;
-  let next = state;
-  for (const work of evaluateWorkOf(state)) {
-    const waits = Object.keys(state.roster).some((owner) => mayAnswer(state, work, owner));
-    if (!waits) next = closed(next, work.evaluation);
-  }
-  return next;
+  const over = evaluateWorkOf(state).filter((work) => !isWaitedFor(state, work));
+  if (over.length === 0) return state;
+  return withClosedEvaluations(over.reduce((next, { evaluation }) => closed(next, evaluation), state));
+}
+
+function isWaitedFor(state: RunState, work: EvaluateWork): boolean {
+  return activeOwners(state).some((owner) => mayAnswer(state, work, owner));
 }
 
 function closed(state: RunState, evaluation: string): RunState {
@@ -50,20 +67,17 @@ function closed(state: RunState, evaluation: string): RunState {
  * Means over owners: of `loss` by supervised tokens, of other scores by examples. A score that an owner does not have is
  * left out of its mean. Figures that are no means (F1) are thereby means of the owners' figures.
  */
-function together(given: Readonly<Record<string, OwnerScores>>): EvaluationResult {
-  const names = Object.keys(given).sort();
-  const metrics = [...new Set(['loss', ...names.flatMap((name) => Object.keys(given[name]!.scores))])];
-  const pooled: Record<string, number | null> = {};
-  for (const metric of metrics)
-    pooled[metric] = meanOf(
-      names.map((name) => given[name]!),
-      metric,
-    );
+function together(answers: Answers): EvaluationResult {
+  const given = Object.values(answers)
+    .flatMap((group) => Object.entries(group))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const results = given.map(([, result]) => result);
+  const metrics = new Set(['loss', ...results.flatMap(({ scores }) => Object.keys(scores))]);
   return {
-    numExamples: names.reduce((sum, name) => sum + given[name]!.numExamples, 0),
-    pooled: pooled as Scores,
+    numExamples: results.reduce((sum, { numExamples }) => sum + numExamples, 0),
+    pooled: Object.fromEntries([...metrics].map((metric) => [metric, meanOf(results, metric)])),
     owners: Object.fromEntries(
-      names.map((name) => [name, { numExamples: given[name]!.numExamples, scores: given[name]!.scores }]),
+      given.map(([name, { numExamples, scores }]) => [name, { numExamples, scores }]),
     ),
   };
 }

@@ -6,12 +6,12 @@
 
 import { digestJson } from '../base/canonical.ts';
 import { assert } from '../base/errors.ts';
-import type { Effect, RunEvent, UpdateReceived, Work } from './events.ts';
+import type { Effect, RunEvent, UpdateReceived } from './events.ts';
 import { withAnswer, withClosedEvaluations, withoutMoreAnswers } from './gathering.ts';
-import { outstandingWork } from './outstanding.ts';
-import type { RunPlan } from './plan.ts';
+import { addedWork, evaluateWorkOf, outstandingWork } from './outstanding.ts';
+import type { OwnerCounts, RunPlan } from './plan.ts';
 import { initialRoster, rosterWith, withEntry } from './roster.ts';
-import { admit, awaits, expire, openNextRound, settle, uncounted, withOpen } from './rounds.ts';
+import { admit, awaits, expire, isAsked, openNextRound, settle, uncounted, withOpen } from './rounds.ts';
 import { isValidated } from './selection.ts';
 import {
   type ClosedRound,
@@ -31,7 +31,7 @@ export interface Step {
 
 /** The first step of every journal. */
 export function start(plan: RunPlan): Step {
-  const state = openNextRound({
+  const opened = openNextRound({
     plan,
     status: 'running',
     failure: null,
@@ -46,6 +46,7 @@ export function start(plan: RunPlan): Step {
     evaluations: {},
     answers: {},
   });
+  const state = advance(opened);
   return { state, effects: outstandingWork(state) };
 }
 
@@ -53,7 +54,7 @@ export function start(plan: RunPlan): Step {
 export function step(state: RunState, event: RunEvent): Step {
   if (event.type === 'update-received') return stepUpdate(state, event);
   const next = advance(reduced(state, event));
-  return { state: next, effects: next === state ? [] : newWork(state, next) };
+  return { state: next, effects: next === state ? [] : addedWork(state, next) };
 }
 
 /** The state after a whole journal, or after the entries that follow a snapshot. */
@@ -83,11 +84,9 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
         ? expire(state, open)
         : state;
     case 'owner-joined':
-      return admit({ ...state, roster: rosterWith(state, event.counts) }, event.counts.owner);
-    case 'owner-left': {
-      const left = withEntry(state, event.owner, { standing: 'left' });
-      return open === undefined ? left : withLoss(left, open, event.owner, event.reason);
-    }
+      return join(state, event.counts);
+    case 'owner-left':
+      return leave(state, event.owner, event.reason);
     case 'owner-pardoned':
       return entryOf(state.roster, event.owner)?.standing === 'quarantined'
         ? admit(withEntry(state, event.owner, { standing: 'active', offences: 0 }), event.owner)
@@ -99,7 +98,7 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
     case 'arm-failed':
       return withArm(state, event.arm, { failure: event.reason });
     case 'evaluated':
-      return state.evaluations[event.evaluation] === undefined
+      return evaluateWorkOf(state).some(({ evaluation }) => evaluation === event.evaluation)
         ? { ...state, evaluations: { ...state.evaluations, [event.evaluation]: event.result } }
         : state;
     case 'owner-evaluated':
@@ -115,7 +114,9 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
     case 'cancelled':
       return { ...state, status: 'cancelled', failure: event.reason };
     case 'published':
-      return { ...state, status: 'finished' };
+      return outstandingWork(state).some(({ kind }) => kind === 'publish')
+        ? { ...state, status: 'finished' }
+        : state;
   }
 }
 
@@ -130,8 +131,31 @@ function advance(before: RunState): RunState {
   return state;
 }
 
+function join(state: RunState, counts: OwnerCounts): RunState {
+  const { owner } = counts;
+  const known = entryOf(state.roster, owner);
+  if (known?.standing !== undefined && known.standing !== 'left' && sameCounts(known, counts)) return state;
+  return admit({ ...state, roster: rosterWith(state, counts) }, owner, known?.standing === 'left');
+}
+
+function sameCounts(a: OwnerCounts, b: OwnerCounts): boolean {
+  return (
+    a.numExamples === b.numExamples &&
+    a.numTokens === b.numTokens &&
+    a.heldOut?.validation === b.heldOut?.validation &&
+    a.heldOut?.test === b.heldOut?.test
+  );
+}
+
+function leave(state: RunState, owner: string, reason: string): RunState {
+  const standing = entryOf(state.roster, owner)?.standing;
+  if (standing === undefined || standing === 'left') return state;
+  const left = withEntry(state, owner, { standing: 'left' });
+  return state.open === undefined ? left : withLoss(left, state.open, owner, reason);
+}
+
 function withLoss(state: RunState, open: OpenRound, owner: string, reason: string): RunState {
-  const waitedFor = open.phase === 'training' && open.cohort.includes(owner) && awaits(open, owner);
+  const waitedFor = open.phase === 'training' && isAsked(open, owner) && awaits(open, owner);
   return waitedFor ? withOpen(state, { lost: { ...open.lost, [owner]: reason } }) : state;
 }
 
@@ -150,9 +174,11 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
     personal: { ...personalAfterLast(state), ...Object.fromEntries(kept) },
     members: Object.fromEntries(members.map(({ owner, update }) => [owner, update])),
   };
-  const roster = { ...state.roster };
-  for (const { owner } of members)
-    roster[owner] = { ...roster[owner]!, lastRound: open.accepted[owner]!.round };
+  const counted = members.map(({ owner }) => {
+    const { round } = open.accepted[owner]!;
+    return [owner, { ...state.roster[owner]!, lastRound: round }] as const;
+  });
+  const roster = { ...state.roster, ...Object.fromEntries(counted) };
   const { params, serverState } = event;
   const next: RunState = { ...state, params, serverState, roster, closed: [...state.closed, closed] };
   // Only early stopping has to know the loss before the next round may open.
@@ -163,6 +189,7 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
 
 /** A round in which somebody was accepted is still closed; without any closed round there is nothing to publish. */
 function stopAfterRound(state: RunState, reason: string): RunState {
+  if (state.stopping) return state;
   const { open, closed } = state;
   const begun = open !== undefined && (open.phase !== 'training' || Object.keys(open.accepted).length > 0);
   if (begun) return { ...state, stopping: true };
@@ -176,17 +203,13 @@ function stepUpdate(state: RunState, event: UpdateReceived): Step {
   // While the round stays open an update makes no new work for the shell; comparing would cost O(cohort) per update.
   const opens = next.open?.phase !== state.open?.phase || next.open?.round !== state.open?.round;
   const asks = next.open?.cohort !== state.open?.cohort;
-  const work = next !== state && (opens || asks) ? newWork(state, next) : [];
+  const scores = next.evaluations !== state.evaluations;
+  const work = opens || asks || scores ? addedWork(state, next) : [];
   return { state: next, effects: [received.receipt, ...work] };
 }
 
 function withArm(state: RunState, arm: string, outcome: RunState['arms'][string]): RunState {
-  return entryOf(state.arms, arm) === undefined
+  return entryOf(state.arms, arm) === undefined && state.plan.arms.some(({ id }) => id === arm)
     ? { ...state, arms: { ...state.arms, [arm]: outcome } }
     : state;
-}
-
-function newWork(before: RunState, after: RunState): Work[] {
-  const known = new Set(outstandingWork(before).map(({ id }) => id));
-  return outstandingWork(after).filter(({ id }) => !known.has(id));
 }

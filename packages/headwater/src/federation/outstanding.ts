@@ -5,7 +5,7 @@
 
 import { digestJson } from '../base/canonical.ts';
 import type { AggregateWork, EvaluateWork, TrainWork, Work } from './events.ts';
-import { awaits } from './rounds.ts';
+import { awaits, isAsked } from './rounds.ts';
 import { chosenRound, isValidated } from './selection.ts';
 import {
   type ClosedRound,
@@ -20,26 +20,61 @@ import {
 /** In canonical order. Nothing for a run that has finished or failed. */
 export function outstandingWork(state: RunState): Work[] {
   if (state.status !== 'running') return [];
-  const work = [...roundWork(state), ...validationWork(state), ...armWork(state), ...testWork(state)];
-  if (work.length > 0 || state.open !== undefined) return work;
+  const { open } = state;
+  const training = awaited(state).map((owner) => trainWork(state, open!.round, owner));
+  return [...training, ...otherWork(state)];
+}
+
+/** What `after` needs and `before` did not. Whoever was asked before is not looked at again: cohorts may be large. */
+export function addedWork(before: RunState, after: RunState): Work[] {
+  if (after.status !== 'running') return [];
+  const known = new Set(before.status === 'running' ? otherWork(before).map(({ id }) => id) : []);
+  return [
+    ...newlyAwaited(before, after).map((owner) => trainWork(after, after.open!.round, owner)),
+    ...otherWork(after).filter(({ id }) => !known.has(id)),
+  ];
+}
+
+/** Owners whose updates the open round waits for. */
+function awaited({ open }: RunState): readonly string[] {
+  return open?.phase === 'training' ? open.cohort.filter((owner) => awaits(open, owner)) : [];
+}
+
+function newlyAwaited({ open: before }: RunState, after: RunState): readonly string[] {
+  const { open } = after;
+  if (open === undefined || before?.round !== open.round) return awaited(after);
+  if (open.phase !== 'training') return [];
+  if (before.lost === open.lost) {
+    // Nobody is asked again, so only those who were not in the cohort can be new.
+    if (before.cohort === open.cohort) return [];
+    return open.cohort.filter((owner) => !isAsked(before, owner) && awaits(open, owner));
+  }
+  const waited = (owner: string) => isAsked(before, owner) && awaits(before, owner);
+  return awaited(after).filter((owner) => !waited(owner));
+}
+
+/** Everything but the training of a round's clients. */
+function otherWork(state: RunState): Work[] {
+  const { open } = state;
+  const round = open?.phase === 'aggregating' ? [aggregateWork(state, open)] : [];
+  const work = [...round, ...evaluateWorkOf(state), ...armWork(state)];
+  if (work.length > 0 || open !== undefined) return work;
   const chosen = chosenRound(state);
   if (chosen === undefined) return [];
   return [{ kind: 'publish', id: 'publish', round: chosen.round, params: chosen.params }];
 }
 
-/** Held-out scores that are not known yet. */
-export function evaluateWorkOf(state: RunState): EvaluateWork[] {
-  return state.status === 'running' ? [...validationWork(state), ...testWork(state)] : [];
-}
+/** Of a state, which never changes: every request of an owner asks for it. */
+const evaluationsOutstanding = new WeakMap<RunState, readonly EvaluateWork[]>();
 
-function roundWork(state: RunState): Work[] {
-  const { open } = state;
-  if (open === undefined) return [];
-  if (open.phase === 'aggregating') return [aggregateWork(state, open)];
-  if (open.phase === 'validating') return [];
-  return open.cohort
-    .filter((owner) => awaits(open, owner))
-    .map((owner) => trainWork(state, open.round, owner));
+/** Held-out scores that are not known yet. */
+export function evaluateWorkOf(state: RunState): readonly EvaluateWork[] {
+  if (state.status !== 'running') return [];
+  const known = evaluationsOutstanding.get(state);
+  if (known !== undefined) return known;
+  const work = [...validationWork(state), ...testWork(state)];
+  evaluationsOutstanding.set(state, work);
+  return work;
 }
 
 export function trainWork(state: RunState, round: number, owner: string): TrainWork {

@@ -7,7 +7,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { BoundMethod } from './method.ts';
-import { planWeights, type Weighting, type WeightPlan } from './weights.ts';
+import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
 
 export interface OwnerCounts {
   readonly owner: string;
@@ -146,7 +146,7 @@ const SIMULATION_PACE: Omit<Pace, 'asked'> = {
   evaluatedBy: 'shell',
 };
 
-/** Steps in which a stale update's weight can be lowered, at least. */
+/** Into so many steps a weight is divided, where the budget allows, so that a stale update's can be lowered finely. */
 const STALENESS_STEPS = 1024;
 
 /** Integer weights of some owners, in their order. Throws AGGREGATION_OVERFLOW. */
@@ -160,10 +160,12 @@ export function weightsOf(
   }: Pick<RunPlan, 'weighting' | 'cohortSize' | 'pace' | 'fixedPoint'>,
 ): WeightPlan {
   const counts = owners.map((owner) => countOf(owner, weighting));
-  if (pace.mode === 'synchronous') return planWeights(counts, cohortSize, fixedPoint.maxTotalWeight);
-  const budget = Math.floor(fixedPoint.maxTotalWeight / STALENESS_STEPS);
-  const { weights, maxRelativeError } = planWeights(counts, cohortSize, budget);
-  return { weights: weights.map((weight) => weight * STALENESS_STEPS), maxRelativeError };
+  const { maxTotalWeight } = fixedPoint;
+  const plan = planWeights(counts, cohortSize, maxTotalWeight);
+  if (pace.mode === 'synchronous') return plan;
+  const room = Math.floor(maxTotalWeight / Math.max(1, sumOfLargest(plan.weights, cohortSize)));
+  const steps = Math.min(STALENESS_STEPS, room);
+  return { ...plan, weights: plan.weights.map((weight) => weight * steps) };
 }
 
 function countOf(owner: OwnerCounts, weighting: Weighting): number {

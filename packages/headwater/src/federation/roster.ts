@@ -15,12 +15,23 @@ export function initialRoster({ owners }: RunPlan): Roster {
   );
 }
 
+/** Of a roster, which never changes: sorting thousands of names for every update would be most of a round's work. */
+const activeIn = new WeakMap<Roster, readonly string[]>();
+
 /** Names of the owners that may be asked, sorted. */
-export function activeOwners({ roster }: RunState): string[] {
-  return Object.values(roster)
+export function activeOwners({ roster }: Pick<RunState, 'roster'>): readonly string[] {
+  const known = activeIn.get(roster);
+  if (known !== undefined) return known;
+  const names = Object.values(roster)
     .filter(({ standing }) => standing === 'active')
     .map(({ owner }) => owner)
     .sort();
+  activeIn.set(roster, names);
+  return names;
+}
+
+export function isActive({ roster }: Pick<RunState, 'roster'>, owner: string): boolean {
+  return entryOf(roster, owner)?.standing === 'active';
 }
 
 /**
@@ -36,12 +47,16 @@ export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: Own
     offences: known?.offences ?? 0,
     lastRound: known?.lastRound ?? 0,
   };
-  const entries = Object.values({ ...state.roster, [counts.owner]: entry });
-  entries.sort((a, b) => (a.owner < b.owner ? -1 : 1));
-  const { weights } = weightsOf(entries, state.plan);
-  return Object.fromEntries(
-    entries.map((item, i) => [item.owner, { ...item, aggregationWeight: weights[i]! }]),
-  );
+  const others = Object.values(state.roster).filter(({ owner }) => owner !== counts.owner);
+  const { weights } = weightsOf([...others, entry], state.plan);
+  const changed: Record<string, RosterEntry> = {
+    [counts.owner]: { ...entry, aggregationWeight: weights.at(-1)! },
+  };
+  // Mostly only the newcomer's weight is new: the others stay the objects they are.
+  for (const [i, other] of others.entries())
+    if (other.aggregationWeight !== weights[i])
+      changed[other.owner] = { ...other, aggregationWeight: weights[i]! };
+  return { ...state.roster, ...changed };
 }
 
 export function withEntry(state: RunState, owner: string, change: Partial<RosterEntry>): RunState {

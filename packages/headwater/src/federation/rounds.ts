@@ -4,9 +4,9 @@
  */
 
 import { assert } from '../base/errors.ts';
-import { rng, sampled } from '../base/random.ts';
+import { type Rng, rng, sampled } from '../base/random.ts';
 import type { Member } from './events.ts';
-import { activeOwners } from './roster.ts';
+import { activeOwners, isActive } from './roster.ts';
 import { shouldStop } from './selection.ts';
 import { entryOf, type OpenRound, type RunState } from './state.ts';
 
@@ -19,7 +19,7 @@ export function openNextRound(state: RunState, before?: OpenRound): RunState {
     round,
     phase: 'training',
     extension: 0,
-    cohort: goesOn ? before.cohort.filter((owner) => awaits(before, owner)) : [],
+    cohort: goesOn ? before.cohort.filter((owner) => awaits(before, owner) && isActive(state, owner)) : [],
     accepted: goesOn ? before.accepted : {},
     lost: {},
     members: null,
@@ -50,19 +50,21 @@ export function expire(state: RunState, open: OpenRound): RunState {
   if (state.plan.pace.belowQuorum === 'fail') return expired;
   // Nothing that was acknowledged is thrown away: who answered stays counted, all others are asked again, and further
   // owners as if nobody else would come.
-  const mayAnswer = new Set(activeOwners(state));
   const cohort = open.cohort.filter(
-    (owner) => mayAnswer.has(owner) || entryOf(open.accepted, owner) !== undefined,
+    (owner) => isActive(state, owner) || entryOf(open.accepted, owner) !== undefined,
   );
   const extended = withOpen(state, { extension: open.extension + 1, cohort, lost: {} });
   return askMore(extended, state.plan.pace.asked - accepted);
 }
 
-/** An owner came: it helps the open round when that has room. */
-export function admit(state: RunState, owner: string): RunState {
+/** An owner came: it helps the open round when that has room. Whoever had left it takes its place again. */
+export function admit(state: RunState, owner: string, hadLeft = false): RunState {
   const { open } = state;
-  if (open?.phase !== 'training' || open.cohort.includes(owner) || !mayBeAsked(state, open, owner))
-    return state;
+  if (hadLeft && open?.phase === 'training' && isAsked(open, owner) && isActive(state, owner)) {
+    const { [owner]: _, ...lost } = open.lost;
+    return withOpen(state, { lost });
+  }
+  if (open?.phase !== 'training' || isAsked(open, owner) || !mayBeAsked(state, open, owner)) return state;
   if (acceptedIn(open) + waitingIn(open) >= state.plan.pace.asked) return state;
   return withOpen(state, { cohort: [...open.cohort, owner].sort() });
 }
@@ -74,32 +76,64 @@ export function admit(state: RunState, owner: string): RunState {
 function askMore(state: RunState, count: number): RunState {
   const { open, plan } = state;
   if (open?.phase !== 'training' || count <= 0) return state;
-  const asked = new Set(open.cohort);
-  const others = activeOwners(state).filter((owner) => !asked.has(owner) && mayBeAsked(state, open, owner));
-  if (others.length === 0) return state;
   const first = open.cohort.length === 0 && open.extension === 0;
   const path = first ? [] : ['more', open.extension, open.cohort.length, acceptedIn(open)];
   const random = rng(plan.seed, 'cohort', open.round, ...path);
-  const chosen = count >= others.length ? others : sampled(others, count, random);
-  return withOpen(state, { cohort: [...open.cohort, ...chosen].sort() });
+  const chosen = draw(state, open, count, random);
+  return chosen.length === 0 ? state : withOpen(state, { cohort: [...open.cohort, ...chosen].sort() });
 }
 
-/** Not: who has trained from these params already. */
+/** Tries for one name before everybody is looked through: most owners of a large roster may be asked. */
+const TRIES = 16;
+
+/** Up to `count` owners that may be asked, drawn without replacement. */
+function draw(state: RunState, open: OpenRound, count: number, random: Rng): readonly string[] {
+  const may = (owner: string) => !isAsked(open, owner) && mayBeAsked(state, open, owner);
+  const active = activeOwners(state);
+  if (count > 1 || active.length <= TRIES) {
+    const others = active.filter(may);
+    return count >= others.length ? others : sampled(others, count, random);
+  }
+  // A buffered round asks one owner for each that answered.
+  for (let i = 0; i < TRIES; i++) {
+    const owner = active[random.below(active.length)]!;
+    if (may(owner)) return [owner];
+  }
+  return sampled(active.filter(may), 1, random);
+}
+
+/** Not: who has trained from these params already, or is out of the round. */
 function mayBeAsked(state: RunState, open: OpenRound, owner: string): boolean {
-  const entry = entryOf(state.roster, owner);
-  return (
-    entry?.standing === 'active' &&
-    entry.lastRound < open.round &&
-    entryOf(open.accepted, owner) === undefined
-  );
+  return isActive(state, owner) && state.roster[owner]!.lastRound < open.round && awaits(open, owner);
 }
 
 function acceptedIn(open: OpenRound): number {
   return Object.keys(open.accepted).length;
 }
 
+/** How many of the cohort have not answered; counted from those who have, which are looked up in a set. */
 function waitingIn(open: OpenRound): number {
-  return open.cohort.filter((owner) => awaits(open, owner)).length;
+  const cohort = setOf(open.cohort);
+  let waiting = cohort.size;
+  for (const owner of Object.keys(open.accepted)) if (cohort.has(owner)) waiting -= 1;
+  for (const owner of Object.keys(open.lost))
+    if (cohort.has(owner) && entryOf(open.accepted, owner) === undefined) waiting -= 1;
+  return waiting;
+}
+
+/** Of cohorts, which never change and are asked about once for every update. */
+const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+function setOf(cohort: readonly string[]): ReadonlySet<string> {
+  const known = sets.get(cohort);
+  if (known !== undefined) return known;
+  const set = new Set(cohort);
+  sets.set(cohort, set);
+  return set;
+}
+
+export function isAsked(open: OpenRound, owner: string): boolean {
+  return setOf(open.cohort).has(owner);
 }
 
 /** From here on the round is a function of its members alone. */
@@ -107,9 +141,15 @@ function freeze(state: RunState, open: OpenRound): RunState {
   return withOpen(state, { phase: 'aggregating', members: membersOf(state, open) });
 }
 
-/** The accepted owners that are counted, in canonical order: all, or in buffered runs the first ones that fill the buffer. */
+/**
+ * The accepted owners that are counted, in canonical order: all, or in buffered runs as many as the buffer holds, those
+ * that were trained first before others. A function of what was accepted, not of the order in which it came.
+ */
 function membersOf({ plan, roster }: RunState, open: OpenRound): Member[] {
-  const owners = Object.keys(open.accepted).slice(0, plan.cohortSize).sort();
+  const byAge = Object.keys(open.accepted).sort(
+    (a, b) => open.accepted[a]!.round - open.accepted[b]!.round || (a < b ? -1 : 1),
+  );
+  const owners = byAge.slice(0, plan.cohortSize).sort();
   return owners.map((owner): Member => {
     const { update, round } = open.accepted[owner]!;
     const { aggregationWeight } = roster[owner]!;

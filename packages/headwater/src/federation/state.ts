@@ -45,6 +45,9 @@ export interface ClosedRound {
   readonly members: Readonly<Record<string, string>>;
 }
 
+/** Answers by owner, in groups by the owner's name: one more answer copies a group, not those of thousands of owners. */
+export type Answers = Readonly<Record<string, Readonly<Record<string, OwnerScores>>>>;
+
 /** How a baseline ended. */
 export type ArmOutcome = { readonly params: string } | { readonly failure: string };
 
@@ -66,8 +69,8 @@ export interface RunState {
   readonly serverState: string | null;
   readonly arms: Readonly<Record<string, ArmOutcome>>;
   readonly evaluations: Readonly<Record<string, EvaluationResult>>;
-  /** Answers to evaluations that owners are doing: by evaluation, by owner. */
-  readonly answers: Readonly<Record<string, Readonly<Record<string, OwnerScores>>>>;
+  /** Answers to evaluations that owners are doing, by evaluation. */
+  readonly answers: Readonly<Record<string, Answers>>;
 }
 
 /** Owners choose their names: `constructor` must not be found in a record that has no such entry. */

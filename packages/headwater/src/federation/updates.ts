@@ -2,7 +2,7 @@
 
 import type { Receipt, RejectionCode, UpdateReceived } from './events.ts';
 import { withOffence } from './roster.ts';
-import { withOpen } from './rounds.ts';
+import { isAsked, withOpen } from './rounds.ts';
 import { entryOf, type OpenRound, type RunState } from './state.ts';
 
 export interface Received {
@@ -66,7 +66,7 @@ function wasCounted(state: RunState, { round, owner, update }: UpdateReceived): 
 function synchronousRefusal(open: OpenRound, round: number, owner: string): Refusal | undefined {
   if (round !== open.round)
     return { code: 'stale-round', reason: `round ${round} is not open, round ${open.round} is` };
-  if (!open.cohort.includes(owner))
+  if (!isAsked(open, owner))
     return { code: 'not-asked', reason: `"${owner}" is not in the cohort of round ${round}` };
   const lost = entryOf(open.lost, owner);
   if (lost !== undefined) return { code: 'stale-round', reason: `out of round ${round} already: ${lost}` };

@@ -35,8 +35,9 @@ export function planWeights(
   // Rounding down keeps Σw ≤ maxTotalWeight; BigInt keeps the products exact.
   const weights = reduced.map((n) => Number((BigInt(n) * BigInt(maxTotalWeight)) / BigInt(largest)));
   const ratio = maxTotalWeight / largest;
-  const maxRelativeError = Math.max(
-    ...weights.map((w, i) => Math.abs(w / ((reduced[i] as number) * ratio) - 1)),
+  const maxRelativeError = weights.reduce(
+    (most, w, i) => Math.max(most, Math.abs(w / ((reduced[i] as number) * ratio) - 1)),
+    0,
   );
   if (maxRelativeError <= TOLERATED_ERROR) return { weights, maxRelativeError };
   throw overflow(largest, cohortSize, maxTotalWeight, maxRelativeError);
@@ -57,11 +58,11 @@ function overflow(largest: number, cohortSize: number, budget: number, error: nu
   );
 }
 
-function sumOfLargest(values: readonly number[], count: number): number {
-  return [...values]
-    .sort((a, b) => b - a)
-    .slice(0, count)
-    .reduce((sum, value) => sum + value, 0);
+/** The most that `count` of the values can add up to. */
+export function sumOfLargest(values: readonly number[], count: number): number {
+  // Typed arrays sort numbers without calling back: owners may be many thousands.
+  const sorted = Float64Array.from(values).sort();
+  return sorted.subarray(Math.max(0, sorted.length - count)).reduce((sum, value) => sum + value, 0);
 }
 
 function gcd(a: number, b: number): number {
