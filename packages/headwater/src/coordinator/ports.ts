@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timers } from '../base/clock.ts';
-import type { AggregateWork, PublishWork, RunEvent, UpdateCheck } from '../federation/events.ts';
+import type { AggregateWork, PublishWork, RejectionCode, RunEvent, UpdateCheck } from '../federation/events.ts';
 import type { Step } from '../federation/machine.ts';
 import type { OwnerCounts, RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
@@ -143,6 +143,8 @@ export type CoordinatorFact =
       readonly state: RunState;
     }
   | { readonly type: 'uploaded'; readonly run: string; readonly bytes: number }
+  /** `code` null: it counts, or counted already. */
+  | { readonly type: 'receipt'; readonly run: string; readonly code: RejectionCode | null }
   | { readonly type: 'enrolled'; readonly run: string; readonly owner: string; readonly owners: number }
   /** This process leads the run (again), or does not any more. */
   | { readonly type: 'leading'; readonly run: string; readonly leads: boolean };

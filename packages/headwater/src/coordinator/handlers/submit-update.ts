@@ -23,6 +23,7 @@ export async function submitUpdate(context: HandlerContext, call: UpdateCall): P
   const key = `${client.clientId} ${body.round} ${body.update.digest}`;
   // A client that asks again while the first request is under way waits for the same answer.
   const receipt = await led.once(key, () => receive(context, call));
+  context.parts.observe?.({ type: 'receipt', run: led.run, code: receipt.code });
   return jsonAnswer(wireReceipt(led, receipt));
 }
 
