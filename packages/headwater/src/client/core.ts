@@ -3,13 +3,16 @@
  * step can be repeated, so that a client may die at any moment and go on; what it needs of the world are its parts.
  */
 
+import { sleep } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { type Caller, createCaller } from './call.ts';
 import { deliver } from './deliver.ts';
 import { blobFetcher } from './download.ts';
+import { interrupted } from './failures.ts';
 import { enter, type Identity, type JoinOptions } from './identity.ts';
 import { type Memory, openMemory } from './memory.ts';
 import type { ClientParts, FetchBlob, Trainer } from './ports.ts';
+import { backoff } from './retry.ts';
 import { ask, type Session } from './session.ts';
 import { nextTask, type Over } from './tasks.ts';
 import { type Desk, evaluateTask, trainTask } from './work.ts';
@@ -68,16 +71,30 @@ async function work(
   await enrol(session, trainer, memory.lost);
   const left = memory.pending;
   if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true);
+  const patience = createPatience(session);
   for (;;) {
     const next = await nextTask(session);
     if (next.kind === 'over') {
       session.parts.onEvent({ type: 'over', status: next.status, reason: next.reason });
       return next;
     }
+    await patience(next.task.id);
     session.parts.onEvent({ type: 'task', task: next.task });
     if (next.task.kind === 'train') await trainTask(desk, next.task);
     else await evaluateTask(desk, next.task);
   }
+}
+
+/** A task that is given again and again is not done in a hot loop. */
+function createPatience({ parts, signal }: Session): (taskId: string) => Promise<void> {
+  let last = '';
+  let times = 0;
+  return async (taskId) => {
+    times = taskId === last ? times + 1 : 0;
+    last = taskId;
+    if (times > 0) await sleep(parts.timers, backoff(times - 1, parts.entropy), signal);
+    if (signal.aborted) throw interrupted();
+  };
 }
 
 async function enrol(session: Session, trainer: Trainer, lostState: boolean): Promise<void> {

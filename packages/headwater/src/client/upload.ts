@@ -5,8 +5,9 @@
 
 import { LIMITS, type UploadResponse } from '../federation/wire/messages.ts';
 import type { BytesBody } from './call.ts';
-import { notAsAgreed } from './failures.ts';
+import { notAsAgreed, refusalCode } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
+import type { ClientParts } from './ports.ts';
 import { persist } from './retry.ts';
 import { ask, type Session } from './session.ts';
 
@@ -26,11 +27,17 @@ export async function upload(session: Session, { digest, bytes, taskId }: Upload
   const { chunkBytes, missing } = missingChunks(plan, total);
   let doneBytes =
     total - missing.reduce((sum, index) => sum + chunkAt(bytes, index, chunkBytes).byteLength, 0);
+  let compress = parts.compress;
+  const put = (index: number, body: BytesBody) =>
+    persist(parts, signal, () => caller.json('putChunk', { params: { run, digest, index }, body }, signal));
   for (const index of missing) {
     const chunk = chunkAt(bytes, index, chunkBytes);
-    const body = await bodyOf(session, chunk);
-    const params = { run, digest, index };
-    await persist(parts, signal, () => caller.json('putChunk', { params, body }, signal));
+    const body = await bodyOf(session, chunk, compress);
+    await put(index, body).catch((failure) => {
+      if (refusalCode(failure) !== 'encoding-refused') throw failure;
+      compress = undefined;
+      return put(index, { ...body, sent: chunk, encoding: undefined });
+    });
     doneBytes += chunk.byteLength;
     parts.onEvent({ type: 'uploading', doneBytes, totalBytes: total });
   }
@@ -52,9 +59,13 @@ function missingChunks(
   return { chunkBytes, missing };
 }
 
-async function bodyOf({ parts }: Session, chunk: Uint8Array): Promise<BytesBody> {
+async function bodyOf(
+  { parts }: Session,
+  chunk: Uint8Array,
+  compress: ClientParts['compress'],
+): Promise<BytesBody> {
   const digest = digestOf(parts.hasher ?? portableHasher, chunk);
-  const smaller = await parts.compress?.(chunk);
+  const smaller = await compress?.(chunk);
   if (smaller === undefined) return { sent: chunk, digest, encoding: undefined };
   return { sent: smaller.bytes, digest, encoding: smaller.encoding };
 }
