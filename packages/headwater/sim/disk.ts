@@ -24,7 +24,7 @@ import {
   truncateFile,
   writeBytes,
 } from './disk-tree.ts';
-import type { Life } from './life.ts';
+import { type Life, notice } from './life.ts';
 import { clockOf, type VirtualTime } from './virtual-time.ts';
 
 export type DiskOperation =
@@ -84,8 +84,7 @@ export function createDisk(time: VirtualTime, random: Rng): VirtualDisk {
         if (!life.alive) return;
         const { error, value } = outcome ?? run();
         if (!life.alive) return;
-        if (error === undefined) resolve(value as T);
-        else reject(error);
+        notice(time, life, () => (error === undefined ? resolve(value as T) : reject(error)));
       });
     });
   return disk;
@@ -219,10 +218,10 @@ function readOnly(root: FolderNode, view: 'entries' | 'durable'): Disk {
         close: async () => {},
       };
     },
-    makeFolder: refuse,
+    makeFolder: async () => {},
     rename: refuse,
     remove: refuse,
     truncate: refuse,
-    syncFolder: refuse,
+    syncFolder: async () => {},
   };
 }

@@ -8,7 +8,7 @@ import type { Rng } from '../src/base/random.ts';
 import type { Blobs, Uploads } from '../src/storage/blobs.ts';
 import type { Journal } from '../src/storage/journal.ts';
 import type { Fence, Store } from '../src/storage/store.ts';
-import type { Life } from './life.ts';
+import { type Life, notice } from './life.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** A process that serves others; what it has opened dies with it. */
@@ -19,7 +19,7 @@ export interface Server<T> {
 
 export interface LinkFaults {
   /** `request`: it never arrived; `answer`: it was carried out, and nobody heard of it. */
-  lost(): 'request' | 'answer' | undefined;
+  lost(life: Life): 'request' | 'answer' | undefined;
   slowness(): number;
   /** May end the process that asks. */
   point(when: 'before' | 'after', name: string, life: Life): void;
@@ -49,9 +49,9 @@ export function linkTo<T>(
       if (!life.alive) return;
       faults().point('before', name, life);
       if (!life.alive) return;
-      const settle = (act: () => void, ms: number) => time.after(ms, () => life.alive && act());
+      const settle = (act: () => void, ms: number) => time.after(ms, () => notice(time, life, act));
       const fail = () => settle(() => reject(unreachable()), delay() + random.uniform() * 3000);
-      const lost = faults().lost();
+      const lost = faults().lost(life);
       if (lost === 'request') return fail();
       time.after(delay(), () => {
         const server = current();
@@ -66,7 +66,7 @@ export function linkTo<T>(
           .finally(stop);
       });
     });
-  return { life, ask, current, later: (ms, act) => time.after(ms, () => life.alive && act()) };
+  return { life, ask, current, later: (ms, act) => time.after(ms, () => notice(time, life, act)) };
 }
 
 function unreachable(): HeadwaterError {

@@ -10,6 +10,8 @@ export interface Life {
   /** 1 for the first start. */
   readonly incarnation: number;
   readonly alive: boolean;
+  /** Until then the process stands still, as under SIGSTOP; it notices nothing of it but the time. */
+  stalledUntilMs: number;
   /** Called once at death; returns how not to be. */
   onDeath(listener: () => void): () => void;
   die(): void;
@@ -24,6 +26,7 @@ export function beginLife(name: string, incarnation: number): Life {
     get alive() {
       return alive;
     },
+    stalledUntilMs: 0,
     onDeath(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -37,16 +40,25 @@ export function beginLife(name: string, incarnation: number): Life {
   };
 }
 
+/** Lets the process notice something: not before it goes on, never after its death. */
+export function notice(time: VirtualTime, life: Life, act: () => void): void {
+  if (!life.alive) return;
+  if (life.stalledUntilMs > time.nowMs)
+    time.after(life.stalledUntilMs - time.nowMs, () => notice(time, life, act));
+  else act();
+}
+
 /** An answer that arrives after so many milliseconds, if the process still lives. */
 export function answerIn<T>(time: VirtualTime, life: Life, ms: number, effect: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
-    time.after(ms, () => {
-      if (!life.alive) return;
-      try {
-        resolve(effect());
-      } catch (error) {
-        reject(error);
-      }
-    });
+    time.after(ms, () =>
+      notice(time, life, () => {
+        try {
+          resolve(effect());
+        } catch (error) {
+          reject(error);
+        }
+      }),
+    );
   });
 }

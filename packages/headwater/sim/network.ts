@@ -6,7 +6,7 @@
 import type { Rng } from '../src/base/random.ts';
 import type { IncomingRequest } from '../src/coordinator/ports.ts';
 import type { Transport, WireRequest, WireResponse } from '../src/federation/wire/transport.ts';
-import type { Life } from './life.ts';
+import { type Life, notice } from './life.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** A process that answers; a new one after each restart. */
@@ -116,9 +116,11 @@ function call(made: Call): void {
     return;
   }
   const delay = latencyMs(made);
-  time.after(delay, () => arrive(made, true));
+  // Of a doubled request the answer to either may be the one that comes back.
+  const first = fate !== 'doubled' || random.uniform() < 0.5;
+  time.after(delay, () => arrive(made, first));
   if (fate === 'doubled')
-    time.after(delay + latencyMs(made) + random.uniform() * 5000, () => arrive(made, false));
+    time.after(delay + latencyMs(made) + random.uniform() * 5000, () => arrive(made, !first));
 }
 
 function latencyMs({ random, fate }: Call): number {
@@ -127,32 +129,33 @@ function latencyMs({ random, fate }: Call): number {
 
 /** `awaited`: somebody waits for this answer; nobody does for that of a doubled request. */
 function arrive(made: Call, awaited: boolean): void {
-  const { network, time, life, place, fate, signal } = made;
+  const { network, time, place } = made;
   const endpoint = network.endpoints.get(place);
   if (endpoint?.life.alive !== true) {
     time.after(latencyMs(made), () => made.reject(connectionError('refused')));
     return;
   }
+  const fail = () => time.after(latencyMs(made), () => made.reject(connectionError('reset')));
+  const stop = endpoint.life.onDeath(fail);
+  notice(time, endpoint.life, () => serve(made, endpoint, awaited, stop));
+}
+
+function serve(made: Call, endpoint: Endpoint, awaited: boolean, stop: () => void): void {
+  const { time, life, fate, signal } = made;
   const hangUp = new AbortController();
   const cut = fate === 'cut-request' && awaited;
-  const stops = [
-    life.onDeath(() => time.after(1, () => hangUp.abort())),
-    endpoint.life.onDeath(() => time.after(latencyMs(made), () => made.reject(connectionError('reset')))),
-  ];
-  const leave = () => time.after(1, () => hangUp.abort());
+  const leave = () => time.after(1, () => notice(time, endpoint.life, () => hangUp.abort()));
+  const stops = [life.onDeath(leave), stop];
   if (awaited) signal?.addEventListener('abort', leave, { once: true });
-  const incoming = incomingOf(made, cut, hangUp);
-  void endpoint.handle(incoming).then(
-    async (response) => {
-      const { pieces, whole } = await bodyOf(response);
-      for (const stop of stops) stop();
-      signal?.removeEventListener('abort', leave);
-      answer(made, endpoint, response, pieces, whole, awaited && !cut);
-    },
-    (error) => {
-      throw new Error(`handle() rejected: ${String(error)}`, { cause: error });
-    },
-  );
+  const handled = async () => {
+    const response = await endpoint.handle(incomingOf(made, cut, hangUp));
+    const { pieces, whole } = await bodyOf(response.body);
+    for (const stop of stops) stop();
+    signal?.removeEventListener('abort', leave);
+    answer(made, endpoint, response, pieces, whole, awaited && !cut);
+  };
+  // Not caught: a coordinator promises to answer everything.
+  void handled();
   if (cut) time.after(latencyMs(made), () => made.reject(connectionError('reset')));
 }
 
@@ -175,10 +178,13 @@ function incomingOf(
   return { method, path, headers, body: pieces(), remoteAddress: `10.0.0.${client}`, signal: hangUp.signal };
 }
 
-async function bodyOf(response: WireResponse): Promise<{ pieces: Uint8Array[]; whole: boolean }> {
+/** Everything that comes; not whole when it breaks off. */
+export async function bodyOf(
+  body: WireResponse['body'],
+): Promise<{ readonly pieces: Uint8Array[]; readonly whole: boolean }> {
   const pieces: Uint8Array[] = [];
   try {
-    for await (const piece of response.body) pieces.push(piece.slice());
+    for await (const piece of body) pieces.push(piece.slice());
     return { pieces, whole: true };
   } catch {
     return { pieces, whole: false };
@@ -215,7 +221,7 @@ function cutPieces(pieces: Uint8Array[], random: Rng): Uint8Array[] {
   return [all.slice(0, random.below(all.byteLength + 1))];
 }
 
-async function* arriving(pieces: Uint8Array[], whole: boolean): AsyncGenerator<Uint8Array> {
+export async function* arriving(pieces: Uint8Array[], whole: boolean): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) if (piece.byteLength > 0) yield piece;
   if (!whole) throw connectionError('reset while the answer was sent');
 }

@@ -36,16 +36,27 @@ export interface VirtualOperator {
 const RETRY_MS = 700;
 
 export function createOperator({ time, trace, run, coordinators }: OperatorParts): VirtualOperator {
-  let turn = 0;
+  /** At the coordinator that leads: of the others one after the other says that it does not. Rejects when one dies. */
+  async function once<T>(call: (operator: Operator) => Promise<T>): Promise<T> {
+    let refusal: unknown = new Error('no coordinator runs');
+    for (const running of coordinators()) {
+      try {
+        return await at(running, call);
+      } catch (error) {
+        refusal = error;
+      }
+    }
+    throw refusal;
+  }
 
-  /** One call at one of the coordinators; rejects when that dies. */
-  function once<T>(call: (operator: Operator) => Promise<T>): Promise<T> {
-    const running = coordinators();
-    const chosen = running[turn++ % Math.max(1, running.length)];
-    if (chosen === undefined) return Promise.reject(new Error('no coordinator runs'));
+  function at<T>(
+    { life, coordinator }: RunningCoordinator,
+    call: (operator: Operator) => Promise<T>,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      chosen.life.onDeath(() => reject(new Error('the coordinator died')));
-      call(chosen.coordinator.operator).then(resolve, reject);
+      if (!life.alive) return reject(new Error('the coordinator died'));
+      const stop = life.onDeath(() => reject(new Error('the coordinator died')));
+      call(coordinator.operator).then(resolve, reject).finally(stop);
     });
   }
 

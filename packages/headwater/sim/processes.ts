@@ -49,8 +49,8 @@ export function createProcesses(time: VirtualTime, trace: Trace): Processes {
       startIn(known, inMs);
     },
     crash(name, downMs, powerCut) {
-      const known = all.get(name)!;
-      if (known.life === undefined) return;
+      const known = all.get(name);
+      if (known?.life === undefined) return;
       trace(name, powerCut ? 'loses power' : 'is killed');
       known.life.die();
       if (powerCut) known.kind.powerCut?.();

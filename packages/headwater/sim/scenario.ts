@@ -65,6 +65,10 @@ export interface Scenario {
   readonly rates: Rates;
   readonly crashes: readonly CrashScenario[];
   readonly partitions: readonly (Spell & { readonly owner: string; readonly place: string })[];
+  /** A coordinator that stands still, and then goes on as if nothing had been. */
+  readonly stalls: readonly (Spell & { readonly process: string })[];
+  /** A coordinator that cannot reach the database. */
+  readonly cutOff: readonly (Spell & { readonly process: string })[];
   readonly slowDisk: readonly Spell[];
   readonly fullDisk: readonly Spell[];
   readonly operator: readonly OperatorAct[];
@@ -80,8 +84,9 @@ export interface Scenario {
 export function drawScenario(seed: number): Scenario {
   const random = rng(seed, 'scenario');
   const chance = (probability: number) => random.uniform() < probability;
-  const healsAtMs = 20_000 + random.uniform() * 180_000;
-  const within = () => random.uniform() * healsAtMs;
+  const healsAtMs = 10_000 + random.uniform() * 110_000;
+  // Most of what happens to a run happens early.
+  const within = () => healsAtMs * random.uniform() ** 3;
   const exact = chance(0.4);
   const topology = chance(0.5) ? 'embedded' : 'shared';
   const coordinators = topology === 'embedded' ? 1 : 1 + random.below(3);
@@ -111,6 +116,14 @@ export function drawScenario(seed: number): Scenario {
       owner: names[random.below(names.length)]!,
       place: places[random.below(places.length)]!,
     })),
+    stalls: Array.from({ length: random.below(3) }, () => ({
+      ...spell(random, within, 50_000),
+      process: places[random.below(places.length)]!,
+    })),
+    cutOff: Array.from({ length: random.below(2) }, () => ({
+      ...spell(random, within, 50_000),
+      process: places[random.below(places.length)]!,
+    })),
     slowDisk: chance(0.8) ? [] : [spell(random, within, 20_000)],
     fullDisk: chance(0.85) ? [] : [spell(random, within, 15_000)],
     operator: drawOperator(random, exact, within),
@@ -130,6 +143,8 @@ export function withoutFaults(scenario: Scenario): Scenario {
     coordinatorClockMs: scenario.coordinatorClockMs.map(() => 0),
     crashes: [],
     partitions: [],
+    stalls: [],
+    cutOff: [],
     slowDisk: [],
     fullDisk: [],
     operator: [],

@@ -4,11 +4,13 @@ import { messageOf } from '../src/base/errors.ts';
 import { rng } from '../src/base/random.ts';
 import { createCoordinator } from '../src/coordinator/core.ts';
 import type { CoordinatorFact, CoordinatorParts, IncomingRequest } from '../src/coordinator/ports.ts';
+import type { WireResponse } from '../src/federation/wire/transport.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import type { Store } from '../src/storage/store.ts';
 import { randomBytes, virtualSigner, virtualVerify } from './client-process.ts';
 import { distantBlobs, distantStore, linkTo, type Server } from './distant.ts';
-import type { Life } from './life.ts';
+import { type Life, notice } from './life.ts';
+import { arriving, bodyOf } from './network.ts';
 import { openBlobs, openStore } from './storage-process.ts';
 import { clockOf, timersOf } from './virtual-time.ts';
 import { type TinyRecipe, tinyWorks } from './works.ts';
@@ -29,12 +31,14 @@ export function startServers(world: World): void {
   for (let i = 0; i < world.scenario.coordinators; i++) addCoordinator(world, i, open);
 }
 
-function embeddedStorage({ disks, time, plant, watch }: World): OpenStorage {
+function embeddedStorage({ disks, time, plant, watch, scenario }: World): OpenStorage {
   return async (life) => {
     const session = disks.store.session(life);
     const disk = plant?.disk?.(session) ?? session;
-    const store = await openStore(disk, clockOf(time));
-    return { store: watch.journals.watched(store), blobs: openBlobs(disk) };
+    const clock = clockOf(time);
+    const store = await openStore(disk, clock);
+    const blobs = await openBlobs(disk, clock, rng(scenario.seed, 'names', life.incarnation));
+    return { store: watch.journals.watched(store), blobs };
   };
 }
 
@@ -47,7 +51,9 @@ function sharedStorage(world: World): OpenStorage {
   const database = addServer(world, 'database', async (life) =>
     watch.journals.watched(await openStore(disk(life, 'store'), clockOf(time))),
   );
-  const bucket = addServer(world, 'bucket', async (life) => openBlobs(disk(life, 'blobs')));
+  const bucket = addServer(world, 'bucket', (life) =>
+    openBlobs(disk(life, 'blobs'), clockOf(time), rng(scenario.seed, 'names', life.incarnation)),
+  );
   const faults = () => weather.link;
   return async (life) => {
     const random = rng(scenario.seed, 'link', life.name, life.incarnation);
@@ -125,7 +131,10 @@ function coordinatorParts(
   const { scenario, time, trace, watch, machine, plant } = world;
   const random = rng(scenario.seed, 'entropy', life.name, life.incarnation);
   const say = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) =>
-    trace(life.name, `${level} ${event} ${fields === undefined ? '' : JSON.stringify(fields)}`);
+    trace(
+      life.name,
+      `${level} ${event} ${fields === undefined ? '' : JSON.stringify({ ...fields, stack: undefined })}`,
+    );
   return {
     store,
     blobs,
@@ -145,7 +154,7 @@ function coordinatorParts(
     node: life.name,
     exclusive: scenario.topology === 'embedded',
     signatures: { verify: virtualVerify, signer: virtualSigner },
-    forward: (node, request) => forward(world, node, request),
+    forward: (node, request) => forward(world, life, node, request),
     observe: (fact) => observed(world, fact),
     machine,
     limits: { snapshotEvents: scenario.snapshotEvents },
@@ -157,13 +166,25 @@ function observed({ watch, trace }: World, fact: CoordinatorFact): void {
   if (fact.type === 'leading') trace('leading', `${fact.run} ${fact.leads}`);
 }
 
-function forward({ network, time }: World, node: string, request: IncomingRequest) {
+/** Another process is asked over the network between them; what it answers arrives whole or not at all. */
+function forward(
+  { network, time }: World,
+  life: Life,
+  node: string,
+  request: IncomingRequest,
+): Promise<WireResponse> {
   const endpoint = network.endpoints.get(node);
-  return new Promise<Awaited<ReturnType<NonNullable<typeof endpoint>['handle']>>>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
+    const fail = () => notice(time, life, () => reject(new Error(`${node} hung up`)));
     time.after(0.3, () => {
-      if (endpoint?.life.alive !== true) return reject(new Error(`${node} cannot be reached`));
-      endpoint.life.onDeath(() => reject(new Error(`${node} hung up`)));
-      endpoint.handle(request).then(resolve, reject);
+      if (endpoint?.life.alive !== true) return fail();
+      endpoint.life.onDeath(fail);
+      notice(time, endpoint.life, async () => {
+        const { status, headers, body } = await endpoint.handle(request);
+        const { pieces, whole } = await bodyOf(body);
+        const answer = { status, headers, body: arriving(pieces, whole) };
+        time.after(0.3, () => notice(time, life, () => resolve(answer)));
+      });
     });
   });
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timers } from '../src/base/clock.ts';
-import type { Life } from './life.ts';
+import { type Life, notice } from './life.ts';
 
 interface Entry {
   readonly atMs: number;
@@ -86,7 +86,16 @@ export function clockOf(time: VirtualTime, offsetMs: () => number = () => 0): Cl
 
 /** Timers of a process: they die with it. */
 export function timersOf(time: VirtualTime, life: Life): Timers {
-  return { after: (ms, fire) => time.after(ms, () => life.alive && fire()) };
+  return {
+    after(ms, fire) {
+      let wanted = true;
+      const cancel = time.after(ms, () => notice(time, life, () => wanted && fire()));
+      return () => {
+        wanted = false;
+        cancel();
+      };
+    },
+  };
 }
 
 function before(a: Entry, b: Entry): boolean {

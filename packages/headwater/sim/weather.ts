@@ -34,7 +34,7 @@ export function createWeather(
   random: Rng,
   processes: Processes,
 ): Weather {
-  const { rates, partitions, slowDisk, fullDisk, crashes, healsAtMs } = scenario;
+  const { rates, partitions, slowDisk, fullDisk, crashes, healsAtMs, stalls, cutOff } = scenario;
   const healed = () => time.nowMs >= healsAtMs;
   const during = ({ fromMs, untilMs }: Spell) => !healed() && time.nowMs >= fromMs && time.nowMs < untilMs;
   const chance = (rate: number) => rate > 0 && !healed() && random.uniform() < rate;
@@ -57,6 +57,12 @@ export function createWeather(
   for (const { trigger, process, downMs, powerCut } of crashes)
     if ('atMs' in trigger) time.after(trigger.atMs, () => processes.crash(process, downMs, powerCut));
 
+  for (const { process, fromMs, untilMs } of stalls)
+    time.after(fromMs, () => {
+      const life = processes.lifeOf(process);
+      if (life?.alive === true) life.stalledUntilMs = Math.min(untilMs, healsAtMs);
+    });
+
   return {
     point,
     network: {
@@ -65,7 +71,10 @@ export function createWeather(
         partitions.some((part) => part.owner === client && part.place === endpoint && during(part)),
     },
     link: {
-      lost: () => (chance(rates.link) ? (random.uniform() < 0.5 ? 'request' : 'answer') : undefined),
+      lost(life) {
+        if (cutOff.some((spell) => spell.process === life.name && during(spell))) return 'request';
+        return chance(rates.link) ? (random.uniform() < 0.5 ? 'request' : 'answer') : undefined;
+      },
       slowness: () => (chance(rates.link) ? 1000 : 1),
       point: (when, name, life) => LINK_ACTS.test(name) && point(when, name, life),
     },

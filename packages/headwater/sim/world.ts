@@ -12,7 +12,7 @@ import { createProcesses, type Processes } from './processes.ts';
 import type { Scenario } from './scenario.ts';
 import { openBlobs } from './storage-process.ts';
 import { createTrace, type Trace } from './trace.ts';
-import { createTime, type VirtualTime } from './virtual-time.ts';
+import { clockOf, createTime, type VirtualTime } from './virtual-time.ts';
 import { createWeather, type Weather } from './weather.ts';
 
 /** Name of the run. */
@@ -55,8 +55,8 @@ export function createWorld(
     time,
     run: RUN,
     machine,
-    safe: openBlobs(blobs.look('durable')),
-    seen: openBlobs(blobs.look('entries')),
+    safe: openBlobs(blobs.look('durable'), clockOf(time), rng(seed)),
+    seen: openBlobs(blobs.look('entries'), clockOf(time), rng(seed)),
     onEvent: (seq, event, state) =>
       trace(
         'journal',

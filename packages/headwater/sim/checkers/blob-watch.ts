@@ -18,13 +18,13 @@ export interface BlobWatch {
 }
 
 /** `safe`: what a power cut would leave; `seen`: what processes see. */
-export function watchBlobs(safe: Blobs, seen: Blobs, report: Report): BlobWatch {
+export function watchBlobs(safe: Promise<Blobs>, seen: Promise<Blobs>, report: Report): BlobWatch {
   const contents = new Map<string, Uint8Array>();
 
   async function keep(digest: string, what: string): Promise<void> {
     if (contents.has(digest)) return;
     try {
-      const bytes = await safe.get(digest);
+      const bytes = await (await safe).get(digest);
       if (digestBytes(bytes) !== digest) return report('blobs', `${what} has other bytes than its digest`);
       contents.set(digest, bytes);
     } catch (error) {
@@ -57,7 +57,8 @@ export function watchBlobs(safe: Blobs, seen: Blobs, report: Report): BlobWatch 
         if (last !== undefined) checkSums(last, state.plan);
       }
       for (const digest of liveBlobs(state))
-        if (!(await seen.has(digest))) report('blobs', `blob ${digest.slice(0, 8)} is in use and not there`);
+        if (!(await (await seen).has(digest)))
+          report('blobs', `blob ${digest.slice(0, 8)} is in use and not there`);
     },
   };
 }

@@ -31,8 +31,8 @@ export interface WatchParts {
   readonly run: string;
   readonly machine: Machine;
   /** What a power cut would leave, and what processes see. */
-  readonly safe: Blobs;
-  readonly seen: Blobs;
+  readonly safe: Promise<Blobs>;
+  readonly seen: Promise<Blobs>;
   readonly onEvent: (seq: number, event: RunEvent, state: RunState) => void;
 }
 
