@@ -34,14 +34,19 @@ export async function authenticate(
   checkTime(signed.createdMs, clock.nowMs(), led.sinceMs);
   await checkSignature(context, signed, client.publicKey);
   checkRate(context, client);
-  const verdict = led.nonces.use(client.clientId, signed.nonce, signed.createdMs, clock.nowMs());
+  useNonce(led, signed, clock.nowMs());
+  if (client.revoked !== null) throw revoked(client.revoked);
+  led.lastSeenMs.set(client.clientId, clock.nowMs());
+  return client;
+}
+
+/** The signature was checked. Throws `rate-limited`, `replayed`. */
+export function useNonce(led: LedRun, { keyId, nonce, createdMs }: SignedRequest, nowMs: number): void {
+  const verdict = led.nonces.use(keyId, nonce, createdMs, nowMs);
   if (verdict === 'used')
     throw new Refusal('replayed', 'this very request was received before', { hint: 'Sign it again.' });
   if (verdict === 'too-many')
     throw new Refusal('rate-limited', 'too many requests', { retryAfterMs: SKEW_MS });
-  if (client.revoked !== null) throw revoked(client.revoked);
-  led.lastSeenMs.set(client.clientId, clock.nowMs());
-  return client;
 }
 
 /** Throws `unauthenticated`. */

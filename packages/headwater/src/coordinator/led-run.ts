@@ -11,6 +11,7 @@ import { liveBlobs } from '../federation/outstanding.ts';
 import type { RunState } from '../federation/state.ts';
 import { LIMITS, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
 import { eventsOf } from '../runs/journal-events.ts';
+import { lostLease } from '../storage/failures.ts';
 import type { Journal } from '../storage/journal.ts';
 import type { Fence } from '../storage/store.ts';
 import type { Context } from './context.ts';
@@ -73,7 +74,7 @@ export async function leadRun(context: Context, run: string, options: LeadOption
   const desk = createDesk(context, run, options);
   try {
     const recovered = await recover(journal, context.machine);
-    const led = await assemble(context, journal, recovered, desk, options.onBroken);
+    const led = await assemble(context, journal, recovered, desk, options);
     await led.takeUp();
     return led;
   } catch (cause) {
@@ -124,7 +125,7 @@ async function assemble(
   journal: Journal,
   recovered: Recovered,
   desk: Desk,
-  onBroken: (cause: unknown) => void,
+  { fence, onBroken }: LeadOptions,
 ): Promise<LedRun & { takeUp(): Promise<void> }> {
   const { parts, limits, garbage, machine } = context;
   const { store, clock, timers, log, blobs } = parts;
@@ -149,6 +150,13 @@ async function assemble(
   const state = () => driver.state;
   const serverWork = createServerWork({ run, works, state, submit, blobs, garbage, clock, timers, log });
   const { records } = store;
+  /** Records have no fence: whoever wrote one while somebody else took over must not say that it is done. */
+  const confirm = async () => {
+    if (await store.leases.renew(fence, limits.leaseMs)) return;
+    const lost = lostLease(fence, run);
+    onBroken(lost);
+    throw lost;
+  };
   const waitingRoom = await openWaitingRoom({
     run,
     records,
@@ -156,6 +164,7 @@ async function assemble(
     submit,
     garbage,
     log,
+    confirm,
     mayBegin: () => driver.state === undefined && desk.record.paused === null && desk.record.over === null,
     onHindered(reason) {
       desk.hindered = reason;
@@ -179,7 +188,7 @@ async function assemble(
       return driver.state;
     },
     driver,
-    members: await openMembers(records, run),
+    members: await openMembers(records, run, confirm),
     nonces: createNonces(2000 * LIMITS.clockSkewSeconds),
     waiters,
     uploads,
@@ -189,7 +198,10 @@ async function assemble(
     submit,
     status: () => statusOf(driver.state, desk.record),
     reason: () => driver.state?.failure ?? driver.state?.paused ?? recordedReason(desk),
-    changeRecord: desk.changeRecord,
+    async changeRecord(change) {
+      await desk.changeRecord(change);
+      await confirm();
+    },
     events: () => eventsOf(journal),
     once<T>(key: string, act: () => Promise<T>) {
       const running = acts.get(key) ?? act().finally(() => acts.delete(key));

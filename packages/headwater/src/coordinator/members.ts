@@ -21,7 +21,12 @@ export interface Members {
   revoke(clientId: string, reason: string): Promise<ClientRecord | undefined>;
 }
 
-export async function openMembers(records: Records, run: string): Promise<Members> {
+/** `confirm`: throws when another process leads the run, which then knows nothing of what was just written. */
+export async function openMembers(
+  records: Records,
+  run: string,
+  confirm: () => Promise<void>,
+): Promise<Members> {
   const clients = new Map<string, ClientRecord>();
   const owners = new Map<string, string>();
   for (const { value } of await listRecords(records, 'clients', `${run}/`))
@@ -82,12 +87,19 @@ export async function openMembers(records: Records, run: string): Promise<Member
     client: (clientId) => clients.get(clientId),
     clientOf: (owner) => clients.get(owners.get(owner) ?? ''),
     all: () => [...clients.values()],
-    admit: (client, owner) => inTurn(() => admit(client, owner)),
+    admit: (client, owner) =>
+      inTurn(async () => {
+        const admitted = await admit(client, owner);
+        await confirm();
+        return admitted;
+      }),
     revoke: (clientId, reason) =>
       inTurn(async () => {
         const client = clients.get(clientId);
         if (client === undefined || client.revoked !== null) return client;
-        return write({ ...client, revoked: reason });
+        const revoked = await write({ ...client, revoked: reason });
+        await confirm();
+        return revoked;
       }),
   };
 }

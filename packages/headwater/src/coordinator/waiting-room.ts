@@ -25,6 +25,8 @@ export interface WaitingRoomParts {
   readonly submit: (event: RunEvent) => Promise<unknown>;
   readonly garbage: Garbage;
   readonly log: Log;
+  /** Throws when another process leads the run, which then knows nothing of what was just written. */
+  readonly confirm: () => Promise<void>;
   /** The run cannot begin, now or ever, with these owners. */
   readonly onHindered: (reason: string) => void;
 }
@@ -72,10 +74,12 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     },
     async enrol(counts) {
       await changeRecord(records, 'enrolments', `${run}/${counts.owner}`, () => counts);
+      await parts.confirm();
       enrolled.set(counts.owner, counts);
     },
     async remove(owner) {
       await records.delete('enrolments', `${run}/${owner}`);
+      await parts.confirm();
       enrolled.delete(owner);
     },
     tryToBegin() {

@@ -2,10 +2,10 @@
 
 import { fromBase64url } from '../../base/base64url.ts';
 import { Refusal } from '../../federation/wire/refusals.ts';
-import { bodyDigestOf, clientIdOf } from '../../federation/wire/signing.ts';
+import { bodyDigestOf, clientIdOf, type SignedRequest } from '../../federation/wire/signing.ts';
 import type { WireResponse } from '../../federation/wire/transport.ts';
 import { jsonAnswer } from '../answers.ts';
-import { checkSignature, checkTime, signatureOf } from '../authenticate.ts';
+import { checkSignature, checkTime, signatureOf, useNonce } from '../authenticate.ts';
 import type { Call, HandlerContext } from '../calls.ts';
 import type { LedRun } from '../led-run.ts';
 import { checkToken, redeemToken } from '../tokens.ts';
@@ -13,11 +13,14 @@ import { leaderOfToken, limitingFailures } from './token-run.ts';
 
 export function join(context: HandlerContext, call: Call<'join'>): Promise<WireResponse> {
   return limitingFailures(context, call.request, async () => {
-    const clientId = await checkKey(context, call);
+    const signed = await checkKey(context, call);
+    const clientId = signed.keyId;
     const { clock } = context.parts;
     const found = await leaderOfToken(context, call, (known) => checkToken(known, clientId, clock.nowMs()));
     if (found.kind === 'answered') return found.answer;
     const { led, known } = found;
+    checkTime(signed.createdMs, clock.nowMs(), led.sinceMs);
+    useNonce(led, signed, clock.nowMs());
     await redeemToken(context.parts.store.records, known, clientId, clock.nowMs());
     const { publicKey, software } = call.body;
     const { owner } = await led.members.admit(
@@ -33,7 +36,7 @@ export function join(context: HandlerContext, call: Call<'join'>): Promise<WireR
 async function checkKey(
   context: HandlerContext,
   { request, body, bodyBytes }: Call<'join'>,
-): Promise<string> {
+): Promise<SignedRequest> {
   const signed = signatureOf(request);
   const key = fromBase64url(body.publicKey);
   if (key === undefined || clientIdOf(key) !== signed.keyId)
@@ -43,7 +46,7 @@ async function checkKey(
   await checkSignature(context, signed, body.publicKey);
   if (bodyDigestOf(bodyBytes) !== signed.bodyDigest)
     throw new Refusal('unauthenticated', 'the body is not the one that was signed');
-  return signed.keyId;
+  return signed;
 }
 
 function answerFor(led: LedRun, clientId: string, owner: string, serverTimeMs: number): WireResponse {
