@@ -14,6 +14,7 @@ import { inspectCommand } from './inspect.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { verifyCommand } from './verify.ts';
+import { workerCommand } from './worker.ts';
 
 export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', stopOnClosedPipe);
@@ -45,6 +46,7 @@ function createProgram(): Command {
     backupCommand(),
     restoreCommand(),
     gcCommand(),
+    workerCommand(),
   ])
     program.addCommand(command);
   return program;

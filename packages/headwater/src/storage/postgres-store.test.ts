@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Damage, journalConformance } from '../../test/support/journal-conformance.ts';
@@ -9,13 +12,19 @@ import type { Fence, Store } from './store.ts';
 describe.skipIf(NO_POSTGRES !== undefined)(`PostgreSQL ${NO_POSTGRES ?? ''}`, () => {
   let server: PostgresServer;
   let url: string;
+  let admin: pg.Pool;
   const opened = new Set<Store>();
   beforeAll(async () => {
     server = await startPostgres();
     url = await server.newDatabase();
+    admin = new pg.Pool({ connectionString: url, max: 2 });
+    // The tests cut connections.
+    admin.on('error', () => undefined);
+    await open();
   });
   afterAll(async () => {
     await Promise.all([...opened].map((store) => store.close()));
+    await admin?.end();
     await server?.stop();
   });
 
@@ -35,22 +44,15 @@ describe.skipIf(NO_POSTGRES !== undefined)(`PostgreSQL ${NO_POSTGRES ?? ''}`, ()
   }
 
   async function sql(text: string, values: readonly unknown[] = []): Promise<void> {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    try {
-      await client.query(text, [...values]);
-    } finally {
-      await client.end();
-    }
+    await admin.query(text, [...values]);
   }
 
-  async function empty(): Promise<void> {
-    const { records } = await open();
-    await records.list('nothing');
-    await sql(
-      'TRUNCATE headwater.journals, headwater.events, headwater.snapshots, headwater.records, headwater.leases, headwater.tasks',
+  const empty = () =>
+    sql(
+      ['journals', 'events', 'snapshots', 'records', 'leases', 'tasks']
+        .map((table) => `DELETE FROM headwater.${table};`)
+        .join(' '),
     );
-  }
 
   /** The database’s clock cannot be moved: its deadlines are. */
   async function advance(ms: number): Promise<void> {
@@ -157,6 +159,23 @@ describe.skipIf(NO_POSTGRES !== undefined)(`PostgreSQL ${NO_POSTGRES ?? ''}`, ()
       await expect(oldJournal.append(['a2'], 2)).rejects.toMatchObject({ code: 'RUN_LOCKED' });
       expect(await a.leases.renew(old, 10_000)).toBe(false);
       expect((await newJournal.readAll()).map(({ event }) => event)).toEqual(['a1', 'b1']);
+    });
+
+    it('a leader that was stopped in the middle of its work finds its lease gone when it goes on', async () => {
+      await empty();
+      const leader = startLeader(url);
+      await leader.said('appended');
+      leader.process.kill('SIGSTOP');
+      await advance(60_001);
+      const store = await open();
+      const fence = (await store.leases.acquire('run', 'second', 60_000)) as Fence;
+      const journal = await store.journals.open('r', fence);
+      const before = journal.lastSeq;
+      await journal.append(['second'], before);
+      leader.process.kill('SIGCONT');
+      await leader.said('RUN_LOCKED');
+      const events = (await journal.readAll()).map(({ event }) => event);
+      expect(events).toEqual([...Array.from({ length: before }, () => 'first'), 'second']);
     });
 
     it('appends and takeovers at the same moment: every acknowledged event is there, no other', async () => {
@@ -288,6 +307,19 @@ describe('addresses of databases', () => {
     expect(inspected(error)).not.toContain('hush');
   });
 });
+
+function startLeader(url: string) {
+  const script = join(import.meta.dirname, '../../test/support/postgres-leader.ts');
+  const child = spawn(process.execPath, [script, url], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  const said = (word: string) =>
+    new Promise<void>((resolve) => {
+      lines.on('line', (line) => {
+        if (line === word) resolve();
+      });
+    });
+  return { process: child, said };
+}
 
 function inspected(error: unknown): string {
   const { message, hint, where, cause } = error as Record<string, unknown>;
