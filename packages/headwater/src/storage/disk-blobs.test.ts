@@ -133,7 +133,11 @@ describe('blobs under faults of their disk', async () => {
         const bytes = await torn.disk().read(`data/blobs/uploads/${name}`);
         expect(bytes.slice(index * CHUNK, (index + 1) * CHUNK)).toEqual(chunk(index));
       }
-      await finishUpload(blobs, `seed ${seed}`);
+      await send(blobs, 3);
+      torn.end('killed', seed);
+      const again = await open(torn);
+      expect(await again.uploads.open(plan)).toEqual([...there, 3]);
+      await finishUpload(again, `seed ${seed}`);
     }
   });
 

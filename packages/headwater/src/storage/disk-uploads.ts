@@ -3,7 +3,6 @@
  * One process at a time takes an upload; another may continue it.
  */
 
-import { createHash } from 'node:crypto';
 import type { UploadPlan, Uploads } from './blobs.ts';
 import type { BlobFiles } from './disk-blob-files.ts';
 import { within } from './disk-paths.ts';
@@ -70,7 +69,7 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
       await forget(upload);
       return sealedBefore(files, plan);
     }
-    await adopt(upload);
+    await takeOver(disk, upload);
     checkComplete(plan, (index) => upload.chunks.has(index));
     const digest = await digestOfWhole(disk, upload);
     if (digest !== plan.digest) {
@@ -80,13 +79,6 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
     await makeBlob(files, upload);
     await forget(upload);
     return digest;
-  }
-
-  /** Chunks that another process took: then what this one has hashed while they arrived is not trusted alone. */
-  async function adopt(upload: Upload): Promise<void> {
-    const seen = upload.chunks.size;
-    await takeOver(disk, upload);
-    if (upload.chunks.size > seen) upload.running = { hash: createHash('sha256'), next: 0 };
   }
 
   return {

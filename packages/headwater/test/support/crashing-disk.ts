@@ -52,8 +52,10 @@ export class CrashingDisk {
   #cutPower(fate: Fate, seed: number): void {
     const random = rng('power cut', fate, seed);
     const keeps = () => fate === 'kept' || (fate === 'torn' && random.uniform() < 0.5);
-    for (const folder of [...this.#folders])
-      if (!this.#durableFolders.has(folder) && !keeps()) this.#folders.delete(folder);
+    for (const folder of [...this.#folders].sort()) {
+      const stays = this.#durableFolders.has(folder) || keeps();
+      if (!stays || !this.#folders.has(folderOf(folder))) this.#folders.delete(folder);
+    }
     const paths = new Set([...this.#names.keys(), ...this.#durableNames.keys()]);
     for (const path of [...paths].sort()) {
       const inode = keeps() ? this.#names.get(path) : this.#durableNames.get(path);

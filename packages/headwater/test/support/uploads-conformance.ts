@@ -67,6 +67,28 @@ function arriving(opened: Opened): void {
     expect(sha256(await blobs.get(plan.digest))).toBe(plan.digest);
   });
 
+  it('chunks that overlap in time make the blob', async () => {
+    const { uploads, ...blobs } = await opened();
+    await uploads.open(plan);
+    async function* around(index: number, inside: () => Promise<void>) {
+      yield chunkOf(content, index).slice(0, 300);
+      await inside();
+      yield chunkOf(content, index).slice(300);
+    }
+    const nested = (index: number): Promise<void> =>
+      index < 0
+        ? Promise.resolve()
+        : uploads.putChunk(
+            plan.key,
+            index,
+            sha256(chunkOf(content, index)),
+            around(index, () => nested(index - 1)),
+          );
+    await nested(3);
+    expect(await uploads.seal(plan)).toBe(plan.digest);
+    expect(Buffer.from(await blobs.get(plan.digest)).equals(content)).toBe(true);
+  });
+
   it('an upload of no bytes, of one chunk, and of whole chunks only', async () => {
     const { uploads, ...blobs } = await opened();
     for (const count of [0, 1, CHUNK, 2 * CHUNK]) {
@@ -178,6 +200,30 @@ function wrongChunks(opened: Opened): void {
     await uploads.putChunk(plan.key, 1, sha256(chunk), failing(other)).catch(() => undefined);
     await uploads.putChunk(plan.key, 1, sha256(chunk), inPieces(other, 300)).catch(() => undefined);
     await uploads.putChunk(plan.key, 1, '0'.repeat(64), inPieces(other, 300)).catch(() => undefined);
+    expect(await uploads.seal(plan)).toBe(plan.digest);
+    expect(Buffer.from(await blobs.get(plan.digest)).equals(content)).toBe(true);
+  });
+
+  it('a sender that stalls with wrong bytes does not harm the same chunk sent again', async () => {
+    const { uploads, ...blobs } = await opened();
+    await uploads.open(plan);
+    for (const index of [0, 2, 3]) await send(uploads, index);
+    let goOn = () => {};
+    const stalled = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const wrong = bytesOf(CHUNK, 77);
+    async function* stalling() {
+      yield wrong.slice(0, 600);
+      await stalled;
+      yield wrong.slice(600);
+    }
+    const first = uploads
+      .putChunk(plan.key, 1, sha256(chunkOf(content, 1)), stalling())
+      .catch(() => undefined);
+    await send(uploads, 1);
+    goOn();
+    await first;
     expect(await uploads.seal(plan)).toBe(plan.digest);
     expect(Buffer.from(await blobs.get(plan.digest)).equals(content)).toBe(true);
   });
