@@ -5,6 +5,7 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
+import { isHubId } from '../federation/wire/model-file.ts';
 import { openModel } from '../models/checkpoint-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
 import type { Model } from '../models/model.ts';
@@ -16,8 +17,6 @@ export interface BaseModelOptions extends ModelCache {
   readonly signal?: AbortSignal | undefined;
   readonly onHub?: ((progress: HubProgress) => void) | undefined;
 }
-
-const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/;
 
 /** Throws MODEL_*, HUB_FAILED, JOIN_REFUSED, STORAGE_FAILED, what fetching throws. */
 export async function openBaseModel(manifest: Manifest, options: BaseModelOptions): Promise<Model> {
@@ -42,7 +41,7 @@ export async function openBaseModel(manifest: Manifest, options: BaseModelOption
 async function placeOf({ model }: Manifest, options: BaseModelOptions): Promise<string> {
   if (options.model !== undefined) return options.model;
   if (model.files.length > 0) return cachedModel(model, options);
-  if (HUB_ID.test(model.source)) return model.source;
+  if (isHubId(model.source)) return model.source;
   throw new HeadwaterError(
     'MODEL_NOT_FOUND',
     `the coordinator does not hand out its model (${model.source})`,

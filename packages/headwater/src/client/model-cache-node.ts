@@ -10,15 +10,12 @@ import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
+import { isModelFile } from '../federation/wire/model-file.ts';
 import { acquireRunLock, type RunLock } from '../storage/run-lock.ts';
 import { fileDigest, openFileSink } from './file-sink-node.ts';
 import type { FetchBlob } from './ports.ts';
 
 type ModelFile = Manifest['model']['files'][number];
-
-/** What a model needs: no code, no pickles. */
-const MODEL_FILE =
-  /^(config\.json|generation_config\.json|tokenizer[\w-]*\.(json|model)|chat_template\.(jinja|json)|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json)$/;
 
 export function isWeights({ path }: ModelFile): boolean {
   return path.endsWith('.safetensors');
@@ -64,7 +61,7 @@ export async function differingFiles(files: readonly ModelFile[], folder: string
 }
 
 function checkName({ path }: ModelFile): void {
-  if (MODEL_FILE.test(path)) return;
+  if (isModelFile(path)) return;
   throw new HeadwaterError(
     'JOIN_REFUSED',
     `the model of the run has a file ${JSON.stringify(path)}, which no model needs`,

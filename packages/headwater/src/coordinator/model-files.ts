@@ -6,20 +6,10 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { storageError } from '../base/io-errors.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
+import { isHubId, isModelFile } from '../federation/wire/model-file.ts';
 import type { ByteRange } from '../storage/blobs.ts';
 
 type ModelFile = Manifest['model']['files'][number];
-
-/** What a model needs: no code, no pickles, nothing else that lies in its folder. */
-const OFFERED =
-  /^(config\.json|generation_config\.json|tokenizer[\w-]*\.(json|model)|chat_template\.(jinja|json)|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json)$/;
-
-const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/;
-
-/** Models of the hub come from the hub: clients are told the id, and check what they get. */
-export function isHubId(model: string): boolean {
-  return HUB_ID.test(model);
-}
 
 /** What clients are told instead of a path of this machine. */
 export function sourceName(model: string): string {
@@ -29,7 +19,7 @@ export function sourceName(model: string): string {
 /** Sorted by name. Reads every byte once. Throws STORAGE_FAILED. */
 export async function listModelFiles(folder: string): Promise<ModelFile[]> {
   const names = (await readdir(folder).catch((cause) => fail(cause, folder))).filter((name) =>
-    OFFERED.test(name),
+    isModelFile(name),
   );
   const files: ModelFile[] = [];
   for (const path of names.sort()) files.push(await describe(folder, path));
