@@ -9,7 +9,10 @@ import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
 import { writeFileAtomically } from '../storage/atomic-file.ts';
 
-const paths = (folder: string) => ({ token: join(folder, 'admin.token'), address: join(folder, 'admin.json') });
+const paths = (folder: string) => ({
+  token: join(folder, 'admin.token'),
+  address: join(folder, 'admin.json'),
+});
 
 /** Made once for a folder; mode 0600. Throws STORAGE_FAILED. */
 export async function openAdminToken(folder: string): Promise<string> {

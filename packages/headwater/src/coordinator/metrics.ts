@@ -1,6 +1,6 @@
 /** Facts of a coordinator as Prometheus metrics. */
 
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CoordinatorFact } from './ports.ts';
 
 export interface Metrics {

@@ -28,6 +28,8 @@ export interface StorageOptions {
 export interface Storage {
   readonly store: Store;
   readonly blobs: Blobs;
+  /** The same for worker threads, which open it themselves: a folder, or `s3://…`. */
+  readonly blobPlace: string;
   /** Nobody else can have this store open: it lies in a folder, which is locked. */
   readonly exclusive: boolean;
   close(): Promise<void>;
@@ -45,6 +47,7 @@ export async function openStorage({ store, blobs, durability = 'full' }: Storage
     return {
       store: shared,
       blobs: opened.blobs,
+      blobPlace: blobs,
       exclusive: false,
       async close() {
         await shared.close();
@@ -63,11 +66,13 @@ async function openFolder(
   const paths = storePaths(folder);
   const lock = acquireRunLock(paths.lock);
   return closingOnFailure(lock.release, async () => {
-    const opened = await openBlobs(blobsAt ?? paths.blobs, durability);
+    const blobPlace = blobsAt ?? paths.blobs;
+    const opened = await openBlobs(blobPlace, durability);
     const store = await openSqliteStore(paths.database, { durability });
     return {
       store,
       blobs: opened.blobs,
+      blobPlace,
       exclusive: true,
       async close() {
         await store.close();

@@ -4,7 +4,13 @@
  */
 
 import type { Clock, Timers } from '../base/clock.ts';
-import type { AggregateWork, PublishWork, RejectionCode, RunEvent, UpdateCheck } from '../federation/events.ts';
+import type {
+  AggregateWork,
+  PublishWork,
+  RejectionCode,
+  RunEvent,
+  UpdateCheck,
+} from '../federation/events.ts';
 import type { Step } from '../federation/machine.ts';
 import type { OwnerCounts, RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
