@@ -164,6 +164,7 @@ async function assemble(
     submit,
     garbage,
     log,
+    timers,
     confirm,
     mayBegin: () => driver.state === undefined && desk.record.paused === null && desk.record.over === null,
     onHindered(reason) {
@@ -216,6 +217,7 @@ async function assemble(
     async close() {
       release();
       deadlines.close();
+      waitingRoom.close();
       await serverWork.close();
       await driver.close();
       await journal.close();

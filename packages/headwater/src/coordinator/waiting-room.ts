@@ -1,5 +1,9 @@
-/** A run before its first event: owners enrol until there are enough, then the plan is made and the run begins. */
+/**
+ * A run before its first event: owners enrol until there are enough, then the plan is made and the run begins. It is tried
+ * again when only the storage failed.
+ */
 
+import type { Timers } from '../base/clock.ts';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import type { RunEvent } from '../federation/events.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
@@ -8,6 +12,8 @@ import type { Garbage } from './garbage.ts';
 import type { InitialParams, Log, RunWorks } from './ports.ts';
 import { changeRecord, listRecords } from './records.ts';
 
+const RETRY_MS = 5_000;
+
 export interface WaitingRoom {
   readonly numOwners: number;
   enrol(counts: OwnerCounts): Promise<void>;
@@ -15,6 +21,7 @@ export interface WaitingRoom {
   remove(owner: string): Promise<void>;
   /** Begins the run when it can begin and `mayBegin` says so. */
   tryToBegin(): void;
+  close(): void;
 }
 
 export interface WaitingRoomParts {
@@ -25,10 +32,11 @@ export interface WaitingRoomParts {
   readonly submit: (event: RunEvent) => Promise<unknown>;
   readonly garbage: Garbage;
   readonly log: Log;
+  readonly timers: Timers;
   /** Throws when another process leads the run, which then knows nothing of what was just written. */
   readonly confirm: () => Promise<void>;
-  /** The run cannot begin, now or ever, with these owners. */
-  readonly onHindered: (reason: string) => void;
+  /** The run cannot begin, now or ever, with these owners; null: it has begun. */
+  readonly onHindered: (reason: string | null) => void;
 }
 
 export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingRoom> {
@@ -38,6 +46,7 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     enrolled.set(value.owner, value);
   let initial: Promise<InitialParams> | undefined;
   let beginning = false;
+  let cancelRetry = () => {};
 
   async function begin(works: RunWorks): Promise<void> {
     initial ??= works.init();
@@ -58,14 +67,20 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     beginning = true;
     try {
       await begin(works);
+      parts.onHindered(null);
     } catch (cause) {
       initial = undefined;
       const reason = cause instanceof HeadwaterError ? cause.format() : messageOf(cause);
       parts.log.warn('run-not-begun', { run, reason });
       parts.onHindered(reason);
+      if (isPassing(cause)) cancelRetry = parts.timers.after(RETRY_MS, tryToBegin);
     } finally {
       beginning = false;
     }
+  }
+
+  function tryToBegin(): void {
+    attempt().catch((cause) => parts.onHindered(messageOf(cause)));
   }
 
   return {
@@ -82,8 +97,14 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
       await parts.confirm();
       enrolled.delete(owner);
     },
-    tryToBegin() {
-      attempt().catch((cause) => parts.onHindered(messageOf(cause)));
-    },
+    tryToBegin,
+    close: () => cancelRetry(),
   };
+}
+
+/** Not: a recipe that does not fit these owners. */
+function isPassing(cause: unknown): boolean {
+  return (
+    cause instanceof HeadwaterError && (cause.code === 'STORAGE_FAILED' || cause.code === 'CONNECTION_FAILED')
+  );
 }
