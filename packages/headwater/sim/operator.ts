@@ -28,12 +28,14 @@ export interface VirtualOperator {
   createRun(recipe: TinyRecipe): Promise<void>;
   /** For an owner, valid for the whole simulation. */
   invite(owner: string): Promise<string>;
+  /** One after the other. */
   act(act: OperatorAct['act']): Promise<void>;
-  /** Lifts pauses that nobody ordered: what the coordinator does when it could not go on by itself. */
-  careFor(): Promise<void>;
+  /** Lifts pauses that nobody ordered (the coordinator could not go on by itself); when nothing fails any more, every one. */
+  careFor(nothingFails: boolean): Promise<void>;
 }
 
 const RETRY_MS = 700;
+const ORDERED_PAUSE = 'the operator wants a pause';
 
 export function createOperator({ time, trace, run, coordinators }: OperatorParts): VirtualOperator {
   /** At the coordinator that leads: of the others one after the other says that it does not. Rejects when one dies. */
@@ -77,11 +79,11 @@ export function createOperator({ time, trace, run, coordinators }: OperatorParts
     });
   }
 
-  async function act(name: OperatorAct['act']): Promise<void> {
+  async function perform(name: OperatorAct['act']): Promise<void> {
     trace('operator', name);
     // Impatient: what is refused or lost is not tried again, but for what must be undone.
     const calls: Record<OperatorAct['act'], () => Promise<void>> = {
-      pause: () => once((operator) => operator.pause(run, 'the operator wants a pause')),
+      pause: () => once((operator) => operator.pause(run, ORDERED_PAUSE)),
       resume: () => patiently('resume', (operator) => operator.resume(run)),
       pardon: () => once((operator) => pardonAll(operator, run)),
       stop: () => once((operator) => operator.stop(run, 'the operator has seen enough')),
@@ -89,18 +91,22 @@ export function createOperator({ time, trace, run, coordinators }: OperatorParts
     await calls[name]().catch((error) => trace('operator', `${name}: ${String(error)}`));
   }
 
+  let last: Promise<void> = Promise.resolve();
   return {
     createRun: (recipe) => patiently('create', (operator) => ifThere(operator.createRun(run, { ...recipe }))),
     async invite(owner) {
       const token = { run, owner, uses: 1, ttlMs: 1e9 };
       return (await patiently('invite', (operator) => operator.createToken(token))).text;
     },
-    act,
-    async careFor() {
+    act(name) {
+      last = last.then(() => perform(name));
+      return last;
+    },
+    async careFor(nothingFails) {
       try {
-        const state = await once((operator) => operator.state(run));
-        if (state?.paused != null && !state.paused.startsWith('the operator'))
-          await once((operator) => operator.resume(run));
+        const summary = (await once((operator) => operator.runs())).find((item) => item.run === run);
+        if (summary?.status !== 'paused' || (summary.reason === ORDERED_PAUSE && !nothingFails)) return;
+        await once((operator) => operator.resume(run));
       } catch (error) {
         trace('operator', `care: ${String(error)}`);
       }

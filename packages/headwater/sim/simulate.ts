@@ -79,7 +79,7 @@ function begin(world: World): () => Clients | undefined {
   });
   for (const { atMs, act } of scenario.operator) time.after(atMs, () => void operator.act(act));
   const care = () => {
-    void operator.careFor();
+    void operator.careFor(time.nowMs >= scenario.healsAtMs);
     time.after(15_000, care);
   };
   time.after(15_000, care);
