@@ -17,12 +17,21 @@ import {
   type Upload,
 } from './disk-upload-files.ts';
 import { inTurn } from './in-turn.ts';
-import { checkComplete, checkKey, checkPlan, samePlan, uploadInvalid, uploadUnknown } from './upload-plan.ts';
+import {
+  checkComplete,
+  checkKey,
+  checkPlan,
+  chunkCount,
+  samePlan,
+  uploadInvalid,
+  uploadUnknown,
+} from './upload-plan.ts';
 
 export function diskUploads(files: BlobFiles, folder: string): Uploads {
   const { disk } = files;
   const known = new Map<string, Upload>();
   const turn = inTurn();
+  let folderMade = false;
 
   /** Of this process or, after a restart, from the disk. */
   async function find(key: string): Promise<Upload | undefined> {
@@ -40,16 +49,23 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
   async function begin(plan: UploadPlan): Promise<Upload> {
     const upload = newUpload(folder, plan);
     await forget(upload);
-    await disk.makeFolder(folder);
+    if (!folderMade) await disk.makeFolder(folder);
+    folderMade = true;
     await appendFrame(disk, upload.listPath, upload.plan);
     known.set(plan.key, upload);
     return upload;
   }
 
-  async function forget({ plan: { key }, listPath, dataPath }: Upload): Promise<void> {
+  /** Chunks that are still arriving find no upload any more. */
+  function close({ plan: { key } }: Upload): void {
     const upload = known.get(key);
     if (upload !== undefined) upload.gone = true;
     known.delete(key);
+  }
+
+  async function forget(upload: Upload): Promise<void> {
+    const { listPath, dataPath } = upload;
+    close(upload);
     // The list first: bytes without a list are no upload.
     await disk.remove(listPath);
     await disk.remove(dataPath);
@@ -69,7 +85,7 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
       await forget(upload);
       return sealedBefore(files, plan);
     }
-    await takeOver(disk, upload);
+    if (upload.chunks.size < chunkCount(plan)) await takeOver(disk, upload);
     checkComplete(plan, (index) => upload.chunks.has(index));
     const digest = await digestOfWhole(disk, upload);
     if (digest !== plan.digest) {
@@ -77,7 +93,8 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
       throw uploadInvalid(plan.key, `the whole has SHA-256 ${digest}, announced was ${plan.digest}`);
     }
     await makeBlob(files, upload);
-    await forget(upload);
+    close(upload);
+    await disk.remove(upload.listPath);
     return digest;
   }
 
