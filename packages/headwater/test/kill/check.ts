@@ -14,6 +14,7 @@ import { eventsOf } from '../../src/runs/journal-events.ts';
 import { openFileBlobs } from '../../src/storage/file-blobs.ts';
 import { openPostgresStore } from '../../src/storage/postgres-store.ts';
 import { openSqliteStore } from '../../src/storage/sqlite-store.ts';
+import type { Store } from '../../src/storage/store.ts';
 import { aggregated, initialParams, type KillRecipe, RUN, trained } from './model.ts';
 import type { Row } from './row.ts';
 
@@ -24,10 +25,23 @@ export interface Remains {
   readonly result: string;
 }
 
+function openAny(address: string): Promise<Store> {
+  return address.startsWith('postgres:') ? openPostgresStore(address) : openSqliteStore(address);
+}
+
+/** Whether the end of the run is recorded. */
+export async function isOver({ store: address }: Row): Promise<boolean> {
+  const store = await openAny(address);
+  try {
+    return (await readRecord(store.records, 'runs', RUN))?.over != null;
+  } finally {
+    await store.close();
+  }
+}
+
 /** Throws when something is missing, damaged or counted wrongly. */
 export async function remainsOf({ store: address, folder, recipe }: Row): Promise<Remains> {
-  const open = address.startsWith('postgres:') ? openPostgresStore : openSqliteStore;
-  const store = await open(address);
+  const store = await openAny(address);
   try {
     const blobs = await openFileBlobs(join(folder, 'blobs'));
     await checkStore(store, blobs);

@@ -14,7 +14,7 @@ import type { KillRecipe } from './model.ts';
 import { type KillPoint, POINTS } from './points.ts';
 import { type Row, runRow } from './row.ts';
 
-const AT_ONCE = 3;
+const AT_ONCE = 4;
 const scratch = mkdtempSync(join(tmpdir(), 'headwater-kill-'));
 const [, only] = process.argv.slice(process.argv.indexOf('--only'));
 
@@ -33,7 +33,7 @@ interface Backend {
 }
 
 const SMALL = { rows: 4 };
-const LARGE = { rows: 4500, rounds: 2 };
+const LARGE = { rows: 4100, rounds: 2, owners: ['a', 'b'], cohortSize: 2, quorum: 2 };
 const at = (name: string) => POINTS.find((point) => point.name === name)!;
 const BUFFERED: Partial<KillRecipe> = {
   cohortSize: 2,

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { digestJson } from '../../src/base/canonical.ts';
-import { rng } from '../../src/base/random.ts';
+import { type Rng, rng } from '../../src/base/random.ts';
 import { type Params, sizeOf, tensor } from '../../src/base/tensor.ts';
 import type { Trainer } from '../../src/client/ports.ts';
 import type { RunWorks } from '../../src/coordinator/ports.ts';
@@ -41,23 +41,31 @@ const method = bindMethod(fedavg, {});
 
 const shapeOf = ({ rows }: KillRecipe) => [rows, 1024] as const;
 
-function matrix(recipe: KillRecipe, value: (index: number) => number): Params {
+function matrix(recipe: KillRecipe, fill: (data: Float32Array) => void): Params {
   const shape = shapeOf(recipe);
-  const data = Float32Array.from({ length: sizeOf(shape) }, (_, i) => value(i));
+  const data = new Float32Array(sizeOf(shape));
+  fill(data);
   return new Map([[NAME, tensor('float32', shape, data)]]);
 }
 
+/** Uniform in [0, 1). */
+function addNoise(data: Float32Array, random: Rng, scale: number): void {
+  for (let i = 0; i < data.length; i++) data[i] = data[i]! + scale * random.uint32() * 2 ** -32;
+}
+
 export function initialParams(recipe: KillRecipe): Uint8Array {
-  const random = rng(recipe.seed, 'init');
-  return encodeParams(matrix(recipe, () => random.uniform()));
+  return encodeParams(matrix(recipe, (data) => addNoise(data, rng(recipe.seed, 'init'), 1)));
 }
 
 /** update = 0.3 (target − params) + noise. */
 export function trained(recipe: KillRecipe, owner: string, round: number, params: Uint8Array): Uint8Array {
   const here = decodeParams(params).get(NAME)!.data;
   const target = rng(recipe.seed, 'target', owner).uniform() * 4 - 2;
-  const noise = rng(recipe.seed, 'noise', owner, round);
-  return encodeParams(matrix(recipe, (i) => 0.3 * (target - here[i]!) + 0.1 * (noise.uniform() - 0.5)));
+  const update = matrix(recipe, (data) => {
+    for (let i = 0; i < data.length; i++) data[i] = 0.3 * (target - here[i]!);
+    addNoise(data, rng(recipe.seed, 'noise', owner, round), 0.1);
+  });
+  return encodeParams(update);
 }
 
 export async function aggregated(
@@ -91,7 +99,7 @@ export function killWorks(recipe: KillRecipe, blobs: Blobs): RunWorks {
       plan: planOf(recipe, params, tensors, owners),
       provenance: null,
     }),
-    updateBytes: () => encodedBytes(matrix(recipe, () => 0)),
+    updateBytes: () => encodedBytes(matrix(recipe, () => undefined)),
     check: (plan, _, source) => checkUpdateStream(source, plan.tensors),
     async aggregate(work, plan) {
       const params = await blobs.get(work.params);

@@ -1,7 +1,7 @@
 /** One row of the matrix: a run with real processes, one of which is killed at a point and started again. */
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isOver } from './check.ts';
 import type { ClientsTask } from './clients.ts';
 import type { CoordinatorTask } from './coordinator.ts';
 import type { KillRecipe } from './model.ts';
@@ -114,8 +114,8 @@ async function superviseCoordinator(
       await within(5000, `reaching the point "${row.name}"`, reborn);
       await child.ready;
       await stop(child);
-      // What it was about to write at its end is written at the next start.
-      for (let attempt = 0; !existsSync(`${recipe.out}.reports`) && attempt < 3; attempt++) {
+      // What it was about to write when it was stopped is written at the next start.
+      for (let attempt = 0; !(await isOver(row)) && attempt < 3; attempt++) {
         child = again();
         await child.ready;
         await stop(child);
