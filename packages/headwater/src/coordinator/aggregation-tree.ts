@@ -1,7 +1,7 @@
 /**
  * A round's aggregation as a tree of tasks in the store: workers sum groups of members, then groups of sums, and this
  * process makes the next params from the last one. Sums are exact, so any tree, any worker and any repetition gives the
- * bits of `aggregateMembers`; whenever the tree does not come to its end, that is what is done instead.
+ * bits of the aggregation in one piece; whenever the tree does not come to its end, that is what is done instead.
  */
 
 import { sleep, type Timers } from '../base/clock.ts';
@@ -33,16 +33,20 @@ import {
   updatesTask,
 } from './sum-tasks.ts';
 
-export interface TreeParts extends AggregationParts {
-  /** What `compression` was bound from: `{ kind, …options }`, as in the recipe. */
-  readonly compressionChoice: CompressionChoice;
-  readonly compressions: ReadonlyMap<string, Compression<unknown>>;
+/** What is shared with workers. */
+export interface SharedParts {
   readonly blobs: Pick<Blobs, 'get' | 'put' | 'stream' | 'putStream' | 'delete'>;
   readonly store: Pick<Store, 'tasks' | 'wakeups'>;
   readonly timers: Timers;
   readonly log: Log;
   /** Name of this process among those that claim tasks. */
   readonly node: string;
+}
+
+export interface TreeParts extends SharedParts, Omit<AggregationParts, 'blobs'> {
+  /** What `compression` was bound from: `{ kind, …options }`, as in the recipe. */
+  readonly compressionChoice: CompressionChoice;
+  readonly compressions: ReadonlyMap<string, Compression<unknown>>;
   readonly shape?: TreeShape;
 }
 
@@ -60,9 +64,14 @@ const LOOK_MS = 2_000;
 const PATIENCE_LOOKS = 5;
 const CLAIM_MS = 60_000;
 
-/** Throws what `aggregateMembers` throws. */
-export async function aggregateByTree(parts: TreeParts, job: AggregationJob): Promise<AggregateResult> {
-  if (parts.method.combine !== undefined) return aggregateMembers(parts, job);
+/** Groups that one task could sum are not worth the way. Throws what `inOnePiece` throws. */
+export async function aggregateByTree(
+  parts: TreeParts,
+  job: AggregationJob,
+  inOnePiece: () => Promise<AggregateResult> = () => aggregateMembers(parts, job),
+): Promise<AggregateResult> {
+  const { leafMembers } = parts.shape ?? SHAPE;
+  if (parts.method.combine !== undefined || job.work.members.length <= leafMembers) return inOnePiece();
   const made: Made = { tasks: new Set(), sums: new Set() };
   try {
     const digest = await climb(parts, job, made);
@@ -71,7 +80,7 @@ export async function aggregateByTree(parts: TreeParts, job: AggregationJob): Pr
     return await aggregateSum(parts, job, sum);
   } catch (error) {
     parts.log.warn('aggregation-tree-failed', { round: job.work.round, reason: messageOf(error) });
-    return aggregateMembers(parts, job);
+    return inOnePiece();
   } finally {
     await forget(parts, made);
   }

@@ -22,10 +22,12 @@ import { deploymentSizes, minOwnersOf } from '../recipe/pace.ts';
 import type { Recipe, RecipeInput } from '../recipe/schema.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { runPaths } from '../runs/run-folder.ts';
+import { aggregateByTree, type SharedParts } from './aggregation-tree.ts';
 import { listModelFiles, sourceName, streamModelFile } from './model-files.ts';
 import { factsOf } from './owner-facts.ts';
 import type { InitialParams, RunWorks } from './ports.ts';
 import { writeRunReport } from './run-report.ts';
+import { countWorkers, type PresenceParts } from './workers-present.ts';
 
 export interface RecipeWorksOptions {
   /** Folder, or `s3://…`. */
@@ -34,6 +36,8 @@ export interface RecipeWorksOptions {
   readonly resultsFolder: string;
   readonly clock: Clock;
   readonly onDownload?: (progress: HubProgress) => void;
+  /** Where workers may be who aggregate. */
+  readonly shared?: SharedParts & { readonly store: PresenceParts['store'] };
 }
 
 /** `given`: a resolved recipe. Throws RECIPE_*, PLUGIN_INVALID, MODEL_*, HUB_FAILED, STORAGE_FAILED. */
@@ -43,11 +47,15 @@ export async function openRecipeWorks(
   options: RecipeWorksOptions,
 ): Promise<RunWorks> {
   const { recipe, registries } = await resolveRecipe(given);
-  const { onDownload } = options;
+  const { onDownload, shared } = options;
   const model = await openModel(recipe.model, onDownload === undefined ? {} : { onProgress: onDownload });
   const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
   const method = bindMethod(record, methodOptions);
   const compression = bindRecipeCompression(recipe, registries);
+  const compressions = {
+    compressions: registries.compressions,
+    compressionChoice: recipe.federation.compression,
+  };
   const modelDigest = await model.digest();
   const files = isHubId(recipe.model) ? [] : await listModelFiles(model.folder);
   const folder = join(options.resultsFolder, run);
@@ -76,8 +84,12 @@ export async function openRecipeWorks(
     updateBytes: (plan, round) => encodedUpdateBytes(compression, layout(plan, round)),
     check: (plan, { round }, source) =>
       checkUpdateStream(source, layout(plan, round), { compression, maxNorm: plan.pace.maxUpdateNorm }),
-    async aggregate(work, { fixedPoint, serverLearningRate }) {
-      return (await worker().run({ kind: 'aggregate', work, fixedPoint, serverLearningRate }, 0)).result;
+    async aggregate(work, { fixedPoint, serverLearningRate, tensors }) {
+      const job = { work, fixedPoint, serverLearningRate };
+      const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;
+      if (shared === undefined || (await countWorkers(shared.store)) === 0) return here();
+      const parts = { ...shared, ...compressions, method, compression, tensors };
+      return aggregateByTree(parts, job, here);
     },
     async publish({ params }) {
       const exportFolder =

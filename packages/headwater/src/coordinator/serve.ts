@@ -140,6 +140,7 @@ function openCoordinator(
   { facts, resultsFolder, url }: CoreParts,
 ): Promise<Coordinator> {
   const { log, onDownload, limits } = options;
+  const node = exclusive ? 'this folder' : nodeName(url, randomBytes(6).toString('hex'));
   return createCoordinator({
     store,
     blobs,
@@ -152,9 +153,10 @@ function openCoordinator(
         resultsFolder,
         clock: systemClock,
         ...(onDownload === undefined ? {} : { onDownload }),
+        ...(exclusive ? {} : { shared: { store, blobs, timers: systemTimers, log, node } }),
       }),
     log,
-    node: exclusive ? 'this folder' : nodeName(url, randomBytes(6).toString('hex')),
+    node,
     exclusive,
     signatures: { verify: ed25519Verify, signer: ed25519FromSeed },
     ...(exclusive ? {} : { forward: createForward(readPeerCa(options)) }),
