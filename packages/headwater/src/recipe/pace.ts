@@ -3,7 +3,7 @@
  * coordinator, its tests and the fault simulation plan by the same function.
  */
 
-import type { Pace, PlanInput } from '../federation/plan.ts';
+import type { Pace } from '../federation/plan.ts';
 import type { Recipe } from './schema.ts';
 
 type PaceRecipe = Pick<Recipe, 'federation' | 'deployment'>;
@@ -38,7 +38,7 @@ export function paceOf({ federation, deployment }: PaceRecipe, cohortSize: numbe
 export function deploymentSizes(
   recipe: PaceRecipe,
   numOwners: number,
-): Required<Pick<PlanInput, 'cohortSize' | 'quorum' | 'pace'>> {
+): { readonly cohortSize: number; readonly quorum: number; readonly pace: Pace } {
   const { mode, cohortSize: given, quorum } = recipe.federation;
   const training = given ?? numOwners;
   const cohortSize = mode.kind === 'buffered' ? (mode.bufferSize ?? training) : training;
