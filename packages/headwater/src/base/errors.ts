@@ -42,6 +42,10 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, text);
+}
+
 export interface ErrorOptions {
   /** What the reader can do about it. */
   readonly hint?: string;

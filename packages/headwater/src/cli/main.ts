@@ -5,6 +5,7 @@ import { describeEnvironment } from '../runs/environment.ts';
 import { backupCommand, restoreCommand } from './backup.ts';
 import { benchCommand } from './bench.ts';
 import { certificatesCommand } from './certificates.ts';
+import { clientsCommand } from './clients.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { fail } from './fail.ts';
@@ -13,6 +14,10 @@ import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
+import { runsCommand, statusCommand } from './runs.ts';
+import { serveCommand } from './serve.ts';
+import { steeringCommands } from './steer.ts';
+import { tokensCommand } from './tokens.ts';
 import { verifyCommand } from './verify.ts';
 import { workerCommand } from './worker.ts';
 
@@ -35,6 +40,12 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true });
   for (const command of [
     runCommand(),
+    serveCommand(),
+    runsCommand(),
+    statusCommand(),
+    ...steeringCommands(),
+    tokensCommand(),
+    clientsCommand(),
     reportCommand(),
     evalCommand(),
     generateCommand(),

@@ -31,3 +31,10 @@ export function deviceOption(): Option {
 export function jsonOption(): Option {
   return new Option('--json', 'print JSON for programs instead of text for people');
 }
+
+export function portNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,5}$/.test(text) || value > 65_535)
+    throw new InvalidArgumentError('expected a port, 0 to 65535.');
+  return value;
+}

@@ -24,6 +24,8 @@ export interface AdminApiOptions {
   readonly metrics: Metrics;
   readonly hub: EventHub;
   readonly log: Log;
+  /** Where clients reach the coordinator. */
+  readonly clientUrl: string;
   /** With one folder a run. */
   readonly resultsFolder: string;
 }
@@ -66,6 +68,7 @@ export function createAdminApi(options: AdminApiOptions): FastifyInstance {
     reply.code(404).send(errorBody('REQUEST_REFUSED', 'there is nothing at this path')),
   );
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  app.get('/admin/about', () => ({ url: options.clientUrl }));
   addRuns(app, options);
   addSteering(app, operator);
   addTokensAndClients(app, operator);

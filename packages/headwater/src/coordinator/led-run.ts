@@ -252,6 +252,7 @@ async function writeEnd({ parts }: Context, desk: Desk, journal: Journal, state:
     await desk.changeRecord((record) => ({ ...record, over: { status, reason, blobs } }));
     await desk.closeWorks();
     parts.log.info('run-over', { run: desk.run, status, reason });
+    parts.observe?.({ type: 'over', run: desk.run, status, reason });
   } catch (cause) {
     desk.hindered = `the reports could not be written: ${messageOf(cause)}`;
     parts.log.warn('report-failed', { run: desk.run, reason: messageOf(cause) });

@@ -91,6 +91,7 @@ export function createMetrics(): Metrics {
           leading.set({ run: fact.run }, fact.leads ? 1 : 0);
           break;
         case 'enrolled':
+        case 'over':
           break;
       }
     },

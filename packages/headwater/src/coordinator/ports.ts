@@ -152,6 +152,13 @@ export type CoordinatorFact =
   /** `code` null: it counts, or counted already. */
   | { readonly type: 'receipt'; readonly run: string; readonly code: RejectionCode | null }
   | { readonly type: 'enrolled'; readonly run: string; readonly owner: string; readonly owners: number }
+  /** The run has ended and its reports are written. */
+  | {
+      readonly type: 'over';
+      readonly run: string;
+      readonly status: RunState['status'];
+      readonly reason: string | null;
+    }
   /** This process leads the run (again), or does not any more. */
   | { readonly type: 'leading'; readonly run: string; readonly leads: boolean };
 

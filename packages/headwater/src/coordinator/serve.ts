@@ -110,6 +110,7 @@ async function listen(options: ServeOptions, folder: string, storage: Storage): 
       hub,
       log: options.log,
       resultsFolder,
+      clientUrl: url,
     });
     const adminPort = await listenOn(adminApi, options.adminHost, options.adminPort);
     opened.push(adminApi);
