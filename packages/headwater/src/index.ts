@@ -1,10 +1,13 @@
 /**
- * The library. `run` executes a recipe as the command line does; `train` fine-tunes without a federation; the rest are the
+ * The library. `run` executes a recipe as the command line does, `joinRun` takes part in somebody's run; `train` fine-tunes without a federation; the rest are the
  * parts to build with: models, tokenizers, engines, adapters, and the record types that plug-ins implement.
  */
 
 export { HeadwaterError } from './base/errors.ts';
 export type { Params, Tensor } from './base/tensor.ts';
+export { type JoinEvent, type JoinedRun, type JoinRunOptions, joinRun } from './client/join-node.ts';
+export { type PolicyRules, parsePolicy } from './client/policy.ts';
+export { type Preview, previewRun } from './client/preview-node.ts';
 export type { Partitioner } from './data/partition/partitioner.ts';
 export type { DataSchema } from './data/schemas/schema.ts';
 export { tokenizeExamples } from './data/tokenize.ts';

@@ -12,6 +12,7 @@ import { fail } from './fail.ts';
 import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
+import { joinCommand } from './join.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { runsCommand, statusCommand } from './runs.ts';
@@ -40,6 +41,7 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true });
   for (const command of [
     runCommand(),
+    joinCommand(),
     serveCommand(),
     runsCommand(),
     statusCommand(),

@@ -3,12 +3,18 @@
  * from, its weights and its tokenizer are those that the operator signed.
  */
 
+import { join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
+import type { TextCodec } from '../data/tokenize.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { isHubId } from '../federation/wire/model-file.ts';
+import { codecOf } from '../jobs/prepare.ts';
 import { openModel } from '../models/checkpoint-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
-import type { Model } from '../models/model.ts';
+import type { Model, ModelDefinition } from '../models/model.ts';
+import { definitionOf } from '../models/registry.ts';
+import { readJson } from '../models/shards-node.ts';
+import { loadTokenizer } from '../models/tokenizer-node.ts';
 import { cachedModel, differingFiles, isWeights, type ModelCache } from './model-cache-node.ts';
 
 export interface BaseModelOptions extends ModelCache {
@@ -36,6 +42,25 @@ export async function openBaseModel(manifest: Manifest, options: BaseModelOption
   const different = await differingFiles(texts, model.folder);
   if (different.length > 0) throw differs(place, `its ${different.join(', ')} differ from those of the run`);
   return model;
+}
+
+/** What turns text into tokens, and the shapes of the model: all but the weights, where the coordinator has them. */
+export interface ModelTexts {
+  readonly codec: TextCodec;
+  readonly definition: ModelDefinition;
+}
+
+/** Throws like `openBaseModel`. */
+export async function openModelTexts(manifest: Manifest, options: BaseModelOptions): Promise<ModelTexts> {
+  const { digest, files } = manifest.model;
+  if (options.model !== undefined || files.length === 0) {
+    const model = await openBaseModel(manifest, options);
+    return { codec: await codecOf(model), definition: model.definition };
+  }
+  const texts = files.filter((file) => !isWeights(file));
+  const folder = await cachedModel({ ...manifest.model, digest: `${digest}-text`, files: texts }, options);
+  const config = join(folder, 'config.json');
+  return { codec: await loadTokenizer(folder), definition: definitionOf(await readJson(config), config) };
 }
 
 async function placeOf({ model }: Manifest, options: BaseModelOptions): Promise<string> {

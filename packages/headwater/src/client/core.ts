@@ -7,8 +7,8 @@ import { sleep } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { type Caller, createCaller } from './call.ts';
 import { deliver } from './deliver.ts';
-import { blobFetcher } from './download.ts';
-import { interrupted } from './failures.ts';
+import { blobFetcher, memorySink } from './download.ts';
+import { interrupted, notAsAgreed } from './failures.ts';
 import { enter, type Identity, type JoinOptions } from './identity.ts';
 import { type Memory, openMemory } from './memory.ts';
 import type { ClientParts, FetchBlob, Trainer } from './ports.ts';
@@ -45,6 +45,7 @@ export async function runClient(parts: ClientParts, options: RunClientOptions): 
   const trainer = await parts.openTrainer(manifest, owner, fetchBlob);
   try {
     const { status, reason, result } = await work(session, identity, memory, trainer, fetchBlob);
+    if (result !== null) await handOver(parts, trainer, fetchBlob, result);
     return { run, owner, status, reason, result };
   } finally {
     await trainer.close();
@@ -83,6 +84,19 @@ async function work(
     if (next.task.kind === 'train') await trainTask(desk, next.task);
     else await evaluateTask(desk, next.task);
   }
+}
+
+async function handOver(
+  { onResult, hasher }: ClientParts,
+  trainer: Trainer,
+  fetchBlob: FetchBlob,
+  result: NonNullable<Over['result']>,
+): Promise<void> {
+  if (onResult === undefined) return;
+  if (result.bytes > trainer.maxParamsBytes) throw notAsAgreed(`a result of ${result.bytes} bytes`);
+  const sink = memorySink(hasher);
+  await fetchBlob(result, sink);
+  await onResult(sink.whole());
 }
 
 /** A task that is given again and again is not done in a hot loop. */

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { fromBase64url, toBase64url } from '../base/base64url.ts';
 import { digestBytes } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import { parseJoinToken } from '../federation/wire/join-token.ts';
+import { type JoinToken, parseJoinToken } from '../federation/wire/join-token.ts';
 import { type Manifest, name, signedManifest } from '../federation/wire/messages.ts';
 import { jsonOrUndefined } from './body.ts';
 import { createCaller } from './call.ts';
@@ -43,6 +43,8 @@ export interface Identity {
 export interface JoinOptions {
   /** Needed the first time; a new one replaces the key. */
   readonly token?: string | undefined;
+  /** The name that the invitation must be for, if the owner says so. */
+  readonly owner?: string | undefined;
   /** Name and version of this program. */
   readonly software: string;
   readonly signal: AbortSignal;
@@ -58,6 +60,7 @@ export async function enter(parts: ClientParts, options: JoinOptions): Promise<I
   checkPolicy(parts.policy, manifest);
   const { signer } = await parts.signer(keyBytes(entry));
   const { run, owner } = entry;
+  checkExpected(owner, options.owner);
   return { signer, run, owner, manifest, returning: before !== undefined };
 }
 
@@ -75,19 +78,16 @@ export async function joinedBefore({ store }: Pick<ClientParts, 'store'>): Promi
 async function join(
   parts: ClientParts,
   before: Joined | undefined,
-  { token, software, signal }: JoinOptions,
+  { token, owner: expected, software, signal }: JoinOptions,
 ): Promise<Joined> {
-  if (token === undefined)
-    throw new HeadwaterError('OPTION_INVALID', 'a token is needed to join', {
-      hint: 'Give the whole invitation: headwater join https://host:8420/#hw1_…',
-    });
-  const { secret, operator } = parseJoinToken(token);
-  const tried = await triedBefore(parts, tokenId(token));
-  await lookFirst(parts, { secret, operator, signal, before }).catch((error) => {
+  const { secret, operator } = requiredToken(token);
+  const id = tokenId(token ?? '');
+  const tried = await triedBefore(parts, id);
+  await lookFirst(parts, { secret, operator, signal, before, expected }).catch((error) => {
     // Used up, but perhaps by our key, in a process that did not live to see the answer.
     if (tried === undefined || refusalCode(error) !== 'token-refused') throw error;
   });
-  const { signer, entry } = tried ?? (await withNewKey(parts, tokenId(token)));
+  const { signer, entry } = tried ?? (await withNewKey(parts, id));
   const body = { token: secret, publicKey: toBase64url(signer.publicKey), software };
   const caller = createCaller(parts, signer);
   const answer = await persist(parts, signal, () => caller.json('join', { body }, signal));
@@ -100,6 +100,14 @@ async function join(
   await parts.store.save('joined', utf8ToBytes(JSON.stringify(result)));
   await parts.store.remove('joining');
   return result;
+}
+
+/** Throws OPTION_INVALID. */
+export function requiredToken(token: string | undefined): JoinToken {
+  if (token !== undefined) return parseJoinToken(token);
+  throw new HeadwaterError('OPTION_INVALID', 'a token is needed to join', {
+    hint: 'Give the whole invitation: headwater join https://host:8420/#hw1_…',
+  });
 }
 
 interface Key {
@@ -133,16 +141,29 @@ interface Looking {
   readonly secret: string;
   readonly operator: string;
   readonly before: Joined | undefined;
+  readonly expected: string | undefined;
   readonly signal: AbortSignal;
 }
 
 /** A run that the owner refuses leaves the invitation good. */
-async function lookFirst(parts: ClientParts, { secret, operator, before, signal }: Looking): Promise<void> {
+async function lookFirst(
+  parts: ClientParts,
+  { secret, operator, before, expected, signal }: Looking,
+): Promise<void> {
   const caller = createCaller(parts, undefined);
   const look = () => caller.json('peek', { body: { token: secret } }, signal);
   const { manifest, run, owner } = await persist(parts, signal, look);
+  checkExpected(owner, expected);
   if (before !== undefined) checkSameRun({ run, owner: owner ?? before.owner }, before);
   checkPolicy(parts.policy, await checkedManifest(manifest, operator, parts.verify));
+}
+
+function checkExpected(owner: string | null, expected: string | undefined): void {
+  if (expected === undefined || owner === expected) return;
+  const got = owner === null ? 'for no name in particular' : `for "${owner}"`;
+  throw new HeadwaterError('OPTION_INVALID', `the invitation is ${got}, expected "${expected}"`, {
+    hint: 'Names come with invitations: ask the operator for one with this name, or leave the name out.',
+  });
 }
 
 type Place = Pick<Joined, 'run' | 'owner'>;

@@ -3,29 +3,23 @@
  * the parts together; what a client does is in `core.ts`.
  */
 
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { systemClock, systemTimers } from '../base/clock.ts';
-import { HeadwaterError } from '../base/errors.ts';
 import { parseInvitation } from '../federation/wire/join-token.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
-import { loadOwnerParts, type OwnerData, prepareOwner } from '../jobs/owner-data.ts';
-import { codecOf } from '../jobs/prepare.ts';
-import { registriesWith } from '../jobs/records.ts';
+import { type OwnerData, prepareOwner } from '../jobs/owner-data.ts';
+import { codecOf, type PreparedRun } from '../jobs/prepare.ts';
 import type { HubProgress } from '../models/hub-node.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { openBaseModel } from './base-model-node.ts';
-import { compressChunk } from './compress-node.ts';
+import { nodeBasics } from './basics-node.ts';
 import { type ClientOutcome, runClient } from './core.ts';
-import { type OpenClientStore, openFileStore } from './file-store-node.ts';
-import { nodeHasher } from './hasher-node.ts';
+import { openFileStore } from './file-store-node.ts';
 import { httpTransport } from './http-transport-node.ts';
-import { recipeOf } from './manifest-recipe-node.ts';
+import { openOwnerRun } from './owner-run-node.ts';
 import { createPolicy, NO_LIMITS, type PolicyRules } from './policy.ts';
-import type { ClientEvent, ClientParts, FetchBlob, Trainer } from './ports.ts';
+import type { ClientEvent, FetchBlob } from './ports.ts';
 import { modelCacheFolder, stateFolder } from './state-folder-node.ts';
-import { openTrainer } from './trainer-node.ts';
-import { webcryptoEntropy, webcryptoSigner, webcryptoVerify } from './webcrypto.ts';
+import { type NodeTrainer, openTrainer } from './trainer-node.ts';
 
 export interface JoinRunOptions {
   /** Address of the coordinator; may carry the token behind `#`. */
@@ -33,6 +27,8 @@ export interface JoinRunOptions {
   /** Needed the first time. */
   readonly token?: string;
   readonly data: OwnerData;
+  /** The name that the invitation must be for. Default: whatever name it is for. */
+  readonly owner?: string;
   /** Default: everything is allowed. */
   readonly policy?: PolicyRules;
   /** The owner's copy of the base model: folder or hub id. Default: the coordinator's. */
@@ -42,6 +38,8 @@ export interface JoinRunOptions {
   readonly maxMemoryBytes?: number;
   /** Where this client keeps its key and its unfinished work. Default: a folder under `~/.headwater`, by address and token. */
   readonly state?: string;
+  /** Where the result of the run is written: a PEFT folder (a model folder, where whole models are trained). Default: nowhere. */
+  readonly out?: string;
   /** PEM file of the authority that signed the coordinator's certificate. */
   readonly caFile?: string;
   /** Plain HTTP to another machine. */
@@ -55,22 +53,36 @@ export interface JoinRunOptions {
 
 export type JoinEvent =
   | ClientEvent
-  | { readonly type: 'preparing'; readonly what: 'model' | 'data' | 'worker'; readonly detail: string }
+  | { readonly type: 'preparing'; readonly what: 'model' | 'data'; readonly detail: string }
+  | { readonly type: 'prepared'; readonly prepared: PreparedRun }
   | { readonly type: 'hub'; readonly progress: HubProgress };
+
+export type JoinedRun = ClientOutcome;
 
 /**
  * Takes part in a run until it is over. Throws HeadwaterError: OPTION_INVALID, DATA_*, MODEL_*, POLICY_*, JOIN_REFUSED,
  * CONNECTION_FAILED (something that is no coordinator answers), RUN_LOCKED, STORAGE_FAILED, INTERRUPTED. An unreachable
  * coordinator is waited for.
  */
-export async function joinRun(options: JoinRunOptions): Promise<ClientOutcome> {
+export async function joinRun(options: JoinRunOptions): Promise<JoinedRun> {
   const { url, token } = placeOf(options);
-  const { caFile, insecure, signal = new AbortController().signal } = options;
+  const { caFile, insecure, out, owner, policy, signal = new AbortController().signal } = options;
   const transport = httpTransport({ url, caFile, insecure });
   const store = await openFileStore(resolve(options.state ?? stateFolder(url, token)));
+  let trainer: NodeTrainer | undefined;
   try {
-    const parts = partsOf(options, transport.send, store, signal);
-    return await runClient(parts, { token, software: software(), signal });
+    const parts = {
+      ...nodeBasics(transport.send, options.onEvent),
+      store,
+      policy: createPolicy(policy ?? NO_LIMITS),
+      openTrainer: async (manifest: Manifest, owner: string, fetchBlob: FetchBlob) => {
+        trainer = await trainerOf(options, { manifest, owner, fetchBlob, folder: store.folder, signal });
+        return trainer;
+      },
+    };
+    const onResult = async (params: Uint8Array) => trainer?.exportParams(params, resolve(out ?? '.'));
+    const whole = out === undefined ? parts : { ...parts, onResult };
+    return await runClient(whole, { token, owner, software: software(), signal });
   } finally {
     store.close();
     await transport.close();
@@ -90,49 +102,21 @@ function software(): string {
   return `headwater/${describeEnvironment().headwater} node/${process.versions.node}`;
 }
 
-function partsOf(
-  options: JoinRunOptions,
-  transport: ClientParts['transport'],
-  store: OpenClientStore,
-  signal: AbortSignal,
-): ClientParts {
-  const onEvent = options.onEvent ?? (() => undefined);
-  return {
-    transport,
-    store,
-    clock: systemClock,
-    timers: systemTimers,
-    entropy: webcryptoEntropy,
-    signer: webcryptoSigner,
-    verify: webcryptoVerify,
-    hasher: nodeHasher,
-    compress: compressChunk,
-    policy: createPolicy(options.policy ?? NO_LIMITS),
-    openTrainer: (manifest, owner, fetchBlob) =>
-      trainerOf(options, { manifest, owner, fetchBlob, folder: store.folder, signal, onEvent }),
-    onEvent,
-  };
-}
-
 interface Opening {
   readonly manifest: Manifest;
   readonly owner: string;
   readonly fetchBlob: FetchBlob;
   readonly folder: string;
   readonly signal: AbortSignal;
-  readonly onEvent: (event: JoinEvent) => void;
 }
 
 async function trainerOf(
   options: JoinRunOptions,
-  { manifest, owner, fetchBlob, folder, signal, onEvent }: Opening,
-): Promise<Trainer> {
-  checkThreads(options.threads);
-  const plugins = (options.plugins ?? []).map((file) => resolve(file));
-  const registries = await registriesWith(plugins);
-  const recipe = recipeOf(manifest, { registries, plugins, threads: options.threads });
-  onEvent({ type: 'preparing', what: 'data', detail: [options.data.train.files].flat().join(', ') });
-  const parts = await loadOwnerParts(recipe, registries, owner, options.data);
+  { manifest, owner, fetchBlob, folder, signal }: Opening,
+): Promise<NodeTrainer> {
+  const { data, maxMemoryBytes, onEvent = () => undefined } = options;
+  onEvent({ type: 'preparing', what: 'data', detail: [data.train.files].flat().join(', ') });
+  const { recipe, registries, parts } = await openOwnerRun(manifest, owner, options);
   onEvent({ type: 'preparing', what: 'model', detail: options.model ?? manifest.model.source });
   const model = await openBaseModel(manifest, {
     model: options.model,
@@ -141,21 +125,19 @@ async function trainerOf(
     signal,
     onHub: (progress) => onEvent({ type: 'hub', progress }),
   });
-  const context = { recipe, registries, model, codec: await codecOf(model) };
-  const prepared = await prepareOwner(context, owner, parts);
+  const prepared = await prepareOwner(
+    { recipe, registries, model, codec: await codecOf(model) },
+    owner,
+    parts,
+  );
+  onEvent({ type: 'prepared', prepared });
+  const steps = recipe.federation.localSteps;
   return openTrainer({
     prepared,
     registries,
     owner,
     workFolder: join(folder, 'work'),
-    maxMemoryBytes: options.maxMemoryBytes,
-    onStep: ({ step, loss }) => onEvent({ type: 'step', step, steps: recipe.federation.localSteps, loss }),
-  });
-}
-
-function checkThreads(threads: number | undefined): void {
-  if (threads === undefined || (Number.isSafeInteger(threads) && threads > 0)) return;
-  throw new HeadwaterError('OPTION_INVALID', `threads: expected a whole number > 0, got ${threads}`, {
-    hint: `This machine has ${availableParallelism()} cores.`,
+    maxMemoryBytes,
+    onStep: ({ step, loss }) => onEvent({ type: 'step', step: ((step - 1) % steps) + 1, steps, loss }),
   });
 }

@@ -72,10 +72,12 @@ export interface ClientParts {
   readonly hasher?: () => Hasher;
   /** A chunk in fewer bytes, or undefined where that does not pay. Default: chunks go as they are. */
   readonly compress?: (chunk: Uint8Array) => Promise<CompressedChunk | undefined>;
+  /** Takes the result of a finished run: its final params. Default: it is not fetched. */
+  readonly onResult?: (params: Uint8Array) => Promise<void>;
   readonly onEvent: (event: ClientEvent) => void;
 }
 
-/** Pieces of a blob from an offset on, in order; the whole is checked by the receiver (`Hasher`), which keeps the pieces. */
+/** Brings a blob into a sink, checked. */
 export type FetchBlob = (
   blob: { readonly digest: string; readonly bytes: number },
   sink: BlobSink,

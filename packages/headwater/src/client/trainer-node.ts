@@ -37,8 +37,13 @@ export interface TrainerOptions {
 /** The JSON header of a safetensors file, for each tensor and at all. */
 const HEADER_BYTES = 512;
 
+export interface NodeTrainer extends Trainer {
+  /** Writes params as a PEFT folder, or a model folder where whole models are trained. Throws STORAGE_FAILED. */
+  exportParams(params: Uint8Array, folder: string): Promise<void>;
+}
+
 /** Throws STORAGE_FAILED. */
-export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
+export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer> {
   const { prepared, owner, workFolder } = options;
   const counts = prepared.owners.find((entry) => entry.owner === owner);
   assert(counts !== undefined, 'the owner has been prepared');
@@ -66,6 +71,11 @@ export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
     maxParamsBytes: maxParamsBytes(prepared, options.registries),
     train: (task, params, kept, signal) => inTurn(signal, () => train(bench, task, params, kept)),
     evaluate: (task, params, kept, signal) => inTurn(signal, () => evaluate(bench, task, params, kept)),
+    exportParams: (params, place) =>
+      clean(blobs, async () => {
+        const job = { kind: 'export', params: await blobs.put(params), folder: place } as const;
+        await pool.run(job, 0);
+      }),
     close: () => pool.close(),
   };
 }

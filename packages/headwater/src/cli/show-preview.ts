@@ -1,0 +1,104 @@
+/** `headwater join --dry-run` for people: the run, the verdict, the examples with what is learnt, what leaves and what stays. */
+
+import { formatBytes, formatCount } from '../base/format.ts';
+import type { Preview, ShownPart } from '../client/preview-node.ts';
+import { paint, renderTable } from './style.ts';
+
+export function printPreview(preview: Preview, policyFile: string | undefined): void {
+  const sections = [
+    heading(preview),
+    runTable(preview),
+    verdict(preview, policyFile),
+    examples(preview),
+    data(preview),
+    leaving(preview),
+    paint.dim('Nothing was joined. The same command without --dry-run joins.'),
+  ];
+  console.log(sections.join('\n\n'));
+}
+
+function heading({ manifest, url, operator, owner }: Preview): string {
+  const name = owner === null ? 'a name that the coordinator gives' : `"${owner}"`;
+  return `${paint.bold(manifest.run)} at ${url}, you would be ${name}\nsigned by the operator with the fingerprint ${operator}: the signature fits`;
+}
+
+function runTable({ manifest, recipe }: Preview): string {
+  const { federation, tuning, training, threadsPerSession } = recipe;
+  const { method, compression, rounds, localSteps, weighting } = federation;
+  const rows = [
+    ['base model', `${manifest.model.source}  ${manifest.model.digest}`],
+    ['trained', tuning.kind],
+    [
+      'method',
+      `${method.kind}, updates travel as ${compression.kind === 'none' ? 'float32' : compression.kind}`,
+    ],
+    [
+      'rounds',
+      `${rounds} of ${localSteps} local steps, batches of ${training.batchSize}, weighted by ${weighting}`,
+    ],
+    ['smallest average', `${manifest.minCohort} updates`],
+    ['privacy mechanisms', manifest.privacy.length === 0 ? 'none' : manifest.privacy.join(', ')],
+    ['threads', String(threadsPerSession)],
+    ['seed', String(manifest.seed)],
+  ];
+  return renderTable({ head: ['the run', ''], rows, numeric: false });
+}
+
+function verdict({ reasons }: Preview, policyFile: string | undefined): string {
+  if (policyFile === undefined) return 'No policy was given (--policy FILE): everything is allowed.';
+  if (reasons.length === 0) return paint.good(`The policy ${policyFile} accepts the run.`);
+  const lines = reasons.map((reason) => `  ${reason}`);
+  return [paint.bad(`The policy ${policyFile} refuses the run:`), ...lines].join('\n');
+}
+
+function examples({ examples: shown }: Preview): string {
+  const blocks = shown.map(({ where, parts }) => `${paint.dim(where)}\n${parts.map(partText).join('')}`);
+  return [paint.bold('Your first examples as the model sees them; ⟦what is learnt⟧'), ...blocks].join('\n');
+}
+
+function partText({ text, supervised }: ShownPart): string {
+  return supervised ? paint.good(`⟦${visible(text)}⟧`) : visible(text);
+}
+
+/** Data may hold anything; a terminal obeys escape sequences. */
+function visible(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '�');
+}
+
+function data({ tokenization, split, recipe }: Preview): string {
+  const { numTokenized, numTokens, numTargets, promptsTruncated, completionsTruncated, dropped } =
+    tokenization;
+  const rows = [
+    ['examples to train on', formatCount(split.train)],
+    ['held out to validate, to test', `${formatCount(split.validation)}, ${formatCount(split.test)}`],
+    ['sequences, tokens', `${formatCount(numTokenized)}, ${formatCount(numTokens)}`],
+    ['tokens that are learnt', formatCount(numTargets)],
+    [`prompts cut to ${recipe.data.maxLength} tokens`, formatCount(promptsTruncated)],
+    ['answers cut', formatCount(completionsTruncated)],
+    ['left out (nothing to learn)', formatCount(dropped)],
+  ];
+  return renderTable({ head: ['your data', ''], rows });
+}
+
+function leaving({ metrics, updateBytes, manifest }: Preview): string {
+  const { told, kept } = metrics;
+  const loss = told.includes('loss') ? ', mean and last training loss' : '';
+  const leaves = [
+    'a public key made for this run, the version of this program',
+    'how many examples and tokens you train on, how many examples you hold out',
+    `after each training: one update of ${formatBytes(updateBytes)}; numbers of steps, examples and tokens${loss}`,
+    ...(told.length === 0 ? [] : [`of your held-out examples, as sums over all of them: ${told.join(', ')}`]),
+    'when something fails: what kind of failure',
+  ];
+  const stays = [
+    'your files, texts and tokens; which examples are held out',
+    'tensors that the method keeps with you, the optimizer’s state, your key',
+    ...(kept.length === 0 ? [] : [`withheld by your policy: ${kept.join(', ')}`]),
+  ];
+  const list = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join('\n');
+  const note =
+    manifest.privacy.length === 0
+      ? '\nAn update is made from your data and can tell something about them: see docs/joining.md.'
+      : '';
+  return `${paint.bold('What would leave this machine')}\n${list(leaves)}\n${paint.bold('What stays')}\n${list(stays)}${note}`;
+}

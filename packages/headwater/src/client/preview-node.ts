@@ -1,0 +1,136 @@
+/**
+ * What joining would mean, before anything is joined: who signed what, whether the policy takes it, the owner's data as the
+ * model would see them, and what would leave this machine. The coordinator hears of a token, and of nothing else.
+ */
+
+import { type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
+import type { TokenizedExample } from '../data/types.ts';
+import { encodedUpdateBytes } from '../federation/compression/encode.ts';
+import { bindMethod, sharedTensors } from '../federation/method.ts';
+import type { Manifest } from '../federation/wire/messages.ts';
+import { bindRecipeCompression, bindTuning, recordOf } from '../jobs/records.ts';
+import type { ModelDefinition } from '../models/model.ts';
+import type { Tokenizer } from '../models/tokenizer.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type ModelTexts, openModelTexts } from './base-model-node.ts';
+import { nodeBasics } from './basics-node.ts';
+import { createCaller } from './call.ts';
+import { blobFetcher } from './download.ts';
+import { httpTransport } from './http-transport-node.ts';
+import { requiredToken } from './identity.ts';
+import { type JoinRunOptions, placeOf } from './join-node.ts';
+import { checkedManifest } from './manifest.ts';
+import { type OwnerRun, openOwnerRun } from './owner-run-node.ts';
+import { createPolicy, NO_LIMITS } from './policy.ts';
+import { persist } from './retry.ts';
+import { modelCacheFolder } from './state-folder-node.ts';
+
+export interface ShownPart {
+  readonly text: string;
+  /** It is learnt: a target of the loss. */
+  readonly supervised: boolean;
+}
+
+export interface Preview {
+  readonly url: string;
+  /** Fingerprint of the key that signed the run. */
+  readonly operator: string;
+  /** Null: the coordinator gives a free name. */
+  readonly owner: string | null;
+  readonly manifest: Manifest;
+  readonly recipe: Recipe;
+  /** Why the policy refuses it; empty: it does not. */
+  readonly reasons: readonly string[];
+  /** The first training examples as the model would see them. */
+  readonly examples: readonly { readonly where: string; readonly parts: readonly ShownPart[] }[];
+  /** Of the training examples. */
+  readonly tokenization: TokenizeReport;
+  readonly split: { readonly train: number; readonly validation: number; readonly test: number };
+  /** Of one update, without what the transport saves. */
+  readonly updateBytes: number;
+  /** Figures that the run asks for: those that the policy lets out, and those that it keeps here. */
+  readonly metrics: { readonly told: readonly string[]; readonly kept: readonly string[] };
+}
+
+const SHOWN_EXAMPLES = 3;
+
+/** Joins nothing and uses nothing up. Throws like `joinRun`, but for the policy, whose reasons are part of the answer. */
+export async function previewRun(options: JoinRunOptions): Promise<Preview> {
+  const { url, token } = placeOf(options);
+  const { secret, operator } = requiredToken(token);
+  const { caFile, insecure, signal = new AbortController().signal } = options;
+  const transport = httpTransport({ url, caFile, insecure });
+  try {
+    const parts = nodeBasics(transport.send, options.onEvent);
+    const caller = createCaller(parts, undefined);
+    const body = { token: secret };
+    const peek = await persist(parts, signal, () => caller.json('peek', { body }, signal));
+    const manifest = await checkedManifest(peek.manifest, operator, parts.verify);
+    const run = await openOwnerRun(manifest, peek.owner ?? 'client', options);
+    const texts = await openModelTexts(manifest, {
+      model: options.model,
+      cacheFolder: modelCacheFolder(),
+      fetchBlob: blobFetcher(
+        parts,
+        (digest, headers, inner) => caller.bytes('peekFile', { params: { digest }, body, headers }, inner),
+        signal,
+      ),
+      signal,
+    });
+    return { url, operator, owner: peek.owner, manifest, ...lookAt(options, manifest, run, texts) };
+  } finally {
+    await transport.close();
+  }
+}
+
+function lookAt(
+  { policy: rules = NO_LIMITS }: JoinRunOptions,
+  manifest: Manifest,
+  run: OwnerRun,
+  { codec, definition }: ModelTexts,
+): Omit<Preview, 'url' | 'operator' | 'owner' | 'manifest'> {
+  const { recipe, parts } = run;
+  const { maxLength } = recipe.data;
+  const policy = createPolicy(rules);
+  const tokenized = tokenizeExamples(parts.train, codec, { maxLength });
+  const shown = tokenized.tokenized.slice(0, SHOWN_EXAMPLES);
+  return {
+    recipe,
+    reasons: policy.accepts(manifest),
+    examples: shown.map((example, i) => ({
+      where: parts.train[tokenized.source[i]!]!.meta.where,
+      parts: partsOf(example, codec.tokenizer),
+    })),
+    tokenization: tokenized.report,
+    split: {
+      train: parts.train.length,
+      validation: parts.validation.length,
+      test: parts.test.length,
+    },
+    updateBytes: updateBytesOf(run, definition),
+    metrics: {
+      told: manifest.metrics.filter((metric) => policy.mayLeave(metric)),
+      kept: manifest.metrics.filter((metric) => !policy.mayLeave(metric)),
+    },
+  };
+}
+
+/** Runs of tokens that are learnt, or not, as text. */
+function partsOf({ tokens, supervised }: TokenizedExample, tokenizer: Tokenizer): ShownPart[] {
+  const parts: ShownPart[] = [];
+  for (let begin = 0; begin < tokens.length; ) {
+    let end = begin + 1;
+    while (end < tokens.length && supervised[end] === supervised[begin]) end++;
+    const text = tokenizer.decode(tokens.subarray(begin, end), { skipSpecialTokens: false });
+    parts.push({ text, supervised: supervised[begin] === 1 });
+    begin = end;
+  }
+  return parts;
+}
+
+function updateBytesOf({ recipe, registries }: OwnerRun, definition: ModelDefinition): number {
+  const { record, options } = recordOf(registries.methods, recipe.federation.method);
+  const { tensors } = bindTuning(recipe, definition, registries);
+  const travelling = sharedTensors(bindMethod(record, options), tensors, 1);
+  return encodedUpdateBytes(bindRecipeCompression(recipe, registries), travelling);
+}
