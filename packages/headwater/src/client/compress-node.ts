@@ -12,6 +12,8 @@ const compress = promisify(zstdCompress);
 const SAMPLE_BYTES = 256 * 1024;
 /** Less than this saved is not worth the receiver's time. */
 const WORTH_IT = 0.9;
+/** What shrinks more (zeros, mostly) looks like a bomb to the receiver and goes as it is. */
+const MAX_RATIO = 100;
 
 export async function compressChunk(chunk: Uint8Array): Promise<CompressedChunk | undefined> {
   if (chunk.byteLength > 2 * SAMPLE_BYTES) {
@@ -20,5 +22,6 @@ export async function compressChunk(chunk: Uint8Array): Promise<CompressedChunk 
     if (sample.byteLength > WORTH_IT * SAMPLE_BYTES) return undefined;
   }
   const bytes = await compress(chunk);
-  return bytes.byteLength > WORTH_IT * chunk.byteLength ? undefined : { encoding: 'zstd', bytes };
+  const ratio = chunk.byteLength / bytes.byteLength;
+  return ratio < 1 / WORTH_IT || ratio > MAX_RATIO ? undefined : { encoding: 'zstd', bytes };
 }
