@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
 import { loadRecipe, pluginsNamedBy, recipeFromText } from './load-node.ts';
+import { deploymentSizes, minOwnersOf } from './pace.ts';
 import { withPlugins } from './plugins-node.ts';
 import type { RecipeRecord, Registries } from './registries.ts';
 import { recipeToYaml } from './write.ts';
@@ -180,6 +181,85 @@ describe('overrides', () => {
     expect(recipe.evaluation.tasks).toEqual([{ kind: 'perplexity' }]);
     expect(recipe.baselines).toEqual({ localOnly: false, centralised: true });
     expect(recipe.seed).toBe(2);
+  });
+});
+
+describe('a deployment', () => {
+  test('has defaults: synchronous, nothing compressed, everybody with a token, an hour', () => {
+    const { federation, deployment } = recipeFromText(GOOD, { registries });
+    expect(federation).toMatchObject({
+      mode: { kind: 'synchronous' },
+      overSelection: 1,
+      compression: { kind: 'none' },
+    });
+    expect(deployment).toEqual({
+      deadlineSeconds: 3600,
+      evaluationDeadlineSeconds: 1800,
+      quarantineAfter: 3,
+    });
+  });
+
+  test.each([
+    ['federation.mode={kind: buffered}', /mode.bufferSize: is required in buffered mode/],
+    ['federation.mode={bufferSize: 3}', /mode.bufferSize: is for mode.kind: buffered/],
+    ['federation.mode={kind: sometimes}', /expected one of synchronous, buffered, got "sometimes"/],
+    ['federation.overSelection=0.5', /expected a number ≥ 1, got 0.5/],
+    ['deployment.owners=[ann, Ben]', /deployment.owners\[1\]/],
+    ['deployment.owners=[ann, ann]', /a name comes twice/],
+    ['deployment={minOwners: 3, owners: [ann]}', /names 1 owners, but the run waits for 3/],
+    ['deployment.owners=[a..b]', /deployment.owners/],
+    ['federation.compression={kind: zip}', /unknown update compression "zip"/],
+  ])('%s is a mistake', (override, message) => {
+    expect(mistakesOf(GOOD, [override]).join()).toMatch(message);
+  });
+
+  test('numbers of owners must fit together', () => {
+    const overrides = ['federation.cohortSize=4', 'deployment.minOwners=2'];
+    expect(mistakesOf(GOOD, overrides).join()).toMatch(
+      /minOwners: expected at least federation.cohortSize \(4\), got 2/,
+    );
+    const buffered = [
+      'federation.mode={kind: buffered, bufferSize: 3}',
+      'federation.overSelection=1.5',
+      'federation.quorum=4',
+    ];
+    const mistakes = mistakesOf(GOOD, buffered).join();
+    expect(mistakes).toMatch(/quorum: expected at most bufferSize \(3\), got 4/);
+    expect(mistakes).toMatch(/overSelection: is for synchronous rounds/);
+  });
+
+  test('what is asked, counted and waited for follows from it', () => {
+    const sizesOf = (overrides: string[], numOwners = 10) =>
+      deploymentSizes(recipeFromText(GOOD, { registries, overrides }), numOwners);
+    expect(sizesOf([])).toMatchObject({
+      cohortSize: 10,
+      quorum: 10,
+      pace: { asked: 10, mode: 'synchronous' },
+    });
+    expect(
+      sizesOf(['federation.cohortSize=10', 'federation.overSelection=1.1', 'federation.quorum=6']),
+    ).toMatchObject({
+      cohortSize: 10,
+      quorum: 6,
+      pace: {
+        asked: 11,
+        belowQuorum: 'extend',
+        deadlineMs: 3_600_000,
+        maxStaleness: 0,
+        evaluatedBy: 'owners',
+      },
+    });
+    const buffered = ['federation.cohortSize=8', 'federation.mode={kind: buffered, bufferSize: 3}'];
+    expect(sizesOf(buffered)).toMatchObject({
+      cohortSize: 3,
+      quorum: 3,
+      pace: { mode: 'buffered', asked: 8, maxStaleness: 10, stalenessExponent: 0.5 },
+    });
+    const least = (overrides: string[]) => minOwnersOf(recipeFromText(GOOD, { registries, overrides }));
+    expect(least([])).toBe(2);
+    expect(least(buffered)).toBe(3);
+    expect(least(['deployment.owners=[a, b, c, d]'])).toBe(4);
+    expect(least(['deployment={minOwners: 3, owners: [a, b, c, d]}'])).toBe(3);
   });
 });
 

@@ -5,7 +5,7 @@
 
 import type { EvaluationResult, RunEvent, Scores, TrainingStats } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
-import { entryOf, type RunState } from '../federation/state.ts';
+import type { RunState } from '../federation/state.ts';
 
 /** A client in a round. Losses in nats per target, sizes in bytes of safetensors. */
 export interface ClientMetric extends TrainingStats {
@@ -73,7 +73,8 @@ export function metricsOf(events: readonly RunEvent[]): Metric[] {
   const state = replay(events);
   // From the state: the figures of a deployment are made from many owners' events.
   const evaluations = Object.entries(state.evaluations).map(([id, result]) => evaluationMetric(id, result));
-  const metrics = [...events.flatMap((event) => metricOf(event, events, state)), ...evaluations];
+  const counted = countedIn(state);
+  const metrics = [...events.flatMap((event) => metricOf(event, events, counted)), ...evaluations];
   return metrics
     .map((metric) => ({ metric, key: sortKey(metric) }))
     .sort(byKey)
@@ -84,11 +85,17 @@ export function metricsText(metrics: readonly Metric[]): string {
   return metrics.map((metric) => `${JSON.stringify(metric)}\n`).join('');
 }
 
-function metricOf(event: RunEvent, events: readonly RunEvent[], state: RunState): Metric[] {
+/** Updates that counted in a round or wait for one, as `owner update`. Buffered runs may count them in a later one. */
+function countedIn({ closed, open }: RunState): ReadonlySet<string> {
+  const members = closed.flatMap((round) => Object.entries(round.members));
+  const waiting = Object.entries(open?.accepted ?? {}).map(([owner, { update }]) => [owner, update]);
+  return new Set([...members, ...waiting].map((pair) => pair.join(' ')));
+}
+
+function metricOf(event: RunEvent, events: readonly RunEvent[], counted: ReadonlySet<string>): Metric[] {
   switch (event.type) {
     case 'update-received': {
-      const { round, owner, upBytes, downBytes, check, stats } = event;
-      const accepted = check.ok && entryOf(state.closed[round - 1]?.members ?? {}, owner) === event.update;
+      const { round, owner, update, upBytes, downBytes, check, stats } = event;
       const reason = check.ok ? null : check.reason;
       const updateNorm = check.ok ? check.l2Norm : null;
       return [
@@ -96,7 +103,7 @@ function metricOf(event: RunEvent, events: readonly RunEvent[], state: RunState)
           type: 'client',
           round,
           owner,
-          accepted: accepted || isOpen(state, round),
+          accepted: check.ok && counted.has(`${owner} ${update}`),
           reason,
           updateNorm,
           upBytes,
@@ -116,10 +123,6 @@ function metricOf(event: RunEvent, events: readonly RunEvent[], state: RunState)
     default:
       return [];
   }
-}
-
-function isOpen(state: RunState, round: number): boolean {
-  return state.open?.round === round;
 }
 
 function failedClient({ round, owner, reason }: Extract<RunEvent, { type: 'client-failed' }>): ClientMetric {

@@ -180,6 +180,48 @@ describe('a real run, stories260K', () => {
     expect(stubborn.results.rounds.run).toBe(2);
   });
 
+  it('compressed updates: the bytes shrink as the compression says, the run still trains', async () => {
+    const overrides = [
+      'tuning.rank=16',
+      'federation.rounds=1',
+      'baselines.localOnly=false',
+      'baselines.centralised=false',
+    ];
+    const bytesWith = async (compression: string) => {
+      const out = small.out(`compressed-${compression}`);
+      const more = [...overrides, `federation.compression={"kind":"${compression}"}`];
+      const { results, folder } = await run(small.recipe, { out, overrides: more });
+      const clients = fileIn(folder, 'metrics.jsonl')
+        .split('\n')
+        .filter((line) => line.includes('"type":"client"'));
+      const up = clients.map((line) => (JSON.parse(line) as { upBytes: number }).upBytes);
+      expect(results.bytes.up).toBe(up.reduce((sum, bytes) => sum + bytes, 0));
+      // Of 3 clients: what is left without the header, which does not shrink.
+      return { up: results.bytes.up / 3, down: results.bytes.down / 3 };
+    };
+    const plain = await bytesWith('none');
+    expect(plain.up).toBe(plain.down);
+    for (const [kind, factor] of [
+      ['float16', 2],
+      ['int8', 3.9],
+      ['top-k', 5],
+    ] as const) {
+      const { up, down } = await bytesWith(kind);
+      expect(down).toBe(plain.down);
+      expect(up - 6000).toBeLessThan(plain.up / factor);
+      expect(up).toBeGreaterThan(plain.up / factor / 1.1);
+    }
+  });
+
+  it('a buffered run is refused: a simulation has no slow clients', async () => {
+    const overrides = ['federation.mode={"kind":"buffered","bufferSize":2}'];
+    const buffered = run(small.recipe, { out: small.out('buffered'), overrides });
+    await expect(buffered).rejects.toMatchObject({
+      code: 'RECIPE_INVALID',
+      hint: expect.stringContaining('headwater serve'),
+    });
+  });
+
   it('stopped before it began it writes nothing', async () => {
     const out = small.out('unborn');
     const stopped = run(small.recipe, { out, signal: AbortSignal.abort() });

@@ -15,7 +15,7 @@ import type { OnProgress } from '../jobs/progress.ts';
 import { bindTuning, type RunRegistries } from '../jobs/records.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { openWorkers } from '../jobs/workers.ts';
-import type { RecipeInput } from '../recipe/schema.ts';
+import type { Recipe, RecipeInput } from '../recipe/schema.ts';
 import { recipeToYaml } from '../recipe/write.ts';
 import { writeFigures } from '../runs/figures.ts';
 import { eventsOf } from '../runs/journal-events.ts';
@@ -56,6 +56,7 @@ export interface FinishedRun {
  */
 export async function run(given: RecipeInput | string, options: RunOptions = {}): Promise<FinishedRun> {
   const { recipe, registries } = await resolveRecipe(given, options);
+  refuseBuffered(recipe);
   const folder = resolve(options.out ?? join('runs', recipe.name));
   await checkRunFolder(folder, options.resume === true ? 'resume' : 'new');
   const prepared = await prepareRun(recipe, registries, options).catch((error) => {
@@ -70,6 +71,18 @@ export async function run(given: RecipeInput | string, options: RunOptions = {})
   } finally {
     await opened.close();
   }
+}
+
+/** Virtual clients take turns: which of them is late says something about this machine, nothing about the recipe. */
+function refuseBuffered({ federation }: Recipe): void {
+  if (federation.mode.kind !== 'buffered') return;
+  throw new HeadwaterError(
+    'RECIPE_INVALID',
+    'federation.mode: a buffered run depends on the order in which clients answer, which has no meaning in a simulation',
+    {
+      hint: 'Run it with `headwater serve` and real clients, or simulate the synchronous one: --set federation.mode.kind=synchronous',
+    },
+  );
 }
 
 function stoppedEarly(cause?: unknown): HeadwaterError {

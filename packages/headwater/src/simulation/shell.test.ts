@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { fakeEngine, fakePerformer, fakePlanIn, fakePool } from '../../test/support/fake-run.ts';
+import { fakeEngine, fakePerformer, fakePlanIn, fakePool, fakeTensors } from '../../test/support/fake-run.ts';
 import { canonicalJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { type Params, tensor } from '../base/tensor.ts';
+import { type BoundCompression, bindCompression } from '../federation/compression/compression.ts';
+import { encodedUpdateBytes } from '../federation/compression/encode.ts';
+import { compressions } from '../federation/compression/registry.ts';
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import { bindMethod, type Method } from '../federation/method.ts';
@@ -50,14 +53,21 @@ async function fingerprint(state: RunState, journal: Journal, exported: Params |
 
 async function wholeRun(
   more: Partial<Shell> = {},
+  compression?: BoundCompression,
 ): Promise<{ fingerprint: string; journal: Journal; blobs: Blobs }> {
   const blobs = memoryBlobs();
   const plan = await fakePlanIn(blobs);
   const journal = begun(plan);
   let exported: Params | undefined;
-  const pool = fakePool(blobs, undefined, undefined, (params) => {
-    exported = params;
-  });
+  const pool = fakePool(
+    blobs,
+    undefined,
+    undefined,
+    (params) => {
+      exported = params;
+    },
+    compression,
+  );
   const state = await drive(shellOver(plan, journal, blobs, pool, more));
   return { fingerprint: await fingerprint(state, journal, exported), journal, blobs };
 }
@@ -74,20 +84,22 @@ function crashing(blobs: Blobs, journal: Journal, at: number, when: 'before' | '
     if (count === at) throw new Crash();
     return result;
   };
+  /** The bytes may be on disk although the caller never heard of it. */
+  const stores = async (store: () => Promise<string>): Promise<string> => {
+    let stored: Promise<string> | undefined;
+    try {
+      return await guard(() => {
+        stored = store();
+        return stored;
+      });
+    } finally {
+      await stored;
+    }
+  };
   const guardedBlobs: Blobs = {
     ...blobs,
-    put: async (bytes) => {
-      // The bytes may be on disk although the caller never heard of it.
-      let stored: Promise<string> | undefined;
-      try {
-        return await guard(() => {
-          stored = blobs.put(bytes);
-          return stored;
-        });
-      } finally {
-        await stored;
-      }
-    },
+    put: (bytes) => stores(() => blobs.put(bytes)),
+    putStream: (source) => stores(() => blobs.putStream(source)),
     delete: async (digest) => guard(() => blobs.delete(digest)),
   };
   const guardedJournal: Journal = {
@@ -174,6 +186,32 @@ describe('shell: a run in one process', () => {
       }
     }
     expect(crashes).toBeGreaterThan(80);
+  });
+
+  it('updates travel compressed, and what a compression lost comes back with the client, also after a crash', async () => {
+    const record = compressions.get('top-k')!;
+    const topK = bindCompression(record, record.options.parse({ fraction: 0.4 }));
+    const plain = await wholeRun();
+    const whole = await wholeRun({}, topK);
+    expect(whole.fingerprint).not.toBe(plain.fingerprint);
+    const updates = (await eventsIn(whole.journal)).filter((event) => event.type === 'update-received');
+    expect(new Set(updates.map(({ personal }) => personal)).size).toBe(updates.length);
+    expect(updates.every(({ upBytes }) => upBytes === encodedUpdateBytes(topK, fakeTensors))).toBe(true);
+    const replica = memoryBlobs();
+    const plan = await fakePlanIn(replica);
+    const journal = begun(plan);
+    for (const at of [9, 17, 31]) {
+      const broken = crashing(replica, journal, at, 'after');
+      const pool = fakePool(broken.blobs, undefined, undefined, undefined, topK);
+      await expect(drive(shellOver(plan, broken.journal, broken.blobs, pool))).rejects.toThrow(Crash);
+    }
+    let exported: Params | undefined;
+    const keep = (params: Params) => {
+      exported = params;
+    };
+    const pool = fakePool(replica, undefined, undefined, keep, topK);
+    const state = await drive(shellOver(plan, journal, replica, pool));
+    expect(await fingerprint(state, journal, exported)).toBe(whole.fingerprint);
   });
 
   it('an aborted signal stops with INTERRUPTED, and the run can be continued', async () => {
