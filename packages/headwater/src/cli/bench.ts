@@ -1,7 +1,7 @@
 /** `headwater bench train`: speed and memory of one training step, with hardware, versions and a sanity check. */
 
 import { availableParallelism } from 'node:os';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatCount, significant } from '../base/format.ts';
 import { rng } from '../base/random.ts';
@@ -13,6 +13,7 @@ import { type BenchResult, benchTraining } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
 import { benchModel } from './bench-model.ts';
+import { benchRounds } from './bench-rounds.ts';
 import { benchSharing } from './bench-sharing.ts';
 import { deviceOption, jsonOption, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
@@ -55,6 +56,23 @@ export function benchCommand(): Command {
     .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
     .addOption(jsonOption())
     .action(benchSharing);
+  bench
+    .command('rounds')
+    .description('rounds of a coordinator and clients that train nothing, in processes on this machine')
+    .option('--clients <n>', 'clients, all in each round', wholeNumber, 4)
+    .option('--megabytes <n>', 'size of an update', Number, 1)
+    .option('--rounds <n>', 'rounds; the median counts', wholeNumber, 30)
+    .option(
+      '--repeat <n>',
+      'whole runs, alternating with a loop that writes, flushes and hashes',
+      wholeNumber,
+      1,
+    )
+    .addOption(
+      new Option('--durability <mode>', 'none: nothing is flushed').choices(['full', 'none']).default('full'),
+    )
+    .addOption(jsonOption())
+    .action(benchRounds);
   return bench;
 }
 
