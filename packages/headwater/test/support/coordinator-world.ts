@@ -99,6 +99,7 @@ export async function createWorld(
     logged,
     coordinator: await createCoordinator(all),
     async restart(change = {}) {
+      time.dropTimers();
       await time.advance(1);
       world.coordinator = await createCoordinator({ ...all, ...change });
     },

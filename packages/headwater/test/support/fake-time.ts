@@ -7,6 +7,8 @@ export interface FakeTime {
   readonly timers: Timers;
   /** Lets time pass; timers fire in order, and what they begin goes on between them. */
   advance(ms: number): Promise<void>;
+  /** What was armed never fires: the process that armed it is dead. */
+  dropTimers(): void;
 }
 
 export function fakeTime(startMs = 1_700_000_000_000): FakeTime {
@@ -22,6 +24,9 @@ export function fakeTime(startMs = 1_700_000_000_000): FakeTime {
           armed = armed.filter((other) => other !== timer);
         };
       },
+    },
+    dropTimers() {
+      armed = [];
     },
     async advance(ms) {
       const untilMs = nowMs + ms;
