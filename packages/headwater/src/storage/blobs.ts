@@ -59,6 +59,6 @@ export interface Uploads {
   seal(plan: UploadPlan): Promise<string>;
   /** Forgets what was uploaded under the key. */
   drop(key: string): Promise<void>;
-  /** Open uploads: for quotas and for dropping what was left behind. */
+  /** Open uploads with the bytes that were announced: for quotas and for dropping what was left behind. */
   list(): Promise<readonly { readonly key: string; readonly bytes: number; readonly modifiedMs: number }[]>;
 }

@@ -161,6 +161,52 @@ describe('blobs under faults of their disk', async () => {
     }
   });
 
+  it('two processes over one folder: a sender that stalls at one cannot write into what the other sealed', async () => {
+    const shared = new CrashingDisk();
+    const [one, two] = [await open(shared), await open(shared)];
+    await one.uploads.open(plan);
+    await send(one, 0);
+    await send(two, 1);
+    let goOn = () => {};
+    const sealedAtOther = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    async function* stalling() {
+      yield chunk(2).fill(7).slice(0, 100);
+      await sealedAtOther;
+      yield chunk(2).fill(7).slice(100);
+    }
+    const stalled = one.uploads.putChunk('alice', 2, sha256(chunk(2)), stalling());
+    const outcome = stalled.catch((error: { code?: string }) => error.code);
+    await send(two, 2);
+    await send(two, 3);
+    expect(await two.uploads.seal(plan)).toBe(plan.digest);
+    goOn();
+    expect(await outcome).toBe('UPLOAD_INVALID');
+    expect(Buffer.from(await two.get(plan.digest)).equals(whole)).toBe(true);
+    expect(await one.uploads.seal(plan)).toBe(plan.digest);
+    expect(Buffer.from(await one.get(plan.digest)).equals(whole)).toBe(true);
+    expect(await two.uploads.list()).toEqual([]);
+  });
+
+  it('of two processes that seal the same upload at once one succeeds, and the other on asking again', async () => {
+    const measuredSeal = new CrashingDisk();
+    for (let turns = 0; turns < 400; turns += 3) {
+      const [one, two] = [await open(measuredSeal), await open(measuredSeal)];
+      await one.uploads.open(plan);
+      for (const index of [0, 1, 2, 3]) await send(one, index);
+      const later = async () => {
+        for (let i = 0; i < turns; i += 1) await null;
+        return one.uploads.seal(plan);
+      };
+      const settled = await Promise.allSettled([later(), two.uploads.seal(plan)]);
+      expect(settled.some(({ status }) => status === 'fulfilled')).toBe(true);
+      expect(await one.uploads.seal(plan)).toBe(plan.digest);
+      expect(Buffer.from(await two.get(plan.digest)).equals(whole), `${turns}`).toBe(true);
+      await one.delete(plan.digest);
+    }
+  });
+
   it('what a crash left half written is removed after a day', async () => {
     const crashed = new CrashingDisk();
     await open(crashed);

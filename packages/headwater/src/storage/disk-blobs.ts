@@ -43,7 +43,9 @@ export async function blobsOver(disk: Disk, folder: string, options: DiskBlobsOp
     size: (digest) => files.sizeOf(digest),
     delete: async (digest) => files.disk.remove(files.pathOf(digest)),
     list: () => list(files),
-    uploads: diskUploads(files, within(folder, 'uploads')),
+    uploads: diskUploads(files, within(folder, 'uploads'), (source, digest) =>
+      putStream(files, temporary(), source, digest),
+    ),
   };
 }
 
@@ -68,7 +70,13 @@ async function put(files: BlobFiles, temporary: string, bytes: Uint8Array): Prom
   return digest;
 }
 
-function putStream(files: BlobFiles, temporary: string, source: AsyncIterable<Uint8Array>): Promise<string> {
+/** Gives the digest; with `only`, a source of another digest is not stored. */
+function putStream(
+  files: BlobFiles,
+  temporary: string,
+  source: AsyncIterable<Uint8Array>,
+  only?: string,
+): Promise<string> {
   return removedOnFailure(files.disk, temporary, async () => {
     const hash = createHash('sha256');
     let bytes = 0;
@@ -78,7 +86,8 @@ function putStream(files: BlobFiles, temporary: string, source: AsyncIterable<Ui
     };
     await writeSynced(files.disk, temporary, (file) => writeStream(file.write, 0, source, see));
     const digest = hash.digest('hex');
-    if (await files.isThere(digest, bytes)) await files.disk.remove(temporary);
+    const unwanted = only !== undefined && digest !== only;
+    if (unwanted || (await files.isThere(digest, bytes))) await files.disk.remove(temporary);
     else await files.place(temporary, digest);
     return digest;
   });

@@ -22,6 +22,8 @@ export interface Upload {
   readonly attempts: Map<number, Attempt>;
   /** SHA-256 of the chunks before `next`, as far as they came in order. */
   running: { readonly hash: Hash; readonly next: number };
+  /** Some chunks were written before a restart, or by another process that may still have the file open. */
+  shared: boolean;
   /** Sealed, dropped or replaced: nothing may be written any more. */
   gone: boolean;
 }
@@ -49,6 +51,7 @@ export function newUpload(folder: string, plan: UploadPlan): Upload {
     chunks: new Map(),
     attempts: new Map(),
     running: { hash: createHash('sha256'), next: 0 },
+    shared: false,
     gone: false,
   };
 }
@@ -99,8 +102,10 @@ export async function takeOver(disk: Disk, upload: Upload): Promise<void> {
   if (unseen.length === 0 || (await disk.stat(upload.dataPath)) === undefined) return;
   const file = await disk.open(upload.dataPath, 'read');
   try {
-    for (const { index, digest } of unseen)
+    for (const { index, digest } of unseen) {
+      upload.shared = true;
       if ((await digestOfChunk(file, upload.plan, index)) === digest) upload.chunks.set(index, digest);
+    }
   } finally {
     await file.close();
   }
@@ -111,19 +116,4 @@ async function digestOfChunk(file: DiskFile, plan: UploadPlan, index: number): P
   const hash = createHash('sha256');
   for await (const block of readBlocks(file, begin, begin + chunkLength(plan, index))) hash.update(block);
   return hash.digest('hex');
-}
-
-/** SHA-256 of the whole: chunks that did not come in order are read again. */
-export async function digestOfWhole(disk: Disk, upload: Upload): Promise<string> {
-  const { plan, running } = upload;
-  const hash = running.hash.copy();
-  const begin = running.next * plan.chunkBytes;
-  if (begin >= plan.bytes) return hash.digest('hex');
-  const file = await disk.open(upload.dataPath, 'read');
-  try {
-    for await (const block of readBlocks(file, begin, plan.bytes)) hash.update(block);
-    return hash.digest('hex');
-  } finally {
-    await file.close();
-  }
 }

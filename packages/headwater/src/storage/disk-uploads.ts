@@ -1,21 +1,14 @@
 /**
- * Uploads over a Disk: one sparse file each, which sealing renames without copying. A restarted process goes on with them.
- * One process at a time takes an upload; another may continue it.
+ * Uploads over a Disk: one sparse file each, which sealing renames without copying. A restarted process, or another one over
+ * the same folder, goes on with what is there.
  */
 
 import type { UploadPlan, Uploads } from './blobs.ts';
 import type { BlobFiles } from './disk-blob-files.ts';
 import { within } from './disk-paths.ts';
 import { receiveChunk } from './disk-upload-chunks.ts';
-import {
-  appendFrame,
-  digestOfWhole,
-  isRenamed,
-  newUpload,
-  storedPlan,
-  takeOver,
-  type Upload,
-} from './disk-upload-files.ts';
+import { appendFrame, isRenamed, newUpload, storedPlan, takeOver, type Upload } from './disk-upload-files.ts';
+import { makeBlob, type StoreOnly } from './disk-upload-seal.ts';
 import { inTurn } from './in-turn.ts';
 import {
   checkComplete,
@@ -27,7 +20,7 @@ import {
   uploadUnknown,
 } from './upload-plan.ts';
 
-export function diskUploads(files: BlobFiles, folder: string): Uploads {
+export function diskUploads(files: BlobFiles, folder: string, store: StoreOnly): Uploads {
   const { disk } = files;
   const known = new Map<string, Upload>();
   const turn = inTurn();
@@ -56,30 +49,33 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
     return upload;
   }
 
-  /** Chunks that are still arriving find no upload any more. */
-  function close({ plan: { key } }: Upload): void {
+  async function forget({ plan: { key }, listPath, dataPath }: Upload): Promise<void> {
     const upload = known.get(key);
+    // Chunks that are still arriving find no upload any more.
     if (upload !== undefined) upload.gone = true;
     known.delete(key);
-  }
-
-  async function forget(upload: Upload): Promise<void> {
-    const { listPath, dataPath } = upload;
-    close(upload);
     // The list first: bytes without a list are no upload.
     await disk.remove(listPath);
     await disk.remove(dataPath);
   }
 
+  /** Another process that sealed or dropped it took its list away. */
+  async function findStanding(key: string): Promise<Upload | undefined> {
+    const upload = await find(key);
+    if (upload === undefined || (await disk.stat(upload.listPath)) !== undefined) return upload;
+    await forget(upload);
+    return undefined;
+  }
+
   async function open(plan: UploadPlan): Promise<readonly number[]> {
-    const begun = await find(plan.key);
+    const begun = await findStanding(plan.key);
     const upload = begun !== undefined && samePlan(begun.plan, plan) ? begun : await begin(plan);
     if (upload === begun) await takeOver(disk, upload);
     return [...upload.chunks.keys()].sort((a, b) => a - b);
   }
 
   async function seal(plan: UploadPlan): Promise<string> {
-    const upload = await find(plan.key);
+    const upload = await findStanding(plan.key);
     if (upload === undefined || !samePlan(upload.plan, plan)) return sealedBefore(files, plan);
     if (await isRenamed(disk, upload)) {
       await forget(upload);
@@ -87,14 +83,11 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
     }
     if (upload.chunks.size < chunkCount(plan)) await takeOver(disk, upload);
     checkComplete(plan, (index) => upload.chunks.has(index));
-    const digest = await digestOfWhole(disk, upload);
-    if (digest !== plan.digest) {
-      await forget(upload);
+    const digest = await makeBlob(files, upload, store);
+    await forget(upload);
+    if (digest === undefined) return sealedBefore(files, plan);
+    if (digest !== plan.digest)
       throw uploadInvalid(plan.key, `the whole has SHA-256 ${digest}, announced was ${plan.digest}`);
-    }
-    await makeBlob(files, upload);
-    close(upload);
-    await disk.remove(upload.listPath);
     return digest;
   }
 
@@ -119,17 +112,6 @@ export function diskUploads(files: BlobFiles, folder: string): Uploads {
     },
     list: () => list(files, folder),
   };
-}
-
-/** Flushes the file and gives it the blob's name. */
-async function makeBlob({ disk, place }: BlobFiles, { dataPath, plan }: Upload): Promise<void> {
-  const file = await disk.open(dataPath, 'write');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await place(dataPath, plan.digest);
 }
 
 async function sealedBefore(files: BlobFiles, plan: UploadPlan): Promise<string> {

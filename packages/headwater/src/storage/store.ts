@@ -16,7 +16,7 @@ export interface Fence {
 export interface Journals {
   /**
    * Opens (and makes) the journal of a run. With a fence every append checks, in the same transaction, that the lease is
-   * still this one. Throws RUN_CORRUPT, STORAGE_FAILED.
+   * still this one (nobody else took it; its time may have run out). Throws RUN_CORRUPT, STORAGE_FAILED.
    */
   open(run: string, fence?: Fence): Promise<Journal>;
   /** Names of the runs that have a journal, sorted. */
@@ -72,7 +72,10 @@ export interface Tasks {
   claim(worker: string, kinds: readonly string[], max: number, ttlMs: number): Promise<Task[]>;
   /** False for each task that is not this worker's any more. */
   heartbeat(worker: string, ids: readonly string[], ttlMs: number): Promise<readonly boolean[]>;
-  /** The first result stays; a second, equal one is fine. Throws RUN_CORRUPT when it differs (tasks are pure). */
+  /**
+   * The first result stays; a second, equal one is fine. Throws RUN_CORRUPT when it differs (tasks are pure). A task that
+   * was deleted or given up needs no result any more.
+   */
   finish(id: string, result: Json): Promise<void>;
   /** Gives it back (or up, after `maxAttempts`). */
   fail(id: string, reason: string, maxAttempts: number): Promise<void>;
