@@ -239,6 +239,7 @@ async function takeUp(desk: Desk, followers: Followers, waitingRoom: WaitingRoom
   await driver.submit({ type: 'resumed' });
   deadlines.arm(state, driver.times);
   serverWork.launchOutstanding(state);
+  await waitingRoom.admitOverlooked(state);
   await uploads.dropLeftovers(oldestWelcome(state));
 }
 
@@ -259,7 +260,8 @@ async function writeEnd({ parts }: Context, desk: Desk, journal: Journal, state:
   }
 }
 
-function statusOf(state: RunState | undefined, record: RunRecord): RunSummary['status'] {
+/** Also of a run that is led elsewhere. */
+export function statusOf(state: RunState | undefined, record: RunRecord): RunSummary['status'] {
   if (state === undefined) return record.over?.status ?? (record.paused === null ? 'waiting' : 'paused');
   return state.status === 'running' && state.paused !== null ? 'paused' : state.status;
 }

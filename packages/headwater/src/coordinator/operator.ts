@@ -3,12 +3,12 @@
 import { digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import type { RunEvent } from '../federation/events.ts';
-import { entryOf } from '../federation/state.ts';
+import { entryOf, type RunState } from '../federation/state.ts';
 import { formatJoinToken } from '../federation/wire/join-token.ts';
 import { name, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
 import type { Json } from '../storage/journal.ts';
 import type { HandlerContext } from './calls.ts';
-import type { LedRun } from './led-run.ts';
+import { type LedRun, statusOf } from './led-run.ts';
 import { signManifest } from './operator-key.ts';
 import type { ClientSummary, Operator, RunSummary, RunWorks } from './ports.ts';
 import { changeRecord, listRecords, type RunRecord, readRecord } from './records.ts';
@@ -146,15 +146,18 @@ async function summaryOf(context: HandlerContext, run: string, record: RunRecord
   const found = await context.leadership.find(run);
   const led = found.kind === 'led' ? found.led : undefined;
   const state = led?.state ?? (await stateOf(context, run));
-  const idle = record.over?.status ?? (record.paused === null ? 'waiting' : 'paused');
   return {
     run,
-    status: led?.status() ?? state?.status ?? idle,
+    status: led?.status() ?? statusOf(state, record),
     round: state?.open?.round ?? state?.closed.length ?? 0,
     rounds: state?.plan.rounds ?? 0,
     owners: state === undefined ? (led?.waitingRoom.numOwners ?? 0) : Object.keys(state.roster).length,
-    reason: found.kind === 'hindered' ? found.reason : (led?.reason() ?? record.over?.reason ?? null),
+    reason: found.kind === 'hindered' ? found.reason : (led?.reason() ?? reasonOf(state, record)),
   };
+}
+
+function reasonOf(state: RunState | undefined, record: RunRecord): string | null {
+  return state?.failure ?? state?.paused ?? record.over?.reason ?? record.paused;
 }
 
 /** Also of a run that another process leads: from the journal. */

@@ -6,7 +6,9 @@
 import type { Timers } from '../base/clock.ts';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import type { RunEvent } from '../federation/events.ts';
+import type { Step } from '../federation/machine.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
+import type { RunState } from '../federation/state.ts';
 import type { Records } from '../storage/store.ts';
 import type { Garbage } from './garbage.ts';
 import type { InitialParams, Log, RunWorks } from './ports.ts';
@@ -21,6 +23,8 @@ export interface WaitingRoom {
   remove(owner: string): Promise<void>;
   /** Begins the run when it can begin and `mayBegin` says so. */
   tryToBegin(): void;
+  /** Who enrolled while the plan was being made is not in it, and joins late. */
+  admitOverlooked(state: RunState): Promise<void>;
   close(): void;
 }
 
@@ -29,7 +33,7 @@ export interface WaitingRoomParts {
   readonly records: Records;
   readonly works: () => Promise<RunWorks>;
   readonly mayBegin: () => boolean;
-  readonly submit: (event: RunEvent) => Promise<unknown>;
+  readonly submit: (event: RunEvent) => Promise<Step>;
   readonly garbage: Garbage;
   readonly log: Log;
   readonly timers: Timers;
@@ -55,10 +59,16 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     try {
       const owners = [...enrolled.values()].sort((a, b) => (a.owner < b.owner ? -1 : 1));
       const { plan, provenance } = await works.plan(made, owners);
-      await parts.submit({ type: 'created', plan, provenance });
+      const { state } = await parts.submit({ type: 'created', plan, provenance });
+      await admitOverlooked(state);
     } finally {
       release();
     }
+  }
+
+  async function admitOverlooked({ roster }: RunState): Promise<void> {
+    for (const counts of [...enrolled.values()])
+      if (!Object.hasOwn(roster, counts.owner)) await parts.submit({ type: 'owner-joined', counts });
   }
 
   async function attempt(): Promise<void> {
@@ -98,6 +108,7 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
       enrolled.delete(owner);
     },
     tryToBegin,
+    admitOverlooked,
     close: () => cancelRetry(),
   };
 }
