@@ -163,7 +163,9 @@ function coordinatorParts(
 
 function observed({ watch, trace }: World, fact: CoordinatorFact): void {
   if (fact.type === 'event' && fact.run === RUN) watch.states.shown(fact.seq, fact.event, fact.state);
-  if (fact.type === 'leading') trace('leading', `${fact.run} ${fact.leads}`);
+  if (fact.type !== 'leading') return;
+  trace('leading', `${fact.run} ${fact.leads}`);
+  if (fact.leads) watch.requests.leads();
 }
 
 /** Another process is asked over the network between them; what it answers arrives whole or not at all. */

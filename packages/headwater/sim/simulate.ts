@@ -83,7 +83,7 @@ function begin(world: World): () => Clients | undefined {
     time.after(15_000, care);
   };
   time.after(15_000, care);
-  network.onAnswered = watch.answered;
+  network.onAnswered = watch.requests.answered;
   if (scenario.adversary) {
     const transport = network.transport('adversary', beginLife('adversary', 1));
     const random = rng(scenario.seed, 'adversary');

@@ -3,6 +3,7 @@
 import { rng } from '../src/base/random.ts';
 import type { Machine } from '../src/coordinator/ports.ts';
 import { start, step } from '../src/federation/machine.ts';
+import { LIMITS } from '../src/federation/wire/messages.ts';
 import { createWatch, type Watch } from './checkers/watch.ts';
 import { createDisk, type VirtualDisk } from './disk.ts';
 import { createNetwork, type Network } from './network.ts';
@@ -55,6 +56,7 @@ export function createWorld(
     time,
     run: RUN,
     machine,
+    clocksAgree: clocksAgree(scenario),
     safe: openBlobs(blobs.look('durable'), clockOf(time), rng(seed)),
     seen: openBlobs(blobs.look('entries'), clockOf(time), rng(seed)),
     onEvent: (seq, event, state) =>
@@ -80,4 +82,15 @@ export function createWorld(
     disks,
     coordinators,
   };
+}
+
+/** Farther off than this a client is told the time. */
+const TOLD_MS = 1000 * LIMITS.clockSkewSeconds + 10_000;
+
+function clocksAgree({ coordinatorClockMs, owners }: Scenario): boolean {
+  const told = (offsetMs: number) => offsetMs === 0 || Math.abs(offsetMs) > TOLD_MS;
+  return (
+    coordinatorClockMs.every((offsetMs) => offsetMs === 0) &&
+    owners.every(({ clockOffsetMs }) => told(clockOffsetMs))
+  );
 }

@@ -13,8 +13,13 @@ import type { Committed } from './ledger.ts';
 import type { Report } from './violation.ts';
 
 export interface BlobWatch {
-  /** Resolves within the same tick: the checker's disk takes no time. */
-  durable(event: RunEvent, state: RunState, committed: readonly Committed[]): Promise<void>;
+  /** Resolves within the same tick: the checker's disk takes no time. `isLatest`: no further event is durable. */
+  durable(
+    event: RunEvent,
+    state: RunState,
+    committed: readonly Committed[],
+    isLatest: () => boolean,
+  ): Promise<void>;
 }
 
 /** `safe`: what a power cut would leave; `seen`: what processes see. */
@@ -47,7 +52,7 @@ export function watchBlobs(safe: Promise<Blobs>, seen: Promise<Blobs>, report: R
   }
 
   return {
-    async durable(event, state, committed) {
+    async durable(event, state, committed, isLatest) {
       if (event.type === 'created') await keep(event.plan.initialParams, 'the initial params');
       if (event.type === 'update-received' && event.check.ok)
         await keep(event.update, `the update of "${event.owner}" for round ${event.round}`);
@@ -57,7 +62,7 @@ export function watchBlobs(safe: Promise<Blobs>, seen: Promise<Blobs>, report: R
         if (last !== undefined) checkSums(last, state.plan);
       }
       for (const digest of liveBlobs(state))
-        if (!(await (await seen).has(digest)))
+        if (!(await (await seen).has(digest)) && isLatest())
           report('blobs', `blob ${digest.slice(0, 8)} is in use and not there`);
     },
   };

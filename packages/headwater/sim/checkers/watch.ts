@@ -4,12 +4,11 @@ import type { Machine, RunWorks } from '../../src/coordinator/ports.ts';
 import type { RunEvent } from '../../src/federation/events.ts';
 import type { RunState } from '../../src/federation/state.ts';
 import type { Blobs } from '../../src/storage/blobs.ts';
-import type { Answered } from '../network.ts';
 import type { VirtualTime } from '../virtual-time.ts';
 import { watchBlobs } from './blob-watch.ts';
 import { type JournalWatch, watchJournals } from './journal-watch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
-import { watchRequests } from './request-watch.ts';
+import { type RequestWatch, watchRequests } from './request-watch.ts';
 import { type StateWatch, watchStates } from './state-watch.ts';
 import { type Report, Violation } from './violation.ts';
 
@@ -19,7 +18,7 @@ export interface Watch {
   readonly ledger: Ledger;
   readonly journals: JournalWatch;
   readonly states: Pick<StateWatch, 'state' | 'shown'>;
-  readonly answered: (answer: Answered) => void;
+  readonly requests: RequestWatch;
   /** The same works, watched. */
   works(works: RunWorks): RunWorks;
   published(params: string): void;
@@ -30,13 +29,14 @@ export interface WatchParts {
   /** The run that is watched. */
   readonly run: string;
   readonly machine: Machine;
+  readonly clocksAgree: boolean;
   /** What a power cut would leave, and what processes see. */
   readonly safe: Promise<Blobs>;
   readonly seen: Promise<Blobs>;
   readonly onEvent: (seq: number, event: RunEvent, state: RunState) => void;
 }
 
-export function createWatch({ time, run, machine, safe, seen, onEvent }: WatchParts): Watch {
+export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEvent }: WatchParts): Watch {
   let violation: Violation | undefined;
   const report: Report = (checker, message) => {
     violation ??= new Violation(checker, message, time.nowMs);
@@ -51,9 +51,12 @@ export function createWatch({ time, run, machine, safe, seen, onEvent }: WatchPa
     states.durable(seq, event);
     const state = states.state!;
     onEvent(seq, event, state);
-    blobs.durable(event, state, [...ledger.committed]).catch((error) => report('blobs', String(error)));
+    const isLatest = () => states.state === state;
+    blobs
+      .durable(event, state, [...ledger.committed], isLatest)
+      .catch((error) => report('blobs', String(error)));
   });
-  const answered = watchRequests(report, (receipt) => {
+  const requests = watchRequests(clocksAgree, report, (receipt) => {
     if (receipt.run !== run) return;
     ledger.promised(receipt);
     states.promised(receipt);
@@ -66,7 +69,7 @@ export function createWatch({ time, run, machine, safe, seen, onEvent }: WatchPa
     ledger,
     journals,
     states,
-    answered,
+    requests,
     works: (works) => ({
       ...works,
       aggregate(work, plan) {
