@@ -14,7 +14,7 @@ export function backupCommand(): Command {
     .requiredOption('--out <folder>', 'new folder for the copy; it holds secrets')
     .addOption(jsonOption())
     .action(async ({ store, out, json }: { store: string; out: string; json?: true }) =>
-      show(await backUpStore(store, out, Date.now()), `copied to ${out}`, json),
+      showStore(await backUpStore(store, out, Date.now()), `copied to ${out}`, json),
     );
 }
 
@@ -25,11 +25,11 @@ export function restoreCommand(): Command {
     .requiredOption('--store <folder>', 'new folder for `headwater serve`')
     .addOption(jsonOption())
     .action(async (backup: string, { store, json }: { store: string; json?: true }) =>
-      show(await restoreStore(backup, store), `restored to ${store}`, json),
+      showStore(await restoreStore(backup, store), `restored to ${store}`, json),
     );
 }
 
-export function show({ runs, blobs, bytes }: CheckedStore, done: string, json?: true): void {
+export function showStore({ runs, blobs, bytes }: CheckedStore, done: string, json?: true): void {
   if (json) {
     console.log(JSON.stringify({ runs, blobs, bytes }));
     return;

@@ -5,6 +5,7 @@ import { describeEnvironment } from '../runs/environment.ts';
 import { backupCommand, restoreCommand } from './backup.ts';
 import { benchCommand } from './bench.ts';
 import { certificatesCommand } from './certificates.ts';
+import { checkStoreCommand } from './check-store.ts';
 import { clientsCommand } from './clients.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
@@ -13,6 +14,7 @@ import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinCommand } from './join.ts';
+import { planCommand } from './plan.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { runsCommand, statusCommand } from './runs.ts';
@@ -41,6 +43,7 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true });
   for (const command of [
     runCommand(),
+    planCommand(),
     joinCommand(),
     serveCommand(),
     runsCommand(),
@@ -59,6 +62,7 @@ function createProgram(): Command {
     backupCommand(),
     restoreCommand(),
     gcCommand(),
+    checkStoreCommand(),
     workerCommand(),
   ])
     program.addCommand(command);

@@ -34,7 +34,7 @@ interface Seat {
   renewedMs: number;
 }
 
-const leaseOf = (run: string) => `run/${run}`;
+export const leaseOf = (run: string) => `run/${run}`;
 /** After a failure the run is left alone for so long. */
 const COOLDOWN_MS = 2_000;
 

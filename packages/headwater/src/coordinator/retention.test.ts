@@ -6,7 +6,7 @@ import type { Json } from '../storage/journal.ts';
 import { memoryStore } from '../storage/memory.ts';
 import { memoryBlobs } from '../storage/memory-blobs.ts';
 import { changeRecord, listRecords, type RunRecord } from './records.ts';
-import { applyRetention, neededBlobs } from './retention.ts';
+import { applyRetention, neededBlobs, refuseWhileLed } from './retention.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 const NOW_MS = 100 * DAY_MS;
@@ -122,6 +122,15 @@ describe('retention', () => {
     await shared.blobs.put(bytes('x'));
     expect((await applyRetention(shared, rules)).orphans).toBeNull();
     expect(await shared.blobs.list()).toHaveLength(1);
+  });
+
+  it('where several processes may lead, a run with a leader is refused', async () => {
+    const { store } = await world({ demo: { events: [], over: null, endedMs: 0 } });
+    await refuseWhileLed(store);
+    const fence = await store.leases.acquire('run/demo', 'node 1', 1000);
+    await expect(refuseWhileLed(store)).rejects.toMatchObject({ code: 'RUN_LOCKED' });
+    await store.leases.release(fence!);
+    await refuseWhileLed(store);
   });
 
   it('uploads are dropped when they were not continued within their time', async () => {

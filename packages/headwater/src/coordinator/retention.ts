@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import { HeadwaterError } from '../base/errors.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { start, step } from '../federation/machine.ts';
 import { liveBlobs } from '../federation/outstanding.ts';
@@ -11,6 +12,7 @@ import type { RunState } from '../federation/state.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Journal } from '../storage/journal.ts';
 import type { Store } from '../storage/store.ts';
+import { leaseOf } from './leadership.ts';
 import type { Machine } from './ports.ts';
 import { listRecords, type RunRecord } from './records.ts';
 import { recover } from './recover.ts';
@@ -46,6 +48,17 @@ export async function applyRetention(parts: RetentionParts, rules: RetentionRule
   const uploads = await dropUploads(parts, rules.uploadGraceMs);
   const runs = rules.keepEndedMs === null ? [] : await forgetRuns(parts, rules.keepEndedMs);
   return { runs, uploads, orphans: await sweepBlobs(parts) };
+}
+
+/** Blobs may only be swept where nobody is about to refer to one. Throws RUN_LOCKED. */
+export async function refuseWhileLed({ records, leases }: Pick<Store, 'records' | 'leases'>): Promise<void> {
+  for (const { key } of await listRecords(records, 'runs')) {
+    const holder = await leases.holderOf(leaseOf(key));
+    if (holder === undefined) continue;
+    throw new HeadwaterError('RUN_LOCKED', `the run "${key}" is led by a coordinator (${holder})`, {
+      hint: 'Stop the coordinators first. After a crash their leases run out within a minute.',
+    });
+  }
 }
 
 async function dropUploads({ blobs, clock }: RetentionParts, graceMs: number): Promise<number> {

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
+import { compressChunk } from '../../src/client/compress-node.ts';
 import { runClient } from '../../src/client/core.ts';
 import { openFileStore } from '../../src/client/file-store-node.ts';
 import { nodeHasher } from '../../src/client/hasher-node.ts';
@@ -45,9 +46,10 @@ async function joinAs(owner: string, token: string): Promise<string> {
       signer: webcryptoSigner,
       verify: webcryptoVerify,
       hasher: nodeHasher,
+      compress: compressChunk,
       openTrainer: async (_, name) => watched(killTrainer(task.recipe, name), 'trainer', killer),
       policy: { accepts: () => [], mayLeave: () => true },
-      onEvent: () => undefined,
+      onEvent: (event) => console.error(owner, JSON.stringify(event)),
     },
     { token, software: 'kill matrix', signal: new AbortController().signal },
   );

@@ -1,11 +1,11 @@
 /** A process of the kill matrix: the product's coordinator over a real store, dying where it is told to. */
 
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { ed25519FromSeed, ed25519Verify } from '../../src/base/ed25519-node.ts';
 import { createCoordinator } from '../../src/coordinator/core.ts';
+import { createClientApi } from '../../src/coordinator/http-client-api.ts';
 import type { Coordinator } from '../../src/coordinator/ports.ts';
 import { openFileBlobs } from '../../src/storage/file-blobs.ts';
 import { openPostgresStore } from '../../src/storage/postgres-store.ts';
@@ -30,8 +30,9 @@ const killer = killerFor(pointNamed(task.point));
 const open = task.store.startsWith('postgres:') ? openPostgresStore : openSqliteStore;
 const store = watchedStore(await open(task.store), killer);
 const blobs = watched(await openFileBlobs(task.blobs), 'blobs', killer);
-const quiet = process.env.HEADWATER_KILL_VERBOSE === undefined;
-const say = (event: string, fields?: unknown) => quiet || console.error(event, JSON.stringify(fields));
+/** Shown when the row fails. */
+const say = (event: string, fields?: unknown) =>
+  console.error(task.point ?? 'no point', event, JSON.stringify(fields));
 const coordinator = await createCoordinator({
   store,
   blobs,
@@ -46,16 +47,19 @@ const coordinator = await createCoordinator({
   limits: { snapshotEvents: 5, requestBurst: 10_000 },
 });
 const tokens = task.first ? await makeRun(coordinator) : {};
-const server = createServer((request, response) => void answer(request, response));
-await new Promise<void>((resolve) => server.listen(task.port, '127.0.0.1', resolve));
-console.log(JSON.stringify({ port: (server.address() as AddressInfo).port, tokens }));
-
+const app = createClientApi(coordinator.handle, {
+  clock: systemClock,
+  corsOrigins: [],
+  ready: async () => true,
+});
+await app.listen({ host: '127.0.0.1', port: task.port });
 process.once('SIGTERM', async () => {
-  server.closeIdleConnections();
   await coordinator.close(2000);
+  await app.close();
   await store.close();
   process.exit(0);
 });
+console.log(JSON.stringify({ port: (app.server.address() as AddressInfo).port, tokens }));
 
 async function makeRun({ operator }: Coordinator): Promise<Record<string, string>> {
   await operator.createRun(RUN, task.recipe);
@@ -63,20 +67,4 @@ async function makeRun({ operator }: Coordinator): Promise<Record<string, string
   for (const owner of task.recipe.owners)
     made[owner] = (await operator.createToken({ run: RUN, owner, uses: 1, ttlMs: 3_600_000 })).text;
   return made;
-}
-
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const gone = new AbortController();
-  response.on('close', () => gone.abort());
-  const { status, headers, body } = await coordinator.handle({
-    method: request.method ?? '',
-    path: request.url ?? '',
-    headers: request.headers as Record<string, string | undefined>,
-    body: request,
-    remoteAddress: request.socket.remoteAddress ?? '',
-    signal: gone.signal,
-  });
-  response.writeHead(status, headers);
-  for await (const piece of body) response.write(piece);
-  response.end();
 }

@@ -28,6 +28,9 @@ export async function runRow(row: Row): Promise<void> {
   const children = new Set<Child>();
   try {
     await within(ROW_MS, row.name, play(row, children));
+  } catch (error) {
+    const said = [...children].map((child) => `\n  --\n${child.complaints()}`).join('');
+    throw new Error(`${(error as Error).message}${said}`);
   } finally {
     for (const { process } of children) process.kill('SIGKILL');
   }
