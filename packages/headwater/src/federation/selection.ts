@@ -4,7 +4,7 @@ import type { RunPlan } from './plan.ts';
 import { type ClosedRound, type RunState, validationId, validationLoss } from './state.ts';
 
 /** Whether params after this round are validated: every so many rounds, and after the last. */
-export function isValidated(plan: RunPlan, round: number): boolean {
+export function isValidated(plan: Pick<RunPlan, 'validateEveryRounds' | 'rounds'>, round: number): boolean {
   if (plan.validateEveryRounds === 0) return false;
   return round % plan.validateEveryRounds === 0 || round === plan.rounds;
 }

@@ -1,0 +1,138 @@
+/** `headwater plan`: what a recipe will take, before anything starts. Reads model and data, trains nothing (or a few steps). */
+
+import { Command } from 'commander';
+import { rng } from '../base/random.ts';
+import { bindMethod } from '../federation/method.ts';
+import { prepareRun } from '../jobs/prepare.ts';
+import { bindRecipeCompression, bindTuning, type RunRegistries, recordOf } from '../jobs/records.ts';
+import { resolveRecipe } from '../jobs/resolve-recipe.ts';
+import { openModel, readWeight } from '../models/checkpoint-node.ts';
+import type { Model } from '../models/model.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type EstimateInput, estimateRun } from '../runs/estimate.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { benchTraining } from '../training/bench.ts';
+import { createEngine } from '../training/engine-core.ts';
+import { findRecipe } from './find-recipe.ts';
+import { collect, jsonOption, nonNegative, wholeNumber } from './options.ts';
+import { printEstimate } from './print-estimate.ts';
+import { createDisplay } from './progress.ts';
+
+interface PlanOptions {
+  readonly owners?: number;
+  readonly tokensPerSecond?: number;
+  readonly measure?: true;
+  readonly pricePerGb?: number;
+  readonly pricePerHour?: number;
+  readonly set: readonly string[];
+  readonly plugin: readonly string[];
+  readonly json?: true;
+}
+
+export function planCommand(): Command {
+  return new Command('plan')
+    .description('say what a recipe will take before anything starts: bytes, time, memory, disk, cost')
+    .argument('<recipe>', 'YAML file, or the name of a recipe that comes with Headwater')
+    .option(
+      '--owners <n>',
+      'so many owners, whose data are elsewhere; default: those in the data',
+      wholeNumber,
+    )
+    .option('--tokens-per-second <n>', 'speed of one client in training', nonNegative)
+    .option('--measure', 'take that speed from a few training steps on this machine')
+    .option('--price-per-gb <n>', 'of transfer, in any currency', nonNegative)
+    .option('--price-per-hour <n>', 'of one client’s machine', nonNegative)
+    .option('--set <path=value>', 'override a key of the recipe; may be repeated', collect, [])
+    .option('--plugin <file>', 'module with methods, compressions …; may be repeated', collect, [])
+    .addOption(jsonOption())
+    .action(plan);
+}
+
+async function plan(given: string, options: PlanOptions): Promise<void> {
+  const { set, plugin: plugins } = options;
+  const { recipe, registries } = await resolveRecipe(findRecipe(given), { overrides: set, plugins });
+  const input = await inputOf(recipe, registries, options);
+  const estimate = estimateRun(input);
+  if (options.json) console.log(JSON.stringify(estimate, null, 2));
+  else printEstimate(recipe, estimate, input.tokensPerSecond);
+}
+
+async function inputOf(
+  recipe: Recipe,
+  registries: RunRegistries,
+  options: PlanOptions,
+): Promise<EstimateInput> {
+  const { model, ...data } = await modelAndData(recipe, registries, options.owners);
+  const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
+  const tokensPerSecond =
+    options.measure === true
+      ? await measuredSpeed(recipe, registries, model, data.tokensPerExample)
+      : options.tokensPerSecond;
+  return {
+    recipe,
+    ...data,
+    method: bindMethod(record, methodOptions),
+    compression: bindRecipeCompression(recipe, registries),
+    tensors: bindTuning(recipe, model.definition, registries).tensors,
+    model: model.definition,
+    weights: weightsOf(model),
+    tokensPerSecond,
+    prices: { perGb: options.pricePerGb, perHour: options.pricePerHour },
+  };
+}
+
+/** With a given number of owners no data are read, and the longest examples that the recipe allows are assumed. */
+async function modelAndData(recipe: Recipe, registries: RunRegistries, numOwners: number | undefined) {
+  const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
+  const { onProgress } = display;
+  try {
+    if (numOwners !== undefined) {
+      const download = (progress: object) =>
+        onProgress({ type: 'download', ...progress } as Parameters<typeof onProgress>[0]);
+      const model = await openModel(recipe.model, { onProgress: download });
+      return { model, numOwners, tokensPerExample: recipe.data.maxLength, tokensAreAtMost: true };
+    }
+    const { model, owners } = await prepareRun(recipe, registries, { onProgress });
+    const means = owners.map(({ numTokens, numExamples }) => numTokens / numExamples);
+    const tokensPerExample = means.reduce((sum, mean) => sum + mean, 0) / means.length;
+    return { model, numOwners: owners.length, tokensPerExample, tokensAreAtMost: false };
+  } finally {
+    display.stop();
+  }
+}
+
+function weightsOf({ storedTypes }: Model): EstimateInput['weights'] {
+  const elements = [...storedTypes.values()].map(({ dtype, shape }) => {
+    const count = shape.reduce((size, dim) => size * dim, 1);
+    return { count, bytes: count * (dtype === 'float32' ? 4 : 2) };
+  });
+  return {
+    parameters: elements.reduce((sum, { count }) => sum + count, 0),
+    bytes: elements.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+}
+
+const MEASURED_STEPS = 3;
+
+/** Tokens per second of one session with the recipe's batches; the first step, which compiles, is not counted. */
+async function measuredSpeed(
+  recipe: Recipe,
+  registries: RunRegistries,
+  model: Model,
+  tokensPerExample: number,
+): Promise<number> {
+  const { device, threadsPerSession: threads, frozenWeights, training } = recipe;
+  const executor = createNodeExecutor({ device, threads, prepack: frozenWeights === 'packed' });
+  const tuning = bindTuning(recipe, model.definition, registries);
+  const params = await tuning.init(rng(recipe.seed, 'plan'), (name) => readWeight(model.weights, name));
+  const { tokensPerSecond } = await benchTraining(createEngine({ model, tuning, executor }), params, {
+    batchSize: training.microBatchSize ?? training.batchSize,
+    length: Math.max(2, Math.round(tokensPerExample)),
+    steps: MEASURED_STEPS,
+    vocabSize: model.definition.shape.vocabSize,
+    seed: recipe.seed,
+    nowMs: () => performance.now(),
+  });
+  await executor.dispose();
+  return tokensPerSecond;
+}

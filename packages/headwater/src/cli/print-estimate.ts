@@ -1,0 +1,71 @@
+/** An estimate in the terminal. */
+
+import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Estimate } from '../runs/estimate.ts';
+import { paint, renderTable } from './style.ts';
+
+export function printEstimate(
+  { name, federation }: Recipe,
+  estimate: Estimate,
+  tokensPerSecond: number | undefined,
+): void {
+  const { owners, rounds, asked, counted } = estimate;
+  const buffered = federation.mode.kind === 'buffered';
+  const who = buffered
+    ? `${asked} of ${owners} owners train at any time, every ${counted} updates make the next params, ${rounds} times`
+    : `${rounds} rounds, each asks ${asked} of ${owners} owners and counts ${counted}`;
+  console.log(`${paint.bold(name)}: ${who}; updates travel as ${federation.compression.kind}\n`);
+  console.log(renderTable({ head: ['', 'client and round', 'round', 'run'], rows: amounts(estimate) }));
+  console.log(`\n${renderTable({ head: ['', 'memory', 'disk or download'], rows: needs(estimate) })}\n`);
+  for (const line of notes(estimate, tokensPerSecond, federation.earlyStopping !== undefined))
+    console.log(paint.dim(line));
+}
+
+function amounts({ client, round, total, cost, tokensAreAtMost }: Estimate): string[][] {
+  const most = tokensAreAtMost ? '≤ ' : '';
+  const time = (seconds: number | null) => (seconds === null ? '' : most + formatDuration(1000 * seconds));
+  const price = (value: number | null) => (value === null ? '' : significant(value));
+  const rows = [
+    ['up', formatBytes(client.upBytes), formatBytes(round.upBytes), formatBytes(total.upBytes)],
+    ['down', formatBytes(client.downBytes), formatBytes(round.downBytes), formatBytes(total.downBytes)],
+    ['optimizer steps', formatCount(client.steps), '', formatCount(total.steps)],
+    ['tokens', ...[client.tokens, round.tokens, total.tokens].map((count) => most + formatCount(count))],
+    ['training time', time(client.seconds), time(client.seconds), time(total.wallSeconds)],
+    ['of all clients', '', '', time(total.clientSeconds)],
+    ['cost of transfer', '', '', price(cost.transfer)],
+    ['cost of machines', '', '', price(cost.compute)],
+  ];
+  return rows.filter(([, ...cells]) => cells.some((cell) => cell !== ''));
+}
+
+function needs({ client, coordinator }: Estimate): string[][] {
+  return [
+    ['client', `about ${formatBytes(client.memory.total)}`, `${formatBytes(client.modelBytes)} once`],
+    ['coordinator', `about ${formatBytes(coordinator.memoryBytes)}`, formatBytes(coordinator.diskBytes)],
+  ];
+}
+
+function notes(
+  { client, total, tokensAreAtMost }: Estimate,
+  tokensPerSecond: number | undefined,
+  stopsEarly: boolean,
+): string[] {
+  const { weights, training, activations, process } = client.memory;
+  const sizes = [weights, training, activations, process].map(formatBytes);
+  return [
+    `Client memory: ${sizes[0]} weights, ${sizes[1]} trained tensors, ${sizes[2]} activations, ${sizes[3]} process.`,
+    ...(total.evaluationBytes === 0
+      ? []
+      : [
+          `In a deployment owners score their own held-out examples: at most ${formatBytes(total.evaluationBytes)} more down.`,
+        ]),
+    ...(tokensAreAtMost
+      ? ['Tokens as if every example had data.maxLength; without --owners they are counted.']
+      : []),
+    tokensPerSecond === undefined
+      ? 'Time: give --tokens-per-second, or --measure it here.'
+      : `Time at ${formatCount(tokensPerSecond)} tokens a second, without transfer.`,
+    ...(stopsEarly ? ['Early stopping may end the run before all rounds.'] : []),
+  ];
+}
