@@ -12,6 +12,7 @@ import { LIMITS, wireError } from '../federation/wire/messages.ts';
 import { type RouteId, type RouteShape, routes } from '../federation/wire/routes.ts';
 import { signRequest } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
+import type { AnswerOf, BodyOf, BytesBody, JsonRoute } from './api.ts';
 import { readBody } from './body.ts';
 import { notAsAgreed, printable, Refused, Unanswered } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
@@ -21,29 +22,11 @@ export type CallParts = Pick<ClientParts, 'transport' | 'clock' | 'entropy' | 'h
 
 type Values = Readonly<Record<string, string | number>>;
 
-/** A body that is not JSON: `sent` may be a compressed form of the bytes whose SHA-256 is `digest`. */
-export interface BytesBody {
-  readonly sent: Uint8Array;
-  readonly digest: string;
-  readonly encoding: 'gzip' | 'zstd' | undefined;
-}
-
-type BodyOf<R> = R extends { readonly body: 'bytes' }
-  ? { readonly body: BytesBody }
-  : R extends { readonly body: z.ZodType }
-    ? { readonly body: z.input<R['body']> }
-    : { readonly body?: undefined };
-
-export type CallInput<R extends RouteId> = BodyOf<(typeof routes)[R]> & {
+export type CallInput<R extends RouteId> = BodyOf<R> & {
   readonly params?: Values;
   readonly query?: Values;
   readonly headers?: Readonly<Record<string, string>>;
 };
-
-export type JsonRoute = {
-  [R in RouteId]: (typeof routes)[R]['response'] extends z.ZodType ? R : never;
-}[RouteId];
-export type AnswerOf<R extends JsonRoute> = z.output<Extract<(typeof routes)[R]['response'], z.ZodType>>;
 
 export interface Caller {
   json<R extends JsonRoute>(route: R, input: CallInput<R>, signal: AbortSignal): Promise<AnswerOf<R>>;

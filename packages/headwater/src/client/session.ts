@@ -1,6 +1,7 @@
 /** What every step of a joined client works with: its parts, its signed calls, the run, and how it is stopped. */
 
-import type { AnswerOf, Caller, CallInput, JsonRoute } from './call.ts';
+import type { AnswerOf, JsonRoute } from './api.ts';
+import type { Caller, CallInput } from './call.ts';
 import type { ClientParts } from './ports.ts';
 import { persist } from './retry.ts';
 

@@ -4,7 +4,7 @@
  */
 
 import { LIMITS, type UploadResponse } from '../federation/wire/messages.ts';
-import type { BytesBody } from './call.ts';
+import type { BytesBody } from './api.ts';
 import { notAsAgreed, refusalCode } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { ClientParts } from './ports.ts';
