@@ -12,7 +12,7 @@ import { storageError } from '../base/io-errors.ts';
 import { openApiDocument } from '../federation/wire/openapi.ts';
 import { Refusal } from '../federation/wire/refusals.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
-import { refusalAnswer } from './answers.ts';
+import { internal, refusalAnswer } from './answers.ts';
 import { decodedBody, pacedBody } from './http-body.ts';
 import type { Coordinator, IncomingRequest } from './ports.ts';
 
@@ -39,6 +39,9 @@ export function createClientApi(handle: Coordinator['handle'], options: ClientAp
     ...tlsOptions(options),
     logger: false,
     forceCloseConnections: 'idle',
+    // Paths that cannot even be decoded.
+    frameworkErrors: (_error: unknown, _request: FastifyRequest, reply: FastifyReply) =>
+      reply.code(404).send(new Refusal('not-found', 'there is nothing at this path').body()),
     // The core checks paths itself, as they came.
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 300 },
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -56,6 +59,7 @@ export function createClientApi(handle: Coordinator['handle'], options: ClientAp
     const ready = await options.ready();
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
   });
+  app.setErrorHandler((_error, _request, reply) => reply.code(500).send(internal().body()));
   app.setNotFoundHandler((request, reply) => answer(handle, options, request, reply));
   app.all('/v1/*', (request, reply) => answer(handle, options, request, reply));
   return app;

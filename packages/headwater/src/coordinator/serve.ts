@@ -4,7 +4,8 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -70,7 +71,7 @@ export interface Server {
 export async function startServer(options: ServeOptions): Promise<Server> {
   checkOptions(options);
   const folder = options.folder ?? (isFolder(options.store) ? options.store : 'coordinator');
-  await makeFolder(folder);
+  await makePrivateFolder(folder);
   const storage = await openStorage(options);
   try {
     return await listen(options, folder, storage);
@@ -78,6 +79,15 @@ export async function startServer(options: ServeOptions): Promise<Server> {
     await storage.close();
     throw cause;
   }
+}
+
+/** The store holds the operator's key: a folder that is made here is this user's alone. */
+async function makePrivateFolder(folder: string): Promise<void> {
+  if (existsSync(folder)) return;
+  await makeFolder(folder);
+  await chmod(folder, 0o700).catch((cause) => {
+    throw storageError(cause, 'make the folder private', folder);
+  });
 }
 
 async function listen(options: ServeOptions, folder: string, storage: Storage): Promise<Server> {
