@@ -10,7 +10,7 @@ import { findRecipe } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
 import { inviteOwners } from './invite.ts';
 import { LOG_LEVELS, type LogLevel, openLog } from './log.ts';
-import { collect, portNumber } from './options.ts';
+import { collect, nonNegative, portNumber } from './options.ts';
 import { createServeLines } from './serve-lines.ts';
 import { endOfRuns } from './serve-until-done.ts';
 
@@ -28,6 +28,7 @@ interface ServeCommandOptions {
   readonly advertise?: string;
   readonly peerCa?: string;
   readonly corsOrigin: readonly string[];
+  readonly keepDays?: number;
   readonly durability: 'full' | 'none';
   readonly logLevel?: LogLevel;
   readonly untilDone?: true;
@@ -66,6 +67,7 @@ export function serveCommand(): Command {
         .default('full'),
     )
     .addOption(new Option('--log-level <level>', 'JSON lines on stderr').choices(LOG_LEVELS))
+    .option('--keep-days <n>', 'forget runs that ended longer ago; their results stay', nonNegative)
     .option('--until-done', 'stop when all runs are over and their clients know it')
     .option('--set <path=value>', 'override a key of the recipes; may be repeated', collect, [])
     .option('--plugin <file>', 'module with methods, tuning kinds …; may be repeated', collect, [])

@@ -23,6 +23,7 @@ import { createEventHub } from './event-stream.ts';
 import { createForward, nodeName } from './forward.ts';
 import { createAdminApi } from './http-admin-api.ts';
 import { createClientApi } from './http-client-api.ts';
+import { keepTidy } from './keep-tidy.ts';
 import { createMetrics } from './metrics.ts';
 import { openStorage, type Storage } from './open-storage.ts';
 import type { Coordinator, CoordinatorFact, CoordinatorLimits, Log, Operator } from './ports.ts';
@@ -51,6 +52,8 @@ export interface ServeOptions {
   readonly peerCa?: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly limits?: Partial<CoordinatorLimits>;
+  /** Runs that ended are forgotten after so many days. Default: never. */
+  readonly keepDays?: number | undefined;
   readonly log: Log;
   readonly onFact?: (fact: CoordinatorFact) => void;
   readonly onDownload?: (progress: HubProgress) => void;
@@ -126,7 +129,11 @@ async function listen(options: ServeOptions, folder: string, storage: Storage): 
     opened.push(adminApi);
     const adminUrl = `http://${hostInUrl(options.adminHost)}:${adminPort}`;
     await writeAdminAddress(folder, adminUrl);
-    const close = (drainMs: number) => shutDown(coordinator!, opened, storage, drainMs);
+    const stopTidying = keepTidy({ ...options, ...storage, clock: systemClock, timers: systemTimers });
+    const close = async (drainMs: number) => {
+      await stopTidying();
+      await shutDown(coordinator!, opened, storage, drainMs);
+    };
     return { url, adminUrl, adminToken, operator, resultsFolder, close };
   } catch (cause) {
     await Promise.all(opened.map((app) => app.close()));
