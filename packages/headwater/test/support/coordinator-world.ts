@@ -57,6 +57,8 @@ export interface World {
   coordinator: Coordinator;
   /** As after a crash: the old one is not closed. */
   restart(change?: Partial<CoordinatorParts>): Promise<void>;
+  /** Another process beside those that are there; clients talk to it from now on. */
+  start(change: Partial<CoordinatorParts>): Promise<void>;
   send(request: Partial<IncomingRequest> & Pick<IncomingRequest, 'method' | 'path'>): Promise<Answer>;
   token(owner: string | null, uses?: number, ttlMs?: number): Promise<string>;
   /** Joined and enrolled. */
@@ -101,6 +103,9 @@ export async function createWorld(
     async restart(change = {}) {
       time.dropTimers();
       await time.advance(1);
+      world.coordinator = await createCoordinator({ ...all, ...change });
+    },
+    async start(change) {
       world.coordinator = await createCoordinator({ ...all, ...change });
     },
     async send(request) {
