@@ -12,6 +12,7 @@ export type { Partitioner } from './data/partition/partitioner.ts';
 export type { DataSchema } from './data/schemas/schema.ts';
 export { tokenizeExamples } from './data/tokenize.ts';
 export type { Example, TokenizedExample } from './data/types.ts';
+export type { Compression } from './federation/compression/compression.ts';
 export type { Method } from './federation/method.ts';
 export { gradients } from './graph/autodiff.ts';
 export { Graph, type Value } from './graph/ir.ts';
