@@ -177,7 +177,11 @@ async function assemble(
     closed = true;
     waiters.wakeAll();
   };
-  const conclude = (last: RunState) => writeEnd(context, desk, journal, last);
+  let ending: Promise<void> = Promise.resolve();
+  const conclude = (last: RunState) => {
+    ending = writeEnd(context, desk, journal, last);
+    return ending;
+  };
   const followers = { context, run, driver, waiters, deadlines, uploads, serverWork, conclude };
   return {
     run,
@@ -220,6 +224,7 @@ async function assemble(
       waitingRoom.close();
       await serverWork.close();
       await driver.close();
+      await ending;
       await journal.close();
       await desk.closeWorks();
     },

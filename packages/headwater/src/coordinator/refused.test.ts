@@ -8,9 +8,7 @@ import { LIMITS } from '../federation/wire/messages.ts';
 
 const TASK = `/v1/runs/${RUN}/task`;
 
-async function begun(
-  recipe = {},
-): Promise<
+async function begun(recipe = {}): Promise<
   World & {
     readonly ann: Awaited<ReturnType<World['client']>>;
     readonly ben: Awaited<ReturnType<World['client']>>;
