@@ -75,7 +75,7 @@ async function join(url: string, options: JoinCommandOptions): Promise<void> {
       const preview = await previewRun(given);
       display.stop();
       if (options.json === true) console.log(JSON.stringify(preview));
-      else printPreview(preview, options.policy);
+      else printPreview(preview, { policyFile: options.policy, mapping: parseMapping(options.map) });
       return;
     }
     const outcome = await joinRun(given);

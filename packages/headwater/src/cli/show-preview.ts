@@ -4,11 +4,17 @@ import { formatBytes, formatCount } from '../base/format.ts';
 import type { Preview, ShownPart } from '../client/preview-node.ts';
 import { paint, renderTable } from './style.ts';
 
-export function printPreview(preview: Preview, policyFile: string | undefined): void {
+export interface PreviewContext {
+  readonly policyFile: string | undefined;
+  readonly mapping: ReadonlyMap<string, string>;
+}
+
+export function printPreview(preview: Preview, { policyFile, mapping }: PreviewContext): void {
   const sections = [
     heading(preview),
     runTable(preview),
     verdict(preview, policyFile),
+    columns(preview, mapping),
     examples(preview),
     data(preview),
     leaving(preview),
@@ -51,6 +57,23 @@ function verdict({ reasons }: Preview, policyFile: string | undefined): string {
   return [paint.bad(`The policy ${policyFile} refuses the run:`), ...lines].join('\n');
 }
 
+function columns({ columns: own, recipe }: Preview, mapping: ReadonlyMap<string, string>): string {
+  const { kind, ...options } = recipe.data.schema;
+  const settings = Object.entries(options).map(([key, value]) => `${key} ${JSON.stringify(value)}`);
+  const others = [recipe.data.labelColumn, recipe.data.optionsColumn].filter((name) => name !== undefined);
+  const rows = [
+    ['your columns', own.join(', ')],
+    ['read as', [kind, ...settings].join(', ')],
+    ...(others.length === 0 ? [] : [['also read', others.join(', ')]]),
+    ...[...mapping].map(([column, source]) => [`${column} is`, source]),
+  ];
+  return renderTable({
+    head: ['columns (--map column=yours changes what is read)', ''],
+    rows,
+    numeric: false,
+  });
+}
+
 function examples({ examples: shown }: Preview): string {
   const blocks = shown.map(({ where, parts }) => `${paint.dim(where)}\n${parts.map(partText).join('')}`);
   return [paint.bold('Your first examples as the model sees them; ⟦what is learnt⟧'), ...blocks].join('\n');
@@ -68,9 +91,14 @@ function visible(text: string): string {
 function data({ tokenization, split, recipe }: Preview): string {
   const { numTokenized, numTokens, numTargets, promptsTruncated, completionsTruncated, dropped } =
     tokenization;
+  const { validationSampleSize, sampleSize, full } = recipe.evaluation;
   const rows = [
     ['examples to train on', formatCount(split.train)],
     ['held out to validate, to test', `${formatCount(split.validation)}, ${formatCount(split.test)}`],
+    [
+      'scored of them at most',
+      `${formatCount(validationSampleSize)}, ${full ? 'all' : formatCount(sampleSize)}`,
+    ],
     ['sequences, tokens', `${formatCount(numTokenized)}, ${formatCount(numTokens)}`],
     ['tokens that are learnt', formatCount(numTargets)],
     [`prompts cut to ${recipe.data.maxLength} tokens`, formatCount(promptsTruncated)],

@@ -5,9 +5,8 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
-import { joined } from './body.ts';
 import { notAsAgreed, Unanswered } from './failures.ts';
-import { portableHasher } from './hashing.ts';
+import { digestOf, portableHasher } from './hashing.ts';
 import type { BlobSink, ClientParts, FetchBlob } from './ports.ts';
 import { persist, type RetryParts } from './retry.ts';
 
@@ -64,29 +63,25 @@ function startsAt(contentRange: string | undefined, from: number): boolean {
   return contentRange?.startsWith(`bytes ${from}-`) === true;
 }
 
-/** Keeps the pieces in memory: for params. */
+/** Keeps up to `maxBytes` in memory: for params, whose size was announced and allowed. */
 export function memorySink(
+  maxBytes: number,
   hasher: ClientParts['hasher'] = portableHasher,
 ): BlobSink & { whole(): Uint8Array } {
-  let pieces: Uint8Array[] = [];
+  const bytes = new Uint8Array(maxBytes);
   let have = 0;
   return {
     get have() {
       return have;
     },
     async write(piece) {
-      pieces.push(piece.slice());
+      bytes.set(piece, have);
       have += piece.byteLength;
     },
     async reset() {
-      pieces = [];
       have = 0;
     },
-    async digest() {
-      const hash = hasher();
-      for (const piece of pieces) hash.update(piece);
-      return hash.hex();
-    },
-    whole: () => joined(pieces, have),
+    digest: async () => digestOf(hasher, bytes.subarray(0, have)),
+    whole: () => bytes.subarray(0, have),
   };
 }

@@ -33,7 +33,7 @@ const rules = z.strictObject({
   maxThreads: limit.optional(),
   maxMemory: z
     .string()
-    .refine((text) => parseBytes(text) !== undefined, 'a size such as 4 GB')
+    .refine((text) => parseBytes(text) !== undefined, 'expected a size such as 4 GB')
     .optional(),
   /** Figures that may be told; [] keeps all of them here. */
   metrics: names.optional(),
@@ -54,12 +54,15 @@ export function parsePolicy(text: string, file: string): PolicyRules {
     );
   const { value, issues } = parseAt(rules, document.toJS() ?? {});
   if (value !== undefined) return value;
+  const located = issues.map(({ path, message, atKey }) => {
+    const offset = offsetOf(document, path, atKey === true) ?? 0;
+    const what = path.length === 0 ? message : `${pathText(path)}: ${message}`;
+    return { offset, line: `${lineText(file, offset, lines)}  ${what}` };
+  });
+  located.sort((a, b) => a.offset - b.offset);
   throw invalid(
     file,
-    issues.map(({ path, message, atKey }) => {
-      const place = lineText(file, offsetOf(document, path, atKey === true), lines);
-      return path.length === 0 ? `${place}  ${message}` : `${place}  ${pathText(path)}: ${message}`;
-    }),
+    located.map(({ line }) => line),
   );
 }
 

@@ -3,6 +3,9 @@
  * model would see them, and what would leave this machine. The coordinator hears of a token, and of nothing else.
  */
 
+import { resolve } from 'node:path';
+import { fileSource } from '../data/dataset-node.ts';
+import { readerFor } from '../data/readers/registry.ts';
 import { type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { encodedUpdateBytes } from '../federation/compression/encode.ts';
@@ -41,6 +44,8 @@ export interface Preview {
   readonly recipe: Recipe;
   /** Why the policy refuses it; empty: it does not. */
   readonly reasons: readonly string[];
+  /** Of the owner's first file, as its first row has them. */
+  readonly columns: readonly string[];
   /** The first training examples as the model would see them. */
   readonly examples: readonly { readonly where: string; readonly parts: readonly ShownPart[] }[];
   /** Of the training examples. */
@@ -77,10 +82,19 @@ export async function previewRun(options: JoinRunOptions): Promise<Preview> {
       ),
       signal,
     });
-    return { url, operator, owner: peek.owner, manifest, ...lookAt(options, manifest, run, texts) };
+    const columns = await columnsOf(options);
+    return { url, operator, owner: peek.owner, manifest, columns, ...lookAt(options, manifest, run, texts) };
   } finally {
     await transport.close();
   }
+}
+
+async function columnsOf({ data }: JoinRunOptions): Promise<string[]> {
+  const { files, format } = data.train;
+  const name = [files].flat()[0]!;
+  for await (const row of readerFor(name, format).read(fileSource(name, resolve(name))))
+    return 'values' in row ? Object.keys(row.values) : [];
+  return [];
 }
 
 function lookAt(
@@ -88,7 +102,7 @@ function lookAt(
   manifest: Manifest,
   run: OwnerRun,
   { codec, definition }: ModelTexts,
-): Omit<Preview, 'url' | 'operator' | 'owner' | 'manifest'> {
+): Omit<Preview, 'url' | 'operator' | 'owner' | 'manifest' | 'columns'> {
   const { recipe, parts } = run;
   const { maxLength } = recipe.data;
   const policy = createPolicy(rules);

@@ -32,7 +32,9 @@ export async function upload(session: Session, { digest, bytes, taskId }: Upload
     persist(parts, signal, () => caller.json('putChunk', { params: { run, digest, index }, body }, signal));
   for (const index of missing) {
     const chunk = chunkAt(bytes, index, chunkBytes);
-    const body = await bodyOf(session, chunk, compress);
+    // Of an update in one chunk the digest is known already.
+    const known = chunk.byteLength === total ? digest : undefined;
+    const body = await bodyOf(session, chunk, compress, known);
     await put(index, body).catch((failure) => {
       if (refusalCode(failure) !== 'encoding-refused') throw failure;
       compress = undefined;
@@ -63,8 +65,9 @@ async function bodyOf(
   { parts }: Session,
   chunk: Uint8Array,
   compress: ClientParts['compress'],
+  known: string | undefined,
 ): Promise<BytesBody> {
-  const digest = digestOf(parts.hasher ?? portableHasher, chunk);
+  const digest = known ?? digestOf(parts.hasher ?? portableHasher, chunk);
   const smaller = await compress?.(chunk);
   if (smaller === undefined) return { sent: chunk, digest, encoding: undefined };
   return { sent: smaller.bytes, digest, encoding: smaller.encoding };

@@ -84,7 +84,7 @@ async function paramsOf(
   const { session, trainer, fetchBlob } = desk;
   if (blob.bytes > trainer.maxParamsBytes)
     throw notAsAgreed(`params of ${blob.bytes} bytes; this run's have at most ${trainer.maxParamsBytes}`);
-  const sink = memorySink(session.parts.hasher);
+  const sink = memorySink(blob.bytes, session.parts.hasher);
   try {
     await fetchBlob(blob, sink);
   } catch (failure) {
