@@ -94,7 +94,7 @@ async function handOver(
 ): Promise<void> {
   if (onResult === undefined) return;
   if (result.bytes > trainer.maxParamsBytes) throw notAsAgreed(`a result of ${result.bytes} bytes`);
-  const sink = memorySink(hasher);
+  const sink = memorySink(result.bytes, hasher);
   await fetchBlob(result, sink);
   await onResult(sink.whole());
 }
