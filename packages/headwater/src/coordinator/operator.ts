@@ -70,7 +70,7 @@ export function createOperator(context: HandlerContext, onCreated: (run: string)
       );
       if (changed === undefined) throw notFound(`no token has the id ${id}`);
     },
-    clients: async (run) => clientsOf(await ledRun(context, run)),
+    clients: (run) => clientsOf(context, run),
     revokeClient: (clientId) => revokeClient(context, clientId),
     async pardon(run, owner) {
       await (await ledRun(context, run)).submit({ type: 'owner-pardoned', owner });
@@ -208,15 +208,21 @@ async function end(
   led.waiters.wakeAll();
 }
 
-function clientsOf(led: LedRun): ClientSummary[] {
-  return led.members.all().map((client) => {
-    const entry = entryOf(led.state?.roster ?? {}, client.owner);
+/** Also of a run that another process leads: from the records; when its clients were heard is known there alone. */
+async function clientsOf(context: HandlerContext, run: string): Promise<ClientSummary[]> {
+  const state = await stateOf(context, run);
+  const found = await context.leadership.find(run);
+  const led = found.kind === 'led' ? found.led : undefined;
+  const stored = async () => listRecords(context.parts.store.records, 'clients', `${run}/`);
+  const clients = led?.members.all() ?? (await stored()).map(({ value }) => value);
+  return clients.map((client) => {
+    const entry = entryOf(state?.roster ?? {}, client.owner);
     return {
       clientId: client.clientId,
-      run: led.run,
+      run,
       owner: client.owner,
       joinedMs: client.joinedMs,
-      lastSeenMs: led.lastSeenMs.get(client.clientId) ?? null,
+      lastSeenMs: led?.lastSeenMs.get(client.clientId) ?? null,
       revoked: client.revoked !== null,
       standing: entry?.standing ?? 'waiting',
       offences: entry?.offences ?? 0,

@@ -25,7 +25,7 @@ export interface Remains {
   readonly result: string;
 }
 
-function openAny(address: string): Promise<Store> {
+export function openAny(address: string): Promise<Store> {
   return address.startsWith('postgres:') ? openPostgresStore(address) : openSqliteStore(address);
 }
 

@@ -12,6 +12,7 @@ import { NO_POSTGRES, startPostgres } from '../support/postgres.ts';
 import { recomputed, remainsOf } from './check.ts';
 import type { KillRecipe } from './model.ts';
 import { type KillPoint, POINTS } from './points.ts';
+import { deployedAdapter, simulatedAdapter } from './real.ts';
 import { type Row, runRow } from './row.ts';
 
 const AT_ONCE = 4;
@@ -29,8 +30,13 @@ interface Case {
 
 interface Backend {
   readonly name: string;
+  /** For the scripts: a SQLite file, or the address of a database. */
   newStore(folder: string): Promise<string>;
+  /** For `headwater serve`. */
+  newPlace(folder: string): Promise<string>;
 }
+
+const REAL: Case = { name: 'serve and join with a real model, both killed', against: 'golden' };
 
 const SMALL = { rows: 4 };
 const LARGE = { rows: 4100, rounds: 2, owners: ['a', 'b'], cohortSize: 2, quorum: 2 };
@@ -146,6 +152,28 @@ async function all(backends: readonly Backend[], cases: readonly Case[]): Promis
   return outcomes;
 }
 
+/** `headwater run` is what has to come out. */
+async function realOutcomes(backends: readonly Backend[]): Promise<Outcome[]> {
+  const folder = join(scratch, 'real');
+  mkdirSync(folder);
+  const expected = await simulatedAdapter(folder);
+  const outcomes: Outcome[] = [];
+  for (const backend of backends) {
+    const startedMs = performance.now();
+    const about = () => ({ case: REAL, backend: backend.name, tookMs: performance.now() - startedMs });
+    try {
+      const own = join(folder, backend.name);
+      mkdirSync(own);
+      const result = await deployedAdapter(own, await backend.newPlace(own));
+      const failure = result === expected ? {} : { failure: `adapter ${result} instead of ${expected}` };
+      outcomes.push({ ...about(), ...failure });
+    } catch (error) {
+      outcomes.push({ ...about(), failure: (error as Error).message });
+    }
+  }
+  return outcomes;
+}
+
 function report(cases: readonly Case[], backends: readonly Backend[], outcomes: readonly Outcome[]): void {
   const cell = (item: Case, backend: Backend) => {
     const found = outcomes.find((outcome) => outcome.case === item && outcome.backend === backend.name);
@@ -153,7 +181,7 @@ function report(cases: readonly Case[], backends: readonly Backend[], outcomes: 
   };
   const rows = cases.map((item) => [
     item.name,
-    item.against === 'golden' ? 'uninterrupted run' : 'own journal',
+    item === REAL ? 'headwater run' : item.against === 'golden' ? 'uninterrupted run' : 'own journal',
     ...backends.map((backend) => cell(item, backend)),
   ]);
   console.log(renderTable({ head: ['killed at', 'equals', ...backends.map(({ name }) => name)], rows }));
@@ -166,13 +194,22 @@ async function main(): Promise<number> {
   const postgres = NO_POSTGRES === undefined ? await startPostgres() : undefined;
   if (NO_POSTGRES !== undefined) console.log(`SKIPPED on PostgreSQL: ${NO_POSTGRES}`);
   const backends: Backend[] = [
-    { name: 'SQLite', newStore: async (folder) => join(folder, 'store.sqlite') },
-    ...(postgres === undefined ? [] : [{ name: 'PostgreSQL', newStore: () => postgres.newDatabase() }]),
+    {
+      name: 'SQLite',
+      newStore: async (folder) => join(folder, 'store.sqlite'),
+      newPlace: async (folder) => join(folder, 'store'),
+    },
+    ...(postgres === undefined
+      ? []
+      : [{ name: 'PostgreSQL', newStore: postgres.newDatabase, newPlace: postgres.newDatabase }]),
   ];
   try {
-    const cases = CASES.filter(({ name }) => only === undefined || name.includes(only));
-    const outcomes = await all(backends, cases);
-    report(cases, backends, outcomes);
+    const wanted = ({ name }: Case) => only === undefined || name.includes(only);
+    const cases = CASES.filter(wanted);
+    const outcomes = cases.length === 0 ? [] : await all(backends, cases);
+    const real = wanted(REAL) ? await realOutcomes(backends) : [];
+    outcomes.push(...real);
+    report([...cases, ...(wanted(REAL) ? [REAL] : [])], backends, outcomes);
     const failed = outcomes.filter(({ failure }) => failure !== undefined).length;
     const seconds = Math.round((performance.now() - startedMs) / 1000);
     console.log(

@@ -86,6 +86,11 @@ async function endOf(child: Child): ReturnType<() => Child['ended']> {
   return end;
 }
 
+interface FirstLine {
+  readonly port: number;
+  readonly tokens: Record<string, string>;
+}
+
 interface SupervisedCoordinator {
   readonly port: number;
   readonly tokens: Readonly<Record<string, string>>;
@@ -101,7 +106,7 @@ async function superviseCoordinator(
   const doomed = row.point?.process === 'coordinator';
   const common = { store, blobs: join(folder, 'blobs'), recipe };
   let child = start({ ...common, port: 0, point: doomed ? row.point!.name : null, first: true });
-  const { port, tokens } = (await child.ready) as { port: number; tokens: Record<string, string> };
+  const { port, tokens } = JSON.parse(await child.ready) as FirstLine;
   const again = () => start({ ...common, port, point: null, first: false });
   const reborn = doomed
     ? child.ended.then(({ signal, code }) => {
