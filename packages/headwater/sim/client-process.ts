@@ -7,6 +7,7 @@ import { runClient } from '../src/client/core.ts';
 import type { ClientEvent, ClientParts, ClientStore, Trainer } from '../src/client/ports.ts';
 import { decodeParams, encodeParams } from '../src/federation/params.ts';
 import type { Transport } from '../src/federation/wire/transport.ts';
+import type { KeptWatch } from './checkers/kept-watch.ts';
 import { answerIn, type Life } from './life.ts';
 import type { Misbehaviour, OwnerScenario } from './scenario.ts';
 import { scoreTiny, tinyParams, tinyStats, trainTiny } from './tiny-model.ts';
@@ -26,6 +27,7 @@ export interface ClientWorld {
   readonly transport: Transport;
   readonly token: string;
   readonly onEvent: (event: ClientEvent) => void;
+  readonly watch: KeptWatch;
   /** Wraps the store: a planted fault. */
   readonly plant: ((store: ClientStore) => ClientStore) | undefined;
 }
@@ -86,12 +88,13 @@ function folderStore({ time, folder, weather }: ClientWorld, life: Life): Client
   };
 }
 
-function tinyTrainer({ time, seed, owner }: ClientWorld, name: string, life: Life): Trainer {
+function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, life: Life): Trainer {
   const who = { seed, owner: name, numExamples: owner.numExamples };
   return {
     counts: { numExamples: owner.numExamples, numTokens: 10 * owner.numExamples, heldOut: owner.heldOut },
     maxParamsBytes: 100_000,
     async train(task, params, kept, signal) {
+      watch.training(name, task.round, kept);
       await answerIn(time, life, owner.trainMs, () => undefined);
       signal.throwIfAborted();
       const before = kept === undefined ? undefined : decodeParams(kept);
@@ -99,7 +102,9 @@ function tinyTrainer({ time, seed, owner }: ClientWorld, name: string, life: Lif
       const honest = encodeParams(trained.update);
       const bad = owner.misbehaves !== null && rng(seed, 'bad', name, task.round).uniform() < 0.7;
       const update = bad ? badUpdate(owner.misbehaves!, honest) : honest;
-      return { update, kept: encodeParams(trained.kept), stats: tinyStats(task.steps) };
+      const next = encodeParams(trained.kept);
+      watch.trained(name, update, next);
+      return { update, kept: next, stats: tinyStats(task.steps) };
     },
     async evaluate(task, params) {
       await answerIn(time, life, 10, () => undefined);

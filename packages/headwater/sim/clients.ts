@@ -34,6 +34,7 @@ async function startClient(world: World, owner: OwnerScenario, done: Set<string>
       if (done.has(name)) return;
       processes.crash(name, null, false);
       folder.clear();
+      world.watch.kept.lost(name);
       ticket.token = await operator.invite(name);
       const gone = owner.leavesAtMs !== null && time.nowMs >= owner.leavesAtMs;
       if (!gone) processes.crash(name, 1000, false);
@@ -64,6 +65,7 @@ async function live(
         onEvent: (event) => {
           if (event.type !== 'waiting') trace(name, JSON.stringify(event));
         },
+        watch: world.watch.kept,
         plant: plant?.clientStore,
       },
       life,

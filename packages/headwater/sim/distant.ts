@@ -21,11 +21,18 @@ export interface LinkFaults {
   /** `request`: it never arrived; `answer`: it was carried out, and nobody heard of it. */
   lost(life: Life): 'request' | 'answer' | undefined;
   slowness(): number;
+  /** How much later a request arrives, in milliseconds: it may be carried out long after nobody waits for it. */
+  lateness(): number;
   /** May end the process that asks. */
   point(when: 'before' | 'after', name: string, life: Life): void;
 }
 
-export const NO_LINK_FAULTS: LinkFaults = { lost: () => undefined, slowness: () => 1, point: () => {} };
+export const NO_LINK_FAULTS: LinkFaults = {
+  lost: () => undefined,
+  slowness: () => 1,
+  lateness: () => 0,
+  point: () => {},
+};
 
 export interface Link<T> {
   readonly life: Life;
@@ -53,7 +60,7 @@ export function linkTo<T>(
       const fail = () => settle(() => reject(unreachable()), delay() + random.uniform() * 3000);
       const lost = faults().lost(life);
       if (lost === 'request') return fail();
-      time.after(delay(), () => {
+      time.after(delay() + faults().lateness(), () => {
         const server = current();
         if (server?.life.alive !== true) return fail();
         const stop = server.life.onDeath(fail);

@@ -74,6 +74,7 @@ async function searchSeeds(): Promise<void> {
 
 async function searchPlanted(): Promise<void> {
   for (const [name, { what }] of plants) {
+    if (values.plant !== undefined && values.plant !== name) continue;
     const found = await firstFound(name);
     if (found === undefined) {
       console.log(`${name}: NOT FOUND within ${MOST_SEEDS_FOR_A_PLANT} seeds (${what})`);

@@ -38,7 +38,7 @@ function embeddedStorage({ disks, time, plant, watch, scenario }: World): OpenSt
     const clock = clockOf(time);
     const store = await openStore(disk, clock);
     const blobs = await openBlobs(disk, clock, rng(scenario.seed, 'names', life.incarnation));
-    return { store: watch.journals.watched(store), blobs };
+    return { store: watch.journals.watched(plant?.database?.(store) ?? store), blobs };
   };
 }
 
@@ -48,9 +48,10 @@ function sharedStorage(world: World): OpenStorage {
     const session = disks[of].session(life);
     return plant?.disk?.(session) ?? session;
   };
-  const database = addServer(world, 'database', async (life) =>
-    watch.journals.watched(await openStore(disk(life, 'store'), clockOf(time))),
-  );
+  const database = addServer(world, 'database', async (life) => {
+    const store = await openStore(disk(life, 'store'), clockOf(time));
+    return watch.journals.watched(plant?.database?.(store) ?? store);
+  });
   const bucket = addServer(world, 'bucket', (life) =>
     openBlobs(disk(life, 'blobs'), clockOf(time), rng(scenario.seed, 'names', life.incarnation)),
   );
@@ -118,7 +119,7 @@ async function run(world: World, life: Life, index: number, open: OpenStorage): 
   network.endpoints.set(life.name, {
     name: life.name,
     life,
-    handle: (request) => coordinator.handle(request),
+    handle: plant?.handle?.(coordinator.handle) ?? coordinator.handle,
   });
 }
 
@@ -147,8 +148,8 @@ function coordinatorParts(
         blobs,
         (params) => run === RUN && watch.published(params),
       );
-      const watched = run === RUN ? watch.works(works) : works;
-      return plant?.works?.(watched) ?? watched;
+      const planted = plant?.works?.(works, blobs) ?? works;
+      return run === RUN ? watch.works(planted) : planted;
     },
     log: { info: say('info'), warn: say('warn') },
     node: life.name,

@@ -76,6 +76,7 @@ export function createWeather(
         return chance(rates.link) ? (random.uniform() < 0.5 ? 'request' : 'answer') : undefined;
       },
       slowness: () => (chance(rates.link) ? 1000 : 1),
+      lateness: () => (chance(rates.link / 4) ? 40_000 * random.uniform() : 0),
       point: (when, name, life) => LINK_ACTS.test(name) && point(when, name, life),
     },
     disk: {

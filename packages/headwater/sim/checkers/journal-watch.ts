@@ -23,10 +23,12 @@ interface Seen {
 
 export type OnDurable = (run: string, seq: number, event: Json) => void;
 
-export function watchJournals(report: Report, onDurable: OnDurable): JournalWatch {
+export function watchJournals(nowMs: () => number, report: Report, onDurable: OnDurable): JournalWatch {
   const runs = new Map<string, Seen>();
   /** Highest epoch that was granted, by lease. */
   const granted = new Map<string, number>();
+  /** Whose a lease is, and until when. */
+  const holders = new Map<string, { readonly holder: string; readonly untilMs: number }>();
   const seenOf = (run: string): Seen => {
     const known = runs.get(run) ?? { texts: [], tried: [] };
     runs.set(run, known);
@@ -111,12 +113,33 @@ export function watchJournals(report: Report, onDurable: OnDurable): JournalWatc
     leases: {
       ...store.leases,
       async acquire(key, holder, ttlMs) {
+        const before = holders.get(key);
+        const askedMs = nowMs();
         const fence = await store.leases.acquire(key, holder, ttlMs);
         if (fence === undefined) return undefined;
         const newest = granted.get(key) ?? 0;
         if (fence.epoch < newest) report('fencing', `${key}: epoch ${fence.epoch} after ${newest}`);
+        if (
+          before !== undefined &&
+          before === holders.get(key) &&
+          before.holder !== holder &&
+          before.untilMs > nowMs()
+        )
+          report('fencing', `${key} was given to ${holder} while ${before.holder} had it`);
         granted.set(key, Math.max(newest, fence.epoch));
+        holders.set(key, { holder, untilMs: askedMs + ttlMs });
         return fence;
+      },
+      async renew(fence, ttlMs) {
+        const askedMs = nowMs();
+        const renewed = await store.leases.renew(fence, ttlMs);
+        if (renewed && holders.get(fence.key)?.holder === fence.holder)
+          holders.set(fence.key, { holder: fence.holder, untilMs: askedMs + ttlMs });
+        return renewed;
+      },
+      release(fence) {
+        if (holders.get(fence.key)?.holder === fence.holder) holders.delete(fence.key);
+        return store.leases.release(fence);
       },
     },
   });

@@ -10,6 +10,8 @@ import type { Report } from './violation.ts';
 
 interface Row {
   readonly seq: number;
+  /** The round that was open then. */
+  readonly openRound: number;
   readonly event: UpdateReceived;
 }
 
@@ -31,6 +33,8 @@ export interface Ledger {
   /** A receipt left a coordinator. */
   promised(receipt: WireReceipt): void;
   published(params: string): void;
+  /** Digests of the updates of an owner that were accepted, in order. */
+  acceptedOf(owner: string): readonly string[];
 }
 
 export function createLedger(report: Report): Ledger {
@@ -60,7 +64,7 @@ export function createLedger(report: Report): Ledger {
         offences.delete(event.owner);
         return;
       case 'update-received':
-        rows.push({ seq, event });
+        rows.push({ seq, openRound: committed.length + 1, event });
         if (!event.check.ok) offences.set(event.owner, [...(offences.get(event.owner) ?? []), seq]);
         return;
       case 'aggregated':
@@ -107,14 +111,15 @@ export function createLedger(report: Report): Ledger {
   function checkMember(round: number, member: Member, first: Member): void {
     const { owner, update } = member;
     const { mode, maxStaleness, quarantineAfter } = plan!.pace;
-    const oldest = mode === 'buffered' ? round - maxStaleness : round;
     const row = rows.find(({ event }) => event.owner === owner && event.update === update && event.check.ok);
     if (row === undefined) {
       report('members', `round ${round} counts an update of "${owner}" that never came`);
       return;
     }
     const trained = row.event.round;
-    if (trained < oldest || trained > round)
+    // What was accepted in time counts, even where the buffer was full and it had to wait for the next one.
+    const oldest = mode === 'buffered' ? row.openRound - maxStaleness : round;
+    if (trained < oldest || trained > row.openRound || row.openRound > round)
       report('members', `round ${round} counts an update of "${owner}" for round ${trained}`);
     for (const earlier of committed)
       if (earlier.members.some((other) => other.owner === owner && roundOf(other) === trained))
@@ -180,6 +185,8 @@ export function createLedger(report: Report): Ledger {
       promises.set(`${owner} ${round} ${update}`, receipt);
       if (plan !== undefined) checkPromise(receipt);
     },
+    acceptedOf: (owner) =>
+      rows.filter(({ event }) => event.owner === owner && event.check.ok).map(({ event }) => event.update),
     published(params) {
       if (params !== committed.at(-1)?.params)
         report('result', 'other params than the last round’s were published');

@@ -15,6 +15,7 @@ export const CHECKERS = {
   blobs: 'No blob that the journal refers to is missing or would be lost in a power cut.',
   nonces: 'A signed request is carried out at most once.',
   forgery: 'A request that was changed, forged or meant for another run is refused.',
+  kept: 'A client trains with what its last accepted training left, and nothing else.',
   progress: 'When nothing fails any more the run finishes in time.',
   result: 'With all owners honest and counted, the result is that of the run without faults.',
   crash: 'No code throws where it promised not to.',

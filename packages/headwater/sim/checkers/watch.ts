@@ -7,6 +7,7 @@ import type { Blobs } from '../../src/storage/blobs.ts';
 import type { VirtualTime } from '../virtual-time.ts';
 import { watchBlobs } from './blob-watch.ts';
 import { type JournalWatch, watchJournals } from './journal-watch.ts';
+import { type KeptWatch, watchKept } from './kept-watch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { type RequestWatch, watchRequests } from './request-watch.ts';
 import { type StateWatch, watchStates } from './state-watch.ts';
@@ -19,6 +20,7 @@ export interface Watch {
   readonly journals: JournalWatch;
   readonly states: Pick<StateWatch, 'state' | 'shown'>;
   readonly requests: RequestWatch;
+  readonly kept: KeptWatch;
   /** The same works, watched. */
   works(works: RunWorks): RunWorks;
   published(params: string): void;
@@ -44,18 +46,22 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
   const ledger = createLedger(report);
   const states = watchStates(machine, report);
   const blobs = watchBlobs(safe, seen, report);
-  const journals = watchJournals(report, (journal, seq, json) => {
-    if (journal !== run) return;
-    const event = json as unknown as RunEvent;
-    ledger.durable(seq, event);
-    states.durable(seq, event);
-    const state = states.state!;
-    onEvent(seq, event, state);
-    const isLatest = () => states.state === state;
-    blobs
-      .durable(event, state, [...ledger.committed], isLatest)
-      .catch((error) => report('blobs', String(error)));
-  });
+  const journals = watchJournals(
+    () => time.nowMs,
+    report,
+    (journal, seq, json) => {
+      if (journal !== run) return;
+      const event = json as unknown as RunEvent;
+      ledger.durable(seq, event);
+      states.durable(seq, event);
+      const state = states.state!;
+      onEvent(seq, event, state);
+      const isLatest = () => states.state === state;
+      blobs
+        .durable(event, state, [...ledger.committed], isLatest)
+        .catch((error) => report('blobs', String(error)));
+    },
+  );
   const requests = watchRequests(clocksAgree, report, (receipt) => {
     if (receipt.run !== run) return;
     ledger.promised(receipt);
@@ -70,6 +76,7 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
     journals,
     states,
     requests,
+    kept: watchKept(report, (owner) => ledger.acceptedOf(owner)),
     works: (works) => ({
       ...works,
       aggregate(work, plan) {

@@ -1,0 +1,37 @@
+/** What clients keep between rounds: it must be what their last accepted training left, or nothing for one that lost it. */
+
+import { digestBytes } from '../../src/base/canonical.ts';
+import type { Report } from './violation.ts';
+
+export interface KeptWatch {
+  training(owner: string, round: number, kept: Uint8Array | undefined): void;
+  trained(owner: string, update: Uint8Array, kept: Uint8Array | undefined): void;
+  /** The owner's folder is gone. */
+  lost(owner: string): void;
+}
+
+/** `acceptedOf`: updates of an owner that were accepted, in order. */
+export function watchKept(report: Report, acceptedOf: (owner: string) => readonly string[]): KeptWatch {
+  /** By owner, by update: what the training left. */
+  const left = new Map<string, Map<string, string | undefined>>();
+  const digest = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : digestBytes(bytes));
+  return {
+    training(owner, round, kept) {
+      const own = left.get(owner) ?? new Map<string, string | undefined>();
+      const last = acceptedOf(owner).findLast((update) => own.has(update));
+      const expected = last === undefined ? undefined : own.get(last);
+      if (digest(kept) !== expected)
+        report(
+          'kept',
+          `"${owner}" trains in round ${round} with other things than its last accepted training left`,
+        );
+    },
+    trained(owner, update, kept) {
+      const own = left.get(owner) ?? new Map<string, string | undefined>();
+      left.set(owner, own.set(digestBytes(update), digest(kept)));
+    },
+    lost(owner) {
+      left.delete(owner);
+    },
+  };
+}
