@@ -3,7 +3,9 @@
  * the parts together; what a client does is in `core.ts`.
  */
 
+import { access, constants } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { storageError } from '../base/io-errors.ts';
 import { parseInvitation } from '../federation/wire/join-token.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { type OwnerData, prepareOwner } from '../jobs/owner-data.ts';
@@ -67,6 +69,7 @@ export type JoinedRun = ClientOutcome;
 export async function joinRun(options: JoinRunOptions): Promise<JoinedRun> {
   const { url, token } = placeOf(options);
   const { caFile, insecure, out, owner, policy, signal = new AbortController().signal } = options;
+  await checkFiles(options.data);
   const transport = httpTransport({ url, caFile, insecure });
   const store = await openFileStore(resolve(options.state ?? stateFolder(url, token)));
   let trainer: NodeTrainer | undefined;
@@ -96,6 +99,14 @@ export function placeOf({ url, token }: Pick<JoinRunOptions, 'url' | 'token'>): 
 } {
   const invitation = parseInvitation(url);
   return { url: invitation.url, token: token ?? invitation.token };
+}
+
+/** A slip of the fingers is told before a token is used up. Throws DATA_NOT_FOUND. */
+async function checkFiles({ train, validation, test }: OwnerData): Promise<void> {
+  for (const file of [train, validation, test].flatMap((source) => source?.files ?? []))
+    await access(file, constants.R_OK).catch((cause) => {
+      throw storageError(cause, 'read the data file', file, 'DATA_NOT_FOUND');
+    });
 }
 
 function software(): string {
