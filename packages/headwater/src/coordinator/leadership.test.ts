@@ -59,7 +59,7 @@ describe('coordinator: several processes over one store', () => {
   });
 
   it('a leader that was overtaken writes nothing more', async () => {
-    const { world, a, b } = await twoProcesses();
+    const { world, a, b, forwarded } = await twoProcesses();
     const ann = await world.client('ann');
     await world.client('ben');
     await settled();
@@ -76,9 +76,44 @@ describe('coordinator: several processes over one store', () => {
     Object.assign(world, { coordinator: b });
     await world.time.advance(10_000);
     expect((await ann.train(task)).json.accepted).toBe(true);
-    const before = (await b.operator.events(RUN, 0)).length;
-    await expect(a.operator.pause(RUN, 'by the old leader')).rejects.toMatchObject({ code: 'RUN_LOCKED' });
-    expect(await b.operator.events(RUN, 0)).toHaveLength(before);
+    // Whoever still talks to the old one is passed on.
+    Object.assign(world, { coordinator: a });
+    expect((await ann.task()).status).toBe('running');
+    expect(forwarded.at(-1)).toBe('a → b');
+    const events = (await b.operator.events(RUN, 0)).map(({ event }) => event);
+    expect(events.filter(({ type }) => type === 'resumed')).toHaveLength(1);
+    expect(replay(events)).toEqual(await b.operator.state(RUN));
+  });
+
+  it('what the operator asks for at one process is done by the one that leads', async () => {
+    const { world, a, b } = await twoProcesses();
+    const ann = await world.client('ann');
+    await world.client('ben');
+    await settled();
+    const asked = async (act: Promise<void>) => {
+      const outcome = act.then(
+        () => 'done',
+        (error: Error) => error.message,
+      );
+      await settled();
+      await world.time.advance(2_000);
+      return outcome;
+    };
+    expect(await asked(b.operator.pause(RUN, 'maintenance'))).toBe('done');
+    expect((await a.operator.state(RUN))?.paused).toBe('maintenance');
+    expect(await asked(b.operator.resume(RUN))).toBe('done');
+    expect((await ann.task()).task).not.toBeNull();
+    const clients = await b.operator.clients(RUN);
+    expect(clients.map(({ owner, standing }) => [owner, standing]).sort()).toEqual([
+      ['ann', 'active'],
+      ['ben', 'active'],
+    ]);
+    const { clientId } = clients.find(({ owner }) => owner === 'ann')!;
+    expect(await asked(b.operator.revokeClient(clientId))).toBe('done');
+    expect((await ann.call('GET', `/v1/runs/${RUN}/task`)).json.error.code).toBe('revoked');
+    expect(await asked(b.operator.cancel(RUN, 'enough'))).toBe('done');
+    expect(await b.operator.runs()).toMatchObject([{ status: 'cancelled', reason: 'enough' }]);
+    expect(await world.store.records.list('commands')).toEqual([]);
   });
 
   it('without a way to the leader, clients are told to come again', async () => {

@@ -5,10 +5,11 @@
 
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import type { Fence } from '../storage/store.ts';
+import { followCommands } from './commands.ts';
 import type { Context } from './context.ts';
 import { type LedRun, leadRun } from './led-run.ts';
 import type { RunWorks } from './ports.ts';
-import { listRecords, readRecord } from './records.ts';
+import { listRecords, type RunRecord, readRecord } from './records.ts';
 
 export type Found =
   | { readonly kind: 'led'; readonly led: LedRun }
@@ -29,9 +30,12 @@ export interface Leadership {
 }
 
 interface Seat {
-  readonly led: LedRun;
   readonly fence: Fence;
   renewedMs: number;
+  /** Undefined while the run is being opened: that may take longer than a lease lasts. */
+  led: LedRun | undefined;
+  /** Ends following what the operator asks for at other processes. */
+  unfollow: () => void;
 }
 
 export const leaseOf = (run: string) => `run/${run}`;
@@ -46,11 +50,12 @@ export function createLeadership(context: Context): Leadership {
   const hindered = new Map<string, { readonly reason: string; readonly untilMs: number }>();
   const leaving = new Map<string, Promise<void>>();
   let cancelTimer = () => {};
+  let taking = false;
   let closed = false;
 
   async function find(run: string, works?: RunWorks): Promise<Found> {
-    const seat = seats.get(run);
-    if (seat !== undefined) return { kind: 'led', led: seat.led };
+    const led = seats.get(run)?.led;
+    if (led !== undefined) return { kind: 'led', led };
     const known = hindered.get(run);
     if (known !== undefined && works === undefined && clock.nowMs() < known.untilMs)
       return { kind: 'hindered', reason: known.reason };
@@ -71,20 +76,41 @@ export function createLeadership(context: Context): Leadership {
         ? { kind: 'hindered', reason: 'the run changes hands' }
         : { kind: 'elsewhere', node };
     }
+    const seat: Seat = { fence, renewedMs: clock.nowMs(), led: undefined, unfollow: () => {} };
+    seats.set(run, seat);
     try {
-      const onBroken = (cause: unknown) => leave(run, messageOf(cause));
-      const led = await leadRun(context, run, { fence, record, works, onBroken });
-      seats.set(run, { led, fence, renewedMs: clock.nowMs() });
-      hindered.delete(run);
-      log.info('leading', { run, epoch: fence.epoch });
-      parts.observe?.({ type: 'leading', run, leads: true });
-      return { kind: 'led', led };
+      return { kind: 'led', led: await open(run, seat, record, works) };
     } catch (cause) {
+      seats.delete(run);
       await store.leases
         .release(fence)
         .catch((error) => log.warn('lease-not-released', { run, reason: messageOf(error) }));
       return hinder(run, cause);
     }
+  }
+
+  async function open(
+    run: string,
+    seat: Seat,
+    record: RunRecord,
+    works: RunWorks | undefined,
+  ): Promise<LedRun> {
+    const { fence } = seat;
+    const onBroken = (cause: unknown) => leave(run, messageOf(cause));
+    const led = await leadRun(context, run, { fence, record, works, onBroken });
+    if (seats.get(run) !== seat) {
+      await led.close();
+      throw new Error('the lease went to another process while the run was opened');
+    }
+    seat.led = led;
+    if (!parts.exclusive)
+      seat.unfollow = followCommands(store, timers, led, (cause) =>
+        log.warn('commands-not-followed', { run, reason: messageOf(cause) }),
+      );
+    hindered.delete(run);
+    log.info('leading', { run, epoch: fence.epoch });
+    parts.observe?.({ type: 'leading', run, leads: true });
+    return led;
   }
 
   function hinder(run: string, cause: unknown): Found {
@@ -102,17 +128,20 @@ export function createLeadership(context: Context): Leadership {
     hindered.set(run, { reason, untilMs: clock.nowMs() + COOLDOWN_MS });
     log.warn('leadership-ended', { run, reason });
     parts.observe?.({ type: 'leading', run, leads: false });
+    // Who is still opening it notices by itself.
+    if (seat.led === undefined) return;
     // The lease is given back last: until then nobody here may take it again.
     const left = giveBack(seat).finally(() => leaving.delete(run));
     leaving.set(run, left);
   }
 
-  async function giveBack({ led, fence }: Seat): Promise<void> {
+  async function giveBack({ led, fence, unfollow }: Seat): Promise<void> {
+    unfollow();
     try {
-      await led.close();
+      await led?.close();
       await store.leases.release(fence);
     } catch (cause) {
-      log.warn('run-not-closed', { run: led.run, reason: messageOf(cause) });
+      log.warn('run-not-closed', { lease: fence.key, reason: messageOf(cause) });
     }
   }
 
@@ -132,9 +161,20 @@ export function createLeadership(context: Context): Leadership {
     await Promise.all(free.map(({ key }) => find(key)));
   }
 
+  function takeInTheBackground(): void {
+    if (taking) return;
+    taking = true;
+    takeWhatIsFree()
+      .catch((cause) => log.warn('runs-not-listed', { reason: messageOf(cause) }))
+      .finally(() => {
+        taking = false;
+      });
+  }
+
+  /** Leases are renewed on time, whatever else takes long. */
   async function tend(): Promise<void> {
+    takeInTheBackground();
     await Promise.all([...seats].map(([run, seat]) => renew(run, seat)));
-    await takeWhatIsFree().catch((cause) => log.warn('runs-not-listed', { reason: messageOf(cause) }));
     plan();
   }
 
@@ -144,10 +184,10 @@ export function createLeadership(context: Context): Leadership {
 
   return {
     find,
-    all: () => [...seats.values()].map(({ led }) => led),
+    all: () => [...seats.values()].flatMap(({ led }) => (led === undefined ? [] : [led])),
     async start() {
-      await takeWhatIsFree();
       plan();
+      await takeWhatIsFree();
     },
     async close() {
       closed = true;

@@ -1,5 +1,6 @@
 /** What the operator of a coordinator can do: the admin API without HTTP. */
 
+import { toBase64url } from '../base/base64url.ts';
 import { digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import type { RunEvent } from '../federation/events.ts';
@@ -8,7 +9,8 @@ import { formatJoinToken } from '../federation/wire/join-token.ts';
 import { name, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
 import type { Json } from '../storage/journal.ts';
 import type { HandlerContext } from './calls.ts';
-import { type LedRun, statusOf } from './led-run.ts';
+import { askLeader, type Command, carryOut } from './commands.ts';
+import { statusOf } from './led-run.ts';
 import { signManifest } from './operator-key.ts';
 import type { ClientSummary, Operator, RunSummary, RunWorks } from './ports.ts';
 import { changeRecord, listRecords, type RunRecord, readRecord } from './records.ts';
@@ -36,10 +38,10 @@ export function createOperator(context: HandlerContext, onCreated: (run: string)
     state: (run) => stateOf(context, run),
     events: (run, afterSeq) => eventsOf(context, run, afterSeq),
     manifest: async (run) => (await recordOf(context, run)).manifest,
-    pause: (run, reason) => pause(context, run, reason),
-    resume: (run) => resume(context, run),
-    stop: (run, reason) => end(context, run, { type: 'stopping', reason }),
-    cancel: (run, reason) => end(context, run, { type: 'cancelled', reason }),
+    pause: (run, reason) => steer(context, run, { type: 'pause', reason }),
+    resume: (run) => steer(context, run, { type: 'resume' }),
+    stop: (run, reason) => steer(context, run, { type: 'stop', reason }),
+    cancel: (run, reason) => steer(context, run, { type: 'cancel', reason }),
     async createToken({ run, owner, uses, ttlMs }) {
       await recordOf(context, run);
       if (owner !== null && !name.safeParse(owner).success) throw badName('owner', owner);
@@ -72,9 +74,7 @@ export function createOperator(context: HandlerContext, onCreated: (run: string)
     },
     clients: (run) => clientsOf(context, run),
     revokeClient: (clientId) => revokeClient(context, clientId),
-    async pardon(run, owner) {
-      await (await ledRun(context, run)).submit({ type: 'owner-pardoned', owner });
-    },
+    pardon: (run, owner) => steer(context, run, { type: 'pardon', owner }),
   };
 }
 
@@ -123,18 +123,17 @@ async function recordOf({ parts }: HandlerContext, run: string): Promise<RunReco
   return record;
 }
 
-/** Throws RUN_NOT_FOUND, RUN_LOCKED when it cannot be led from here. */
-async function ledRun(context: HandlerContext, run: string): Promise<LedRun> {
+/** Done by whoever leads the run. Throws RUN_NOT_FOUND, RUN_LOCKED when nobody does, and what the doing throws. */
+async function steer(context: HandlerContext, run: string, command: Command): Promise<void> {
+  const { store, timers, entropy } = context.parts;
   const found = await context.leadership.find(run);
   switch (found.kind) {
     case 'led':
-      return found.led;
+      return carryOut(found.led, command);
+    case 'elsewhere':
+      return askLeader(store, timers, run, toBase64url(entropy(12)), command);
     case 'unknown':
       throw notFound(`there is no run "${run}"`);
-    case 'elsewhere':
-      throw new HeadwaterError('RUN_LOCKED', `another process leads the run "${run}" (${found.node})`, {
-        hint: 'Ask that process.',
-      });
     case 'hindered':
       throw new HeadwaterError('RUN_LOCKED', `nobody leads the run "${run}" at present: ${found.reason}`, {
         hint: 'Try again in a few seconds.',
@@ -151,9 +150,13 @@ async function summaryOf(context: HandlerContext, run: string, record: RunRecord
     status: led?.status() ?? statusOf(state, record),
     round: state?.open?.round ?? state?.closed.length ?? 0,
     rounds: state?.plan.rounds ?? 0,
-    owners: state === undefined ? (led?.waitingRoom.numOwners ?? 0) : Object.keys(state.roster).length,
+    owners: state === undefined ? await enrolled(context, run) : Object.keys(state.roster).length,
     reason: found.kind === 'hindered' ? found.reason : (led?.reason() ?? reasonOf(state, record)),
   };
+}
+
+async function enrolled({ parts }: HandlerContext, run: string): Promise<number> {
+  return (await listRecords(parts.store.records, 'enrolments', `${run}/`)).length;
 }
 
 function reasonOf(state: RunState | undefined, record: RunRecord): string | null {
@@ -183,31 +186,6 @@ async function eventsOf({ parts }: HandlerContext, run: string, afterSeq: number
   }
 }
 
-async function pause(context: HandlerContext, run: string, reason: string): Promise<void> {
-  const led = await ledRun(context, run);
-  if (led.state === undefined) await led.changeRecord((record) => ({ ...record, paused: reason }));
-  else await led.submit({ type: 'paused', reason });
-}
-
-async function resume(context: HandlerContext, run: string): Promise<void> {
-  const led = await ledRun(context, run);
-  if (led.state !== undefined) return void (await led.submit({ type: 'continued' }));
-  await led.changeRecord((record) => ({ ...record, paused: null }));
-  led.waitingRoom.tryToBegin();
-}
-
-async function end(
-  context: HandlerContext,
-  run: string,
-  event: Extract<RunEvent, { type: 'stopping' | 'cancelled' }>,
-): Promise<void> {
-  const led = await ledRun(context, run);
-  if (led.state !== undefined) return void (await led.submit(event));
-  const over = { status: 'cancelled', reason: event.reason, blobs: [] } as const;
-  await led.changeRecord((record) => ({ ...record, over }));
-  led.waiters.wakeAll();
-}
-
 /** Also of a run that another process leads: from the records; when its clients were heard is known there alone. */
 async function clientsOf(context: HandlerContext, run: string): Promise<ClientSummary[]> {
   const state = await stateOf(context, run);
@@ -231,27 +209,16 @@ async function clientsOf(context: HandlerContext, run: string): Promise<ClientSu
   });
 }
 
-/** In every run that it joined: its owner takes no part any more until it joins again. */
+/** In every run that it joined. */
 async function revokeClient(context: HandlerContext, clientId: string): Promise<void> {
-  const runs = await listRecords(context.parts.store.records, 'runs');
+  const { records } = context.parts.store;
   let known = false;
-  for (const { key: run } of runs) {
-    if ((await readRecord(context.parts.store.records, 'clients', `${run}/${clientId}`)) === undefined)
-      continue;
+  for (const { key: run } of await listRecords(records, 'runs')) {
+    if ((await readRecord(records, 'clients', `${run}/${clientId}`)) === undefined) continue;
     known = true;
-    await revokeIn(await ledRun(context, run), clientId);
+    await steer(context, run, { type: 'revoke-client', clientId });
   }
   if (!known) throw notFound(`no client has the id ${clientId}`);
-}
-
-async function revokeIn(led: LedRun, clientId: string): Promise<void> {
-  const client = await led.members.revoke(clientId, 'the operator revoked it');
-  if (client === undefined || led.members.clientOf(client.owner)?.clientId !== clientId) return;
-  const { owner } = client;
-  if (led.state === undefined) await led.waitingRoom.remove(owner);
-  else if (led.state.status === 'running')
-    await led.submit({ type: 'owner-left', owner, reason: 'its key was revoked' });
-  led.waiters.wake(owner);
 }
 
 function notFound(message: string): HeadwaterError {

@@ -66,6 +66,8 @@ export async function openRecipeWorks(
     return pool;
   };
   const layout = (plan: RunPlan, round: number) => sharedTensors(method, plan.tensors, round);
+  /** Asked for with every task. */
+  const sizes = new Map<number, number>();
   return {
     manifest: manifestOf(recipe, registries, { digest: modelDigest, files }),
     minOwners: minOwnersOf(recipe),
@@ -81,7 +83,11 @@ export async function openRecipeWorks(
       plan: planOf(recipe, method, modelDigest, initial, owners),
       provenance: provenanceOf(recipe, registries, modelDigest, owners),
     }),
-    updateBytes: (plan, round) => encodedUpdateBytes(compression, layout(plan, round)),
+    updateBytes(plan, round) {
+      const bytes = sizes.get(round) ?? encodedUpdateBytes(compression, layout(plan, round));
+      sizes.set(round, bytes);
+      return bytes;
+    },
     check: (plan, { round }, source) =>
       checkUpdateStream(source, layout(plan, round), { compression, maxNorm: plan.pace.maxUpdateNorm }),
     async aggregate(work, { fixedPoint, serverLearningRate, tensors }) {
