@@ -15,6 +15,7 @@ import { type KillPoint, POINTS } from './points.ts';
 import { deployedAdapter, simulatedAdapter } from './real.ts';
 import { type Row, runRow } from './row.ts';
 
+/** Rows wait for each other's processes more than they compute. */
 const AT_ONCE = 4;
 const scratch = mkdtempSync(join(tmpdir(), 'headwater-kill-'));
 const [, only] = process.argv.slice(process.argv.indexOf('--only'));
@@ -206,8 +207,10 @@ async function main(): Promise<number> {
   try {
     const wanted = ({ name }: Case) => only === undefined || name.includes(only);
     const cases = CASES.filter(wanted);
-    const outcomes = cases.length === 0 ? [] : await all(backends, cases);
-    const real = wanted(REAL) ? await realOutcomes(backends) : [];
+    const [outcomes, real] = await Promise.all([
+      cases.length === 0 ? [] : all(backends, cases),
+      wanted(REAL) ? realOutcomes(backends) : [],
+    ]);
     outcomes.push(...real);
     report([...cases, ...(wanted(REAL) ? [REAL] : [])], backends, outcomes);
     const failed = outcomes.filter(({ failure }) => failure !== undefined).length;
