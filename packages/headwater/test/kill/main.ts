@@ -207,11 +207,11 @@ async function main(): Promise<number> {
   try {
     const wanted = ({ name }: Case) => only === undefined || name.includes(only);
     const cases = CASES.filter(wanted);
-    const [outcomes, real] = await Promise.all([
+    const parts = await Promise.all([
       cases.length === 0 ? [] : all(backends, cases),
       wanted(REAL) ? realOutcomes(backends) : [],
     ]);
-    outcomes.push(...real);
+    const outcomes = parts.flat();
     report([...cases, ...(wanted(REAL) ? [REAL] : [])], backends, outcomes);
     const failed = outcomes.filter(({ failure }) => failure !== undefined).length;
     const seconds = Math.round((performance.now() - startedMs) / 1000);
