@@ -12,6 +12,7 @@ import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { type BenchResult, benchTraining } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
+import { benchLoad } from './bench-load.ts';
 import { benchModel } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
 import { benchSharing } from './bench-sharing.ts';
@@ -73,6 +74,19 @@ export function benchCommand(): Command {
     )
     .addOption(jsonOption())
     .action(benchRounds);
+  bench
+    .command('load')
+    .description('thousands of clients that train nothing at one coordinator, over HTTP on this machine')
+    .option('--clients <n>', 'registered clients, all connected', wholeNumber, 10_000)
+    .option('--cohort <n>', 'clients in a round', wholeNumber, 1000)
+    .option('--kilobytes <n>', 'size of an update', Number, 100)
+    .option('--rounds <n>', 'rounds', wholeNumber, 2)
+    .option('--wave <n>', 'clients that join at once', wholeNumber, 100)
+    .addOption(
+      new Option('--durability <mode>', 'none: nothing is flushed').choices(['full', 'none']).default('full'),
+    )
+    .addOption(jsonOption())
+    .action(benchLoad);
   return bench;
 }
 
