@@ -116,7 +116,7 @@ function leaving({ metrics, updateBytes, manifest }: Preview): string {
     'how many examples and tokens you train on, how many examples you hold out',
     `after each training: one update of ${formatBytes(updateBytes)}; numbers of steps, examples and tokens${loss}`,
     ...(told.length === 0 ? [] : [`of your held-out examples, as sums over all of them: ${told.join(', ')}`]),
-    'when something fails: what kind of failure',
+    'when training diverges: that it did',
   ];
   const stays = [
     'your files, texts and tokens; which examples are held out',

@@ -374,18 +374,22 @@ describe('what leaves', () => {
     expect(failed).toEqual(['TRAINING_DIVERGED: Loss or gradient became NaN or infinite.']);
   });
 
-  it('after any other failure the operator is told and the client stops', async () => {
-    const here = await world({ minOwners: 1 });
+  it('any other failure stops the client; started again, it does the same task', async () => {
+    const here = await world();
+    const token = await here.token('ann');
+    const folder: ClientFolder = new Map();
     const change = () => ({
       openTrainer: async () => ({
         ...tinyTrainer('ann'),
         train: () => Promise.reject(new HeadwaterError('RUNTIME_FAILED', 'out of memory')),
       }),
     });
-    const error = await rejection(tinyClient(here, { owner: 'ann', token: await here.token('ann'), change }));
+    const ben = tinyClient(here, { owner: 'ben', token: await here.token('ben') });
+    const error = await rejection(tinyClient(here, { owner: 'ann', token, folder, change }));
     expect(error).toMatchObject({ code: 'RUNTIME_FAILED', message: 'out of memory' });
-    const events = await here.coordinator.operator.events('demo', 0);
-    expect(events.some(({ event }) => event.type === 'client-failed')).toBe(true);
+    await tinyClient(here, { owner: 'ann', token, folder });
+    await ben;
+    expect(here.published.at(-1)).toBe(undisturbed);
   });
 });
 

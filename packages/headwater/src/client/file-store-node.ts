@@ -40,6 +40,12 @@ export async function openFileStore(folder: string): Promise<OpenClientStore> {
   };
 }
 
+/** Only looks, also while a client works with the folder. */
+export function readFileStore(folder: string): Pick<ClientStore, 'load'> {
+  const path = (key: string) => join(folder, `${key}.bin`);
+  return { load: (key) => guarded('read', path(key), () => readIfThere(path(key))) };
+}
+
 function lockOf(folder: string): { release(): void } {
   try {
     return acquireRunLock(join(folder, 'client.lock'));

@@ -15,7 +15,7 @@ import { createCaller } from './call.ts';
 import { refusalCode } from './failures.ts';
 import { checkedManifest, checkPolicy } from './manifest.ts';
 import { startMemory } from './memory.ts';
-import type { ClientParts, Signer } from './ports.ts';
+import type { ClientParts, ClientStore, Signer } from './ports.ts';
 import { persist } from './retry.ts';
 
 /** A key, and the SHA-256 of the token that it redeems: each token gets a key of its own. */
@@ -65,7 +65,11 @@ export async function enter(parts: ClientParts, options: JoinOptions): Promise<I
 }
 
 /** What a client of this store joined; undefined: nothing yet. Throws STORAGE_FAILED when the record is damaged. */
-export async function joinedBefore({ store }: Pick<ClientParts, 'store'>): Promise<Joined | undefined> {
+export async function joinedBefore({
+  store,
+}: {
+  readonly store: Pick<ClientStore, 'load'>;
+}): Promise<Joined | undefined> {
   const bytes = await store.load('joined');
   if (bytes === undefined) return undefined;
   const result = joined.safeParse(jsonOrUndefined(bytes));
@@ -129,7 +133,8 @@ async function withNewKey({ store, signer }: ClientParts, token: string): Promis
   return { signer: made.signer, entry };
 }
 
-function keyBytes({ key }: Joining): Uint8Array {
+/** Saved form of the key. Throws STORAGE_FAILED. */
+export function keyBytes({ key }: Pick<Joining, 'key'>): Uint8Array {
   const bytes = fromBase64url(key);
   if (bytes !== undefined) return bytes;
   throw new HeadwaterError('STORAGE_FAILED', 'the key of this client is damaged', {

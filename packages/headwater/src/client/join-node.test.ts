@@ -144,9 +144,11 @@ describe('a deployment of three owners', () => {
     ).toBe(false);
   });
 
-  it('once it is over, the same call says so', async () => {
+  it('once it is over, the same call says so, and one may still look', async () => {
     const outcome = await joinRun(await optionsOf('ann', { url: boundUrls.get('ann') as string }));
     expect(outcome).toMatchObject({ owner: 'ann', status: 'finished' });
+    const preview = await previewRun(await optionsOf('ann', { url: boundUrls.get('ann') as string }));
+    expect(preview).toMatchObject({ owner: 'ann', reasons: [] });
   });
 
   it('another copy of the model is refused, by its weights or by its tokenizer', async () => {

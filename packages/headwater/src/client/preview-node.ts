@@ -10,7 +10,7 @@ import { type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { encodedUpdateBytes } from '../federation/compression/encode.ts';
 import { bindMethod, sharedTensors } from '../federation/method.ts';
-import type { Manifest } from '../federation/wire/messages.ts';
+import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
 import { bindRecipeCompression, bindTuning, recordOf } from '../jobs/records.ts';
 import type { ModelDefinition } from '../models/model.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
@@ -18,15 +18,16 @@ import type { Recipe } from '../recipe/schema.ts';
 import { type ModelTexts, openModelTexts } from './base-model-node.ts';
 import { nodeBasics } from './basics-node.ts';
 import { createCaller } from './call.ts';
-import { blobFetcher } from './download.ts';
+import { type AskForBytes, blobFetcher } from './download.ts';
+import { readFileStore } from './file-store-node.ts';
 import { httpTransport } from './http-transport-node.ts';
-import { requiredToken } from './identity.ts';
+import { joinedBefore, keyBytes, requiredToken } from './identity.ts';
 import { type JoinRunOptions, placeOf } from './join-node.ts';
 import { checkedManifest } from './manifest.ts';
 import { type OwnerRun, openOwnerRun } from './owner-run-node.ts';
 import { createPolicy, NO_LIMITS } from './policy.ts';
 import { persist } from './retry.ts';
-import { modelCacheFolder } from './state-folder-node.ts';
+import { modelCacheFolder, stateFolder } from './state-folder-node.ts';
 
 export interface ShownPart {
   readonly text: string;
@@ -62,31 +63,57 @@ const SHOWN_EXAMPLES = 3;
 /** Joins nothing and uses nothing up. Throws like `joinRun`, but for the policy, whose reasons are part of the answer. */
 export async function previewRun(options: JoinRunOptions): Promise<Preview> {
   const { url, token } = placeOf(options);
-  const { secret, operator } = requiredToken(token);
   const { caFile, insecure, signal = new AbortController().signal } = options;
   const transport = httpTransport({ url, caFile, insecure });
   try {
     const parts = nodeBasics(transport.send, options.onEvent);
-    const caller = createCaller(parts, undefined);
-    const body = { token: secret };
-    const peek = await persist(parts, signal, () => caller.json('peek', { body }, signal));
-    const manifest = await checkedManifest(peek.manifest, operator, parts.verify);
-    const run = await openOwnerRun(manifest, peek.owner ?? 'client', options);
+    const store = readFileStore(resolve(options.state ?? stateFolder(url, token)));
+    const joined = await joinedBefore({ store });
+    const { operator, owner, signed, askFile } =
+      joined === undefined ? await asInvited(parts, token, signal) : await asJoined(parts, joined);
+    const manifest = await checkedManifest(signed, operator, parts.verify);
+    const run = await openOwnerRun(manifest, owner ?? 'client', options);
     const texts = await openModelTexts(manifest, {
       model: options.model,
       cacheFolder: modelCacheFolder(),
-      fetchBlob: blobFetcher(
-        parts,
-        (digest, headers, inner) => caller.bytes('peekFile', { params: { digest }, body, headers }, inner),
-        signal,
-      ),
+      fetchBlob: blobFetcher(parts, askFile, signal),
       signal,
     });
     const columns = await columnsOf(options);
-    return { url, operator, owner: peek.owner, manifest, columns, ...lookAt(options, manifest, run, texts) };
+    return { url, operator, owner, manifest, columns, ...lookAt(options, manifest, run, texts) };
   } finally {
     await transport.close();
   }
+}
+
+type Basics = ReturnType<typeof nodeBasics>;
+
+interface Source {
+  readonly operator: string;
+  readonly owner: string | null;
+  readonly signed: SignedManifest;
+  readonly askFile: AskForBytes;
+}
+
+async function asInvited(parts: Basics, token: string | undefined, signal: AbortSignal): Promise<Source> {
+  const { secret, operator } = requiredToken(token);
+  const caller = createCaller(parts, undefined);
+  const body = { token: secret };
+  const { owner, manifest } = await persist(parts, signal, () => caller.json('peek', { body }, signal));
+  const askFile: AskForBytes = (digest, headers, inner) =>
+    caller.bytes('peekFile', { params: { digest }, body, headers }, inner);
+  return { operator, owner, signed: manifest, askFile };
+}
+
+async function asJoined(
+  parts: Basics,
+  joined: NonNullable<Awaited<ReturnType<typeof joinedBefore>>>,
+): Promise<Source> {
+  const { run, owner, operator, manifest } = joined;
+  const caller = createCaller(parts, (await parts.signer(keyBytes(joined))).signer);
+  const askFile: AskForBytes = (digest, headers, inner) =>
+    caller.bytes('blob', { params: { run, digest }, headers }, inner);
+  return { operator, owner, signed: manifest, askFile };
 }
 
 async function columnsOf({ data }: JoinRunOptions): Promise<string[]> {

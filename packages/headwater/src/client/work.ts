@@ -1,7 +1,7 @@
 /** Doing a task: params in, an update or figures out. What the coordinator asks for is held against the signed manifest. */
 
 import { sleep } from '../base/clock.ts';
-import { ERROR_CODES, HeadwaterError } from '../base/errors.ts';
+import { ERROR_CODES, type ErrorCode, HeadwaterError } from '../base/errors.ts';
 import type { OwnerScores, TrainingStats } from '../federation/events.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { deliver } from './deliver.ts';
@@ -24,7 +24,7 @@ export interface Desk {
   last: { readonly digest: string; readonly params: Uint8Array } | undefined;
 }
 
-/** Trains, remembers, delivers. A training that fails is reported, one that nobody waits for any more is given up. */
+/** Trains, remembers, delivers. A training that diverges is reported, one that nobody waits for any more is given up. */
 export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { session, manifest, memory, trainer } = desk;
   checkAsked(manifest, task);
@@ -147,15 +147,17 @@ async function watch(
   }
 }
 
+/** What this task can only lead to: doing it again would be the same. */
+const FAILURES_OF_THE_TASK: ReadonlySet<ErrorCode> = new Set(['TRAINING_DIVERGED', 'UPDATE_REJECTED']);
+
 /**
- * Diverged training costs the round. Other failures would come again: the operator is told what kind (texts of errors may
- * name files of the owner and stay here), then the client stops.
+ * Diverged training costs the round, and the coordinator is told so (the kind of failure; texts of errors may name files of
+ * the owner and stay here). Any other failure is this machine's and stops the client: started again, it does the same task.
  */
 async function report(session: Session, { round }: TrainTask, error: unknown): Promise<void> {
-  const code = error instanceof HeadwaterError ? error.code : undefined;
-  const reason = code === undefined ? 'the client failed' : `${code}: ${ERROR_CODES[code]}`;
+  if (!(error instanceof HeadwaterError) || !FAILURES_OF_THE_TASK.has(error.code)) throw error;
+  const reason = `${error.code}: ${ERROR_CODES[error.code]}`;
   await ask(session, 'reportFailure', { body: { round, reason } });
-  if (code !== 'TRAINING_DIVERGED') throw error;
 }
 
 function allowedScores(
