@@ -63,9 +63,11 @@ async function write(
     if (upload.gone) throw uploadUnknown(key);
     return disk.open(upload.dataPath, 'write');
   });
-  const whole = upload.running.next === index ? upload.running.hash.copy() : undefined;
+  // The hash of the first chunk is the beginning of the whole's: its bytes are not hashed twice.
+  const hash = createHash('sha256');
+  const whole = upload.running.next !== index ? undefined : index === 0 ? hash : upload.running.hash.copy();
   try {
-    await writeChecked(file, upload, { index, digest, source }, attempt, whole);
+    await writeChecked(file, upload, { index, digest, source }, attempt, { chunk: hash, whole });
   } finally {
     await file.close();
   }
@@ -77,17 +79,16 @@ async function writeChecked(
   upload: Upload,
   { index, digest, source }: ArrivingChunk,
   attempt: Attempt,
-  whole: Hash | undefined,
+  hashes: { readonly chunk: Hash; readonly whole: Hash | undefined },
 ): Promise<void> {
   const { key, chunkBytes } = upload.plan;
   const length = chunkLength(upload.plan, index);
-  const hash = createHash('sha256');
   let received = 0;
   const see = (piece: Uint8Array) => {
     received += piece.byteLength;
     if (received > length) throw uploadInvalid(key, `chunk ${index} has more than ${length} bytes`);
-    hash.update(piece);
-    whole?.update(piece);
+    hashes.chunk.update(piece);
+    if (hashes.whole !== hashes.chunk) hashes.whole?.update(piece);
   };
   const writeOwn: DiskFile['write'] = (bytes, offset) => {
     stopIfSuperseded(attempt);
@@ -97,7 +98,7 @@ async function writeChecked(
   await writeStream(writeOwn, index * chunkBytes, source, see, Math.min(BLOCK_BYTES, length));
   if (received !== length)
     throw uploadInvalid(key, `chunk ${index} has ${received} bytes, expected ${length}`);
-  const found = hash.digest('hex');
+  const found = hashes.chunk.copy().digest('hex');
   if (found !== digest)
     throw uploadInvalid(key, `chunk ${index} has SHA-256 ${found}, announced was ${digest}`);
 }
