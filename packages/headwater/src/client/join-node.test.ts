@@ -108,6 +108,13 @@ describe('a deployment of three owners', () => {
 
   it('ends with the adapter of the simulation, bit for bit, and every owner may have it', async () => {
     const simulated = await run(deployment.run.recipe, { out: deployment.run.out('simulated') });
+    // Every held-out row is scored in both: the owners' means, weighted, are the pooled mean.
+    const { evaluations } = (await deployment.server.operator.state('small'))!;
+    for (const subject of ['base', 'federated'] as const) {
+      const pooled = simulated.results[subject].test!.pooled;
+      expect(evaluations[`test/${subject}`]!.pooled.loss).toBeCloseTo(pooled.loss!, 5);
+      expect(evaluations[`test/${subject}`]!.pooled.exactMatch).toBeCloseTo(pooled.exactMatch!, 9);
+    }
     expect(adapterDigest(deployment.results)).toBe(adapterDigest(simulated.folder));
     const own = readFileSync(join(deployment.run.root, 'result', 'adapter_model.safetensors'));
     expect(own.equals(readFileSync(join(simulated.folder, 'adapter', 'adapter_model.safetensors')))).toBe(

@@ -197,3 +197,49 @@ export function tinyTrainer(owner: string, trained: number[] = []): Trainer {
     close: async () => undefined,
   };
 }
+
+/** Runs `ann` as given and `ben` without faults to the end; gives what was published. */
+export async function runBoth(here: World, ann: Omit<TinyClient, 'owner'> = {}): Promise<string> {
+  const ben = tinyClient(here, { owner: 'ben', token: await here.token('ben') });
+  const token = ann.token ?? (await here.token('ann'));
+  const outcomes = await Promise.all([tinyClient(here, { owner: 'ann', token, ...ann }), ben]);
+  const ends = outcomes.map(({ owner, status }) => `${owner} ${status}`).join(', ');
+  if (ends !== 'ann finished, ben finished') throw new Error(`the run did not end well: ${ends}`);
+  return here.published.at(-1)!;
+}
+
+/** What a world ends with when nothing goes wrong. */
+export async function undisturbedResult(): Promise<string> {
+  const here = await startWorld();
+  try {
+    return await runBoth(here);
+  } finally {
+    await here.close();
+  }
+}
+
+/** Bodies that a network may deliver instead of the right one. */
+export async function* cut(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  for await (const piece of body) {
+    yield piece.subarray(0, bytes);
+    throw new Error('reset');
+  }
+}
+
+export async function* flipped(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of body) yield piece.map((byte, i) => (i === 200 ? byte ^ 1 : byte));
+}
+
+export async function* replaced(
+  body: AsyncIterable<Uint8Array>,
+  pattern: RegExp,
+  instead: string,
+): AsyncGenerator<Uint8Array> {
+  let text = '';
+  for await (const piece of body) text += new TextDecoder().decode(piece);
+  yield* bytesOf(text.replace(pattern, instead));
+}
+
+export async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(text);
+}
