@@ -41,6 +41,8 @@ export function createServeLines(say: (line: string) => void): ServeLines {
       say(`${run}: ${roundText(event, state, sofar, endedMs)}`);
       rounds.set(run, { losses: [], upBytes: 0, startedMs: endedMs });
     }
+    // What was shown before a restart.
+    if (event.type === 'resumed') for (const id of Object.keys(state.evaluations)) shown.add(`${run} ${id}`);
     const line = lineOf(event, state);
     if (line !== undefined) say(`${run}: ${line}`);
     for (const [id, { pooled }] of Object.entries(state.evaluations)) {

@@ -99,6 +99,7 @@ async function serve(recipes: readonly string[], options: ServeCommandOptions): 
     say(`coordinator on ${server.url}, admin API on ${server.adminUrl}`);
     for (const recipe of found) await beginRun(server, recipe, options, say);
     await sayRuns(server, say);
+    say(`results go to ${server.resultsFolder}`);
     await (options.untilDone ? ends.reached(server.operator, interrupt.signal) : aborted(interrupt.signal));
   } finally {
     if (interrupt.signal.aborted) say('finishing what is under way');
