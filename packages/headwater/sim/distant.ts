@@ -22,17 +22,10 @@ export interface LinkFaults {
   lost(life: Life): 'request' | 'answer' | undefined;
   slowness(): number;
   /** How much later a request arrives, in milliseconds: it may be carried out long after nobody waits for it. */
-  lateness(): number;
+  lateness(life: Life): number;
   /** May end the process that asks. */
   point(when: 'before' | 'after', name: string, life: Life): void;
 }
-
-export const NO_LINK_FAULTS: LinkFaults = {
-  lost: () => undefined,
-  slowness: () => 1,
-  lateness: () => 0,
-  point: () => {},
-};
 
 export interface Link<T> {
   readonly life: Life;
@@ -60,7 +53,7 @@ export function linkTo<T>(
       const fail = () => settle(() => reject(unreachable()), delay() + random.uniform() * 3000);
       const lost = faults().lost(life);
       if (lost === 'request') return fail();
-      time.after(delay() + faults().lateness(), () => {
+      time.after(delay() + faults().lateness(life), () => {
         const server = current();
         if (server?.life.alive !== true) return fail();
         const stop = server.life.onDeath(fail);

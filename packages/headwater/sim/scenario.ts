@@ -67,8 +67,8 @@ export interface Scenario {
   readonly partitions: readonly (Spell & { readonly owner: string; readonly place: string })[];
   /** A coordinator that stands still, and then goes on as if nothing had been. */
   readonly stalls: readonly (Spell & { readonly process: string })[];
-  /** A coordinator that cannot reach the database. */
-  readonly cutOff: readonly (Spell & { readonly process: string })[];
+  /** A coordinator that cannot reach the database. `held`: what it sends arrives when it can again. */
+  readonly cutOff: readonly (Spell & { readonly process: string; readonly held: boolean })[];
   readonly slowDisk: readonly Spell[];
   readonly fullDisk: readonly Spell[];
   readonly operator: readonly OperatorAct[];
@@ -120,9 +120,10 @@ export function drawScenario(seed: number): Scenario {
       ...spell(random, within, 50_000),
       process: places[random.below(places.length)]!,
     })),
-    cutOff: Array.from({ length: random.below(2) }, () => ({
+    cutOff: Array.from({ length: random.below(3) }, () => ({
       ...spell(random, within, 50_000),
       process: places[random.below(places.length)]!,
+      held: chance(0.5),
     })),
     slowDisk: chance(0.8) ? [] : [spell(random, within, 20_000)],
     fullDisk: chance(0.85) ? [] : [spell(random, within, 15_000)],

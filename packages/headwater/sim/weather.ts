@@ -37,6 +37,8 @@ export function createWeather(
   const { rates, partitions, slowDisk, fullDisk, crashes, healsAtMs, stalls, cutOff } = scenario;
   const healed = () => time.nowMs >= healsAtMs;
   const during = ({ fromMs, untilMs }: Spell) => !healed() && time.nowMs >= fromMs && time.nowMs < untilMs;
+  const isOf = (spell: Spell & { readonly process: string }, life: Life) =>
+    spell.process === life.name && during(spell);
   const chance = (rate: number) => rate > 0 && !healed() && random.uniform() < rate;
   const waiting = new Set<CrashScenario>(crashes);
   const acts = new Map<string, number>();
@@ -72,11 +74,15 @@ export function createWeather(
     },
     link: {
       lost(life) {
-        if (cutOff.some((spell) => spell.process === life.name && during(spell))) return 'request';
+        if (cutOff.some((spell) => !spell.held && isOf(spell, life))) return 'request';
         return chance(rates.link) ? (random.uniform() < 0.5 ? 'request' : 'answer') : undefined;
       },
       slowness: () => (chance(rates.link) ? 1000 : 1),
-      lateness: () => (chance(rates.link / 4) ? 40_000 * random.uniform() : 0),
+      lateness(life) {
+        const held = cutOff.find((spell) => spell.held && isOf(spell, life));
+        if (held !== undefined) return Math.min(held.untilMs, healsAtMs) - time.nowMs;
+        return chance(rates.link / 4) ? 40_000 * random.uniform() : 0;
+      },
       point: (when, name, life) => LINK_ACTS.test(name) && point(when, name, life),
     },
     disk: {

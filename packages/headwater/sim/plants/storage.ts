@@ -83,8 +83,17 @@ export const storagePlants: Readonly<Record<string, Plant>> = {
   },
 
   'no-fence': {
-    what: 'the store does not look at the lease of who writes',
-    database: (store) => withJournals(store, (open) => (run) => open(run)),
+    what: 'the store writes for everybody, whoever has the lease and whatever was written before',
+    database: (store) =>
+      withJournals(store, (open) => async (run) => {
+        const journal = await open(run);
+        return changed(journal, {
+          async append(events) {
+            await journal.readAll();
+            return journal.append(events, journal.lastSeq);
+          },
+        });
+      }),
   },
 
   'lease-for-all': {
