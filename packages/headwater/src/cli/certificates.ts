@@ -26,8 +26,8 @@ async function makeCertificates({ host, out, days }: CertificatesOptions): Promi
   const example = hosts[0]?.includes(':') === true ? `[${hosts[0]}]` : hosts[0];
   console.log(`${newAuthority ? 'new authority and ' : ''}server certificate for ${hosts.join(', ')}, valid ${days} days
 
-on the coordinator   headwater serve RECIPE --listen 0.0.0.0:8420 --tls-cert ${paths.server} --tls-key ${paths.serverKey}
-on each client       headwater join https://${example}:8420/#TOKEN --data FILE --ca ca.pem
+on the coordinator   headwater serve RECIPE --host 0.0.0.0 --tls-cert ${paths.server} --tls-key ${paths.serverKey}
+on each client       headwater join 'https://${example}:8420/#hw1_…' --data FILE --ca ca.pem
 
 Give clients ${paths.authority} by a way they trust (not from the coordinator itself).
 Keep ${paths.authorityKey} offline: whoever has it can pose as the coordinator. It is only needed to renew.`);
