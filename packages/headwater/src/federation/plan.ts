@@ -120,7 +120,7 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     });
   const fixedPoint = planFixedPoint(input.tensors, input.fixedPoint);
   const owners = [...input.owners].sort((a, b) => (a.owner < b.owner ? -1 : 1));
-  const pace = { ...SIMULATION_PACE, asked: cohortSize, ...input.pace };
+  const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
   return {
@@ -132,6 +132,13 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     fixedPoint,
     pace,
   };
+}
+
+/** With the parts of the pace that are not given: those of a simulation. */
+export function withPace<
+  P extends { readonly cohortSize: number; readonly pace?: Partial<Pace> | undefined },
+>(plan: P): P & { readonly pace: Pace } {
+  return { ...plan, pace: { ...SIMULATION_PACE, asked: plan.cohortSize, ...plan.pace } };
 }
 
 const SIMULATION_PACE: Omit<Pace, 'asked'> = {

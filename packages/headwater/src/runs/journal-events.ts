@@ -3,9 +3,10 @@
 import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
 import type { Journal, Json } from '../storage/journal.ts';
+import { upgraded } from './upgrade.ts';
 
 export async function eventsOf(journal: Pick<Journal, 'readAll'>): Promise<RunEvent[]> {
-  return (await journal.readAll()).map(({ event }) => event as unknown as RunEvent);
+  return (await journal.readAll()).map(({ event }) => upgraded(event));
 }
 
 export async function appendEvent(journal: Journal, event: RunEvent): Promise<void> {
