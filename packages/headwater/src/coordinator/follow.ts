@@ -19,7 +19,7 @@ export interface Followers {
   readonly uploads: UploadBook;
   readonly serverWork: ServerWork;
   /** The run is over. */
-  readonly conclude: (state: RunState) => void;
+  readonly conclude: (state: RunState) => Promise<void>;
 }
 
 /** `committed`: in order; the driver's state is the one after the last. */
@@ -37,7 +37,8 @@ export function follow(followers: Followers, committed: readonly Committed[]): v
   if (after.status === 'running' || before?.status === after.status) return;
   deadlines.close();
   waiters.wakeAll();
-  conclude(after);
+  // It says itself when it fails.
+  void conclude(after);
 }
 
 function followOne({ context, run, waiters, serverWork }: Followers, committed: Committed): void {

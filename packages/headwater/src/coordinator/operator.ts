@@ -10,7 +10,7 @@ import { name, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
 import type { Json } from '../storage/journal.ts';
 import type { HandlerContext } from './calls.ts';
 import { askLeader, type Command, carryOut } from './commands.ts';
-import { statusOf } from './led-run.ts';
+import { statusOf } from './desk.ts';
 import { signManifest } from './operator-key.ts';
 import type { ClientSummary, Operator, RunSummary, RunWorks } from './ports.ts';
 import { changeRecord, listRecords, type RunRecord, readRecord } from './records.ts';
