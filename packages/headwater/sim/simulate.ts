@@ -53,7 +53,7 @@ export async function simulate(
     startServers(world);
     const clients = begin(world);
     const isDone = () => watch.violation !== undefined || isOver(world, clients());
-    const ended = await time.run(isDone, scenario.healsAtMs + PATIENCE_MS);
+    const ended = await time.run(isDone, scenario.healsAtMs + PATIENCE_MS).catch(crashed);
     if (ended !== 'done') watch.report('progress', unfinished(world, clients()));
     await checkEnd(world);
   } finally {

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { plants } from './plants.ts';
+import { drawScenario, withoutFaults } from './scenario.ts';
+import { simulate, simulateSeed } from './simulate.ts';
+
+describe('fault simulation', () => {
+  it('the same seed gives the same history, to the last event', async () => {
+    for (const seed of [1, 2, 3, 4]) {
+      const [first, second] = [await simulateSeed(seed), await simulateSeed(seed)];
+      expect(second.hash).toBe(first.hash);
+      expect(second.events).toBe(first.events);
+    }
+  });
+
+  it('other seeds give other histories', async () => {
+    const hashes = await Promise.all(
+      [5, 6, 7].map(async (seed) => (await simulate(drawScenario(seed))).hash),
+    );
+    expect(new Set(hashes).size).toBe(3);
+  });
+
+  it('what is printed does not change what happens', async () => {
+    const lines: string[] = [];
+    const traced = await simulateSeed(8, { print: (line) => lines.push(line) });
+    expect(traced.hash).toBe((await simulateSeed(8)).hash);
+    expect(lines.length).toBeGreaterThan(20);
+  });
+
+  it('without faults a run finishes', async () => {
+    const { violation, status } = await simulate(withoutFaults(drawScenario(9)));
+    expect(violation).toBeUndefined();
+    expect(status).toBe('finished');
+  });
+
+  it('keeps every promise over some seeds', async () => {
+    for (let seed = 100; seed < 130; seed++) {
+      const { violation } = await simulateSeed(seed);
+      expect(violation, `seed ${seed}: ${violation?.message}`).toBeUndefined();
+    }
+  });
+
+  it.each(['commit-other-update', 'answer-early', 'sum-in-floats'])(
+    'finds the planted fault %s',
+    async (name) => {
+      const plant = plants.get(name)!;
+      let found: string | undefined;
+      for (let seed = 1; seed <= 20 && found === undefined; seed++)
+        found = (await simulateSeed(seed, { plant })).violation?.checker;
+      expect(found).toBeDefined();
+    },
+  );
+});
