@@ -1,25 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { bodyOf, createClient, createWorld, RUN, type World } from '../../test/support/coordinator-world.ts';
+import { begunWorld, bodyOf, createClient, createWorld, RUN } from '../../test/support/coordinator-world.ts';
 import { settled } from '../../test/support/fake-time.ts';
 import { toBase64url } from '../base/base64url.ts';
 import { digestBytes } from '../base/canonical.ts';
-import { formatJoinToken } from '../federation/wire/join-token.ts';
+import { formatJoinToken, parseJoinToken } from '../federation/wire/join-token.ts';
 import { LIMITS } from '../federation/wire/messages.ts';
 
 const TASK = `/v1/runs/${RUN}/task`;
-
-async function begun(recipe = {}): Promise<
-  World & {
-    readonly ann: Awaited<ReturnType<World['client']>>;
-    readonly ben: Awaited<ReturnType<World['client']>>;
-  }
-> {
-  const world = await createWorld(recipe);
-  const ann = await world.client('ann');
-  const ben = await world.client('ben');
-  await settled();
-  return Object.assign(world, { ann, ben });
-}
 
 const codeOf = (answer: { readonly json: { readonly error?: { readonly code: string } } }) =>
   answer.json?.error?.code;
@@ -58,7 +45,7 @@ describe('coordinator: joining', () => {
   });
 
   it('a new token for an owner replaces its key', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const other = createClient(world, 'ann');
     await other.join(await world.token('ann'));
     expect(codeOf(await world.ann.call('GET', TASK))).toBe('revoked');
@@ -91,23 +78,18 @@ describe('coordinator: joining', () => {
     const token = await world.token('ann');
     const ann = createClient(world, 'ann');
     const eve = createClient(world, 'eve');
-    const body = { token: token.slice(4, 47), publicKey: toBase64url(ann.signer.publicKey), software: 'x' };
+    const { secret } = parseJoinToken(token);
+    const body = { token: secret, publicKey: toBase64url(ann.signer.publicKey), software: 'x' };
     expect(codeOf(await eve.call('POST', '/v1/join', { body }))).toBe('unauthenticated');
     const stored = JSON.stringify(await world.store.records.list('tokens')) + world.logged.join('\n');
-    expect(stored).not.toContain(token.slice(4, 47));
+    expect(stored).not.toContain(secret);
   });
 
   it('looking first uses nothing up', async () => {
     const world = await createWorld();
     const token = await world.token('ann');
-    const body = Buffer.from(JSON.stringify({ token: token.slice(4, 47) }));
-    const secret = { token: (await import('../federation/wire/join-token.ts')).parseJoinToken(token).secret };
-    expect(body.byteLength).toBeGreaterThan(0);
-    const peeked = await world.send({
-      method: 'POST',
-      path: '/v1/peek',
-      body: bodyOf(Buffer.from(JSON.stringify(secret))),
-    });
+    const body = Buffer.from(JSON.stringify({ token: parseJoinToken(token).secret }));
+    const peeked = await world.send({ method: 'POST', path: '/v1/peek', body: bodyOf(body) });
     expect(peeked.json).toMatchObject({ run: RUN, owner: 'ann' });
     expect(await world.coordinator.operator.tokens(RUN)).toMatchObject([{ usesLeft: 1 }]);
   });
@@ -115,7 +97,7 @@ describe('coordinator: joining', () => {
 
 describe('coordinator: requests', () => {
   it('are refused when the signature does not fit, and change nothing', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const { ann, ben } = world;
     const attempts = {
       'another path': await ann.call('GET', TASK, { bend: () => ({ path: `${TASK}?wait=1` }) }),
@@ -146,7 +128,7 @@ describe('coordinator: requests', () => {
   });
 
   it('are taken once: the same bytes again are a replay, also after a restart', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const once = { nonce: 'AAAAAAAAAAAAAAAAAAAAAA' };
     expect((await world.ann.call('GET', TASK, once)).status).toBe(200);
     expect(codeOf(await world.ann.call('GET', TASK, once))).toBe('replayed');
@@ -156,7 +138,7 @@ describe('coordinator: requests', () => {
   });
 
   it('are refused when their time is off, and told the time', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const nowMs = world.time.clock.nowMs();
     for (const createdMs of [nowMs - 61_000, nowMs + 61_000]) {
       const answer = await world.ann.call('GET', TASK, { createdMs });
@@ -174,7 +156,7 @@ describe('coordinator: requests', () => {
   });
 
   it('with bad JSON are refused with a reason', async () => {
-    const { ann } = await begun();
+    const { ann } = await begunWorld();
     const path = `/v1/runs/${RUN}/enrolment`;
     const good = '"numExamples":1,"numTokens":1,"heldOut":{"validation":0,"test":0},"lostState":false';
     const bad = [
@@ -204,7 +186,7 @@ describe('coordinator: requests', () => {
   });
 
   it('to paths that no route has are not found, whatever they look like', async () => {
-    const { ann } = await begun();
+    const { ann } = await begunWorld();
     for (const path of [
       '/v1/runs/../task',
       '/v1/runs/%2e%2e/task',
@@ -220,7 +202,7 @@ describe('coordinator: requests', () => {
   });
 
   it('of a revoked client are refused, and its owner leaves the round', async () => {
-    const world = await begun({ quorum: 1 });
+    const world = await begunWorld({ quorum: 1 });
     const [client] = (await world.coordinator.operator.clients(RUN)).filter(({ owner }) => owner === 'ann');
     await world.coordinator.operator.revokeClient(client!.clientId);
     expect(codeOf(await world.ann.call('GET', TASK))).toBe('revoked');
@@ -232,7 +214,7 @@ describe('coordinator: requests', () => {
 
 describe('coordinator: uploads and updates', () => {
   it('takes only what a task asks for, no larger than the plan allows', async () => {
-    const { ann } = await begun();
+    const { ann } = await begunWorld();
     const { task } = await ann.task();
     const open = (body: object) =>
       ann.call('POST', `/v1/runs/${RUN}/uploads`, {
@@ -246,7 +228,7 @@ describe('coordinator: uploads and updates', () => {
   });
 
   it('a chunk with other bytes than announced is not stored', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const { task } = await world.ann.task();
     const update = new Uint8Array(100).fill(1);
     const digest = digestBytes(update);
@@ -267,7 +249,7 @@ describe('coordinator: uploads and updates', () => {
   });
 
   it('one bad update costs its sender the round, too many the run; the others go on', async () => {
-    const world = await begun({ quorum: 1, rounds: 3 });
+    const world = await begunWorld({ quorum: 1, rounds: 3 });
     const { ann, ben } = world;
     const first = await ann.train((await ann.task()).task!, (update) => update.slice(0, -1));
     expect(first.json).toMatchObject({ accepted: false, code: 'format' });
@@ -293,7 +275,7 @@ describe('coordinator: uploads and updates', () => {
   });
 
   it('gives the same receipt to the same update again and again, and refuses another one', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const { ann } = world;
     const { task } = await ann.task();
     const receipt = (await ann.train(task!)).json;
@@ -309,7 +291,7 @@ describe('coordinator: uploads and updates', () => {
   });
 
   it('an update from other params or another model is refused without reading it', async () => {
-    const { ann, ben } = await begun({ quorum: 1 });
+    const { ann, ben } = await begunWorld({ quorum: 1 });
     const zeros = '0'.repeat(64);
     const base = await ann.submit((await ann.task()).task!, zeros, 100, { base: zeros });
     expect(base.json).toMatchObject({ accepted: false, code: 'wrong-base' });
@@ -318,7 +300,7 @@ describe('coordinator: uploads and updates', () => {
   });
 
   it('a client reads the params of its task and nothing else', async () => {
-    const world = await begun();
+    const world = await begunWorld();
     const { ann, ben } = world;
     const { task } = await ann.task();
     const read = (digest: string, headers: Readonly<Record<string, string>> = {}) =>
@@ -339,69 +321,5 @@ describe('coordinator: uploads and updates', () => {
     const receipt = (await ann.train(task!)).json;
     expect(codeOf(await read(receipt.update))).toBe('blob-unknown');
     expect(codeOf(await read('0'.repeat(64)))).toBe('blob-unknown');
-  });
-});
-
-describe('coordinator: time', () => {
-  it('a long poll wakes when there is something to do, and only for those concerned', async () => {
-    const world = await createWorld();
-    const ann = await world.client('ann');
-    const waiting = ann.task(30);
-    await settled();
-    await world.client('ben');
-    await settled();
-    expect((await waiting).task).toMatchObject({ round: 1 });
-    await ann.train((await ann.task()).task!);
-    const idle = ann.task(30);
-    await settled();
-    await world.time.advance(29_000);
-    let answered = false;
-    void idle.then(() => {
-      answered = true;
-    });
-    await settled();
-    expect(answered).toBe(false);
-    await world.time.advance(1_000);
-    expect(await idle).toMatchObject({ status: 'running', task: null });
-  });
-
-  it('a round closes at its deadline with a quorum; what is left of it survives a restart', async () => {
-    const world = await begun({
-      quorum: 1,
-      pace: { evaluatedBy: 'owners', belowQuorum: 'extend', deadlineMs: 600_000 },
-    });
-    await world.ann.train((await world.ann.task()).task!);
-    await world.time.advance(500_000);
-    await world.restart();
-    const { task } = await world.ben.task();
-    expect(task).toMatchObject({ kind: 'train', round: 1 });
-    expect((task as { remainingMs: number }).remainingMs).toBeLessThanOrEqual(100_000);
-    await world.time.advance(100_000);
-    expect(await world.coordinator.operator.state(RUN)).toMatchObject({ open: { round: 2 } });
-  });
-
-  it('without a quorum the round is extended, and time stands still while the run is paused', async () => {
-    const world = await begun();
-    await world.time.advance(60_000);
-    expect(await world.coordinator.operator.state(RUN)).toMatchObject({ open: { round: 1, extension: 1 } });
-    await world.coordinator.operator.pause(RUN, 'maintenance');
-    expect(await world.ann.task()).toMatchObject({ status: 'paused', task: null });
-    await world.time.advance(600_000);
-    expect(await world.coordinator.operator.state(RUN)).toMatchObject({ open: { extension: 1 } });
-    await world.coordinator.operator.resume(RUN);
-    expect((await world.ann.task()).task).toMatchObject({ round: 1 });
-    await world.time.advance(59_000);
-    expect(await world.coordinator.operator.state(RUN)).toMatchObject({ open: { extension: 1 } });
-  });
-
-  it('closing answers whoever waits and refuses what comes then', async () => {
-    const world = await begun();
-    await world.ann.train((await world.ann.task()).task!);
-    const waiting = world.ann.task(30);
-    await settled();
-    await world.coordinator.close(1000);
-    expect((await waiting).task).toBeNull();
-    const late = await world.ann.call('GET', TASK);
-    expect(late.json.error).toMatchObject({ code: 'unavailable', retryAfterMs: 1000 });
   });
 });

@@ -23,7 +23,7 @@ import type { Blobs } from '../../src/storage/blobs.ts';
 import { memoryStore } from '../../src/storage/memory.ts';
 import { memoryBlobs } from '../../src/storage/memory-blobs.ts';
 import type { Store } from '../../src/storage/store.ts';
-import { type FakeTime, fakeTime } from './fake-time.ts';
+import { type FakeTime, fakeTime, settled } from './fake-time.ts';
 
 export const RUN = 'demo';
 
@@ -271,4 +271,15 @@ export async function playToTheEnd(world: World, players: readonly TestClient[])
     await world.time.advance(1);
   }
   throw new Error('the run does not end');
+}
+
+/** With `ann` and `ben`, in its first round. */
+export async function begunWorld(
+  recipe: Partial<TinyRecipe> = {},
+): Promise<World & { readonly ann: TestClient; readonly ben: TestClient }> {
+  const world = await createWorld(recipe);
+  const ann = await world.client('ann');
+  const ben = await world.client('ben');
+  await settled();
+  return Object.assign(world, { ann, ben });
 }
