@@ -26,7 +26,7 @@ const SETTINGS = [
   'evaluation.validationSampleSize=6',
 ].flatMap((text) => ['--set', text]);
 
-const REAL_MS = 150_000;
+const REAL_MS = 200_000;
 
 function headwater(home: string, ...args: string[]): Child {
   return startProgram([program, ...args], { HEADWATER_HOME: home });
