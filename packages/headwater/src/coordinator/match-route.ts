@@ -1,6 +1,7 @@
 /** From method and path to a route and its checked parameters. */
 
 import type { z } from 'zod';
+import { PROTOCOL_VERSION } from '../federation/wire/messages.ts';
 import { Refusal } from '../federation/wire/refusals.ts';
 import { type RouteId, type RouteShape, routes } from '../federation/wire/routes.ts';
 
@@ -27,12 +28,21 @@ export function matchRoute(method: string, target: string): Match {
   const at = target.indexOf('?');
   const path = at < 0 ? target : target.slice(0, at);
   const fitting = compiled.filter(({ parts }) => segmentsOf(parts, path) !== undefined);
-  if (fitting.length === 0) throw new Refusal('not-found', 'there is nothing at this path');
+  if (fitting.length === 0) throw nothingAt(path);
   const found = fitting.find(({ route }) => route.method === method);
   if (found === undefined)
     throw new Refusal('method-not-allowed', `use ${fitting.map(({ route }) => route.method).join(' or ')}`);
   const segments = segmentsOf(found.parts, path) ?? {};
   return { id: found.id, route: found.route, segments, query: queryOf(at < 0 ? '' : target.slice(at + 1)) };
+}
+
+function nothingAt(path: string): Refusal {
+  const [, version] = /^\/v(\d{1,4})\//.exec(path) ?? [];
+  if (version === undefined || Number(version) === PROTOCOL_VERSION)
+    return new Refusal('not-found', 'there is nothing at this path');
+  return new Refusal('not-found', `this coordinator speaks protocol ${PROTOCOL_VERSION}, not ${version}`, {
+    hint: 'Use versions of Headwater with the same protocol on both sides.',
+  });
 }
 
 function segmentsOf(parts: readonly string[], path: string): Record<string, string> | undefined {

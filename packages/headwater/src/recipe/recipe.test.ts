@@ -72,6 +72,16 @@ function mistakesOf(text: string, overrides: string[] = []): string[] {
   return [];
 }
 
+describe('the version of the format', () => {
+  test('is 1 when nothing is said; another one is a mistake of its own', () => {
+    expect(recipeFromText(GOOD, { registries }).version).toBe(1);
+    expect(mistakesOf(`version: 2\n${GOOD}`)).toEqual([
+      '1 mistake',
+      'r.yaml:1:10  version: expected 1, got 2',
+    ]);
+  });
+});
+
 describe('a good recipe', () => {
   test('gets its defaults, those of its records included', () => {
     const recipe = recipeFromText(GOOD, { registries });

@@ -234,6 +234,12 @@ const deployment = z.strictObject({
 });
 
 export const recipeShape = z.strictObject({
+  version: z
+    .literal(1)
+    .default(1)
+    .describe(
+      'Format of this file. A newer Headwater reads older formats, an older one says that it is too old.',
+    ),
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and dashes')

@@ -130,6 +130,24 @@ describe('requests of strangers', () => {
   });
 });
 
+describe('requests of another version', () => {
+  it('are told which protocol is spoken here', async () => {
+    const { send } = await worldAtWork();
+    const request = {
+      method: 'POST',
+      headers: {},
+      remoteAddress: '192.0.2.1',
+      signal: new AbortController().signal,
+    };
+    const answer = await send({ ...request, path: '/v2/join', body: bodyOf(new Uint8Array()) });
+    expect(answer.json.error).toMatchObject({
+      code: 'not-found',
+      message: 'this coordinator speaks protocol 1, not 2',
+      hint: expect.stringMatching(/same protocol/),
+    });
+  });
+});
+
 describe('requests of a joined client that means harm', () => {
   const anything = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom(null, [], {}, '__proto__'));
   const hostile = fc.oneof(
