@@ -90,8 +90,13 @@ interface Pieces extends Followers {
   readonly journal: Journal;
   readonly members: Members;
   readonly waitingRoom: WaitingRoom;
-  /** Records have no fence: whoever wrote one while somebody else took over must not say that it is done. */
+  /**
+   * Records have no fence: whoever wrote one while another process took over, or this one took the run up anew, must not
+   * say that it is done.
+   */
   confirm(): Promise<void>;
+  /** From now on nothing is confirmed. */
+  giveUp(): void;
   /** The reports of a run that is over. */
   ending(): Promise<void>;
 }
@@ -112,10 +117,12 @@ async function openPieces(
   });
   const { submit } = driver;
   const state = () => driver.state;
+  let givenUp = false;
   const confirm = async () => {
-    if (await store.leases.renew(fence, limits.leaseMs)) return;
+    const held = await store.leases.renew(fence, limits.leaseMs);
+    if (held && !givenUp) return;
     const lost = lostLease(fence, run);
-    onBroken(lost);
+    if (!givenUp) onBroken(lost);
     throw lost;
   };
   let ending: Promise<void> = Promise.resolve();
@@ -139,6 +146,9 @@ async function openPieces(
       },
     }),
     confirm,
+    giveUp() {
+      givenUp = true;
+    },
     conclude(last) {
       ending = writeEnd(context, desk, journal, last);
       return ending;
@@ -210,6 +220,7 @@ function ledRunOf(pieces: Pieces): LedRun {
 }
 
 async function closePieces(pieces: Pieces): Promise<void> {
+  pieces.giveUp();
   pieces.deadlines.close();
   pieces.waitingRoom.close();
   await pieces.serverWork.close();
