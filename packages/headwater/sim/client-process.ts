@@ -1,7 +1,7 @@
 /** A client of a simulated run: the product's client core over virtual parts, training the tiny model. */
 
 import { digestBytes } from '../src/base/canonical.ts';
-import { type Rng, rng } from '../src/base/random.ts';
+import { rng } from '../src/base/random.ts';
 import { tensor } from '../src/base/tensor.ts';
 import { runClient } from '../src/client/core.ts';
 import type { ClientEvent, ClientParts, ClientStore, Trainer } from '../src/client/ports.ts';
@@ -9,6 +9,7 @@ import { decodeParams, encodeParams } from '../src/federation/params.ts';
 import type { Transport } from '../src/federation/wire/transport.ts';
 import type { KeptWatch } from './checkers/kept-watch.ts';
 import { answerIn, type Life } from './life.ts';
+import { randomBytes } from './random-bytes.ts';
 import type { Misbehaviour, OwnerScenario } from './scenario.ts';
 import { scoreTiny, tinyParams, tinyStats, trainTiny } from './tiny-model.ts';
 import { clockOf, timersOf, type VirtualTime } from './virtual-time.ts';
@@ -28,6 +29,7 @@ export interface ClientWorld {
   readonly token: string;
   readonly onEvent: (event: ClientEvent) => void;
   readonly watch: KeptWatch;
+  readonly onKey: (secret: Uint8Array) => void;
   /** Wraps the store: a planted fault. */
   readonly plant: ((store: ClientStore) => ClientStore) | undefined;
 }
@@ -44,6 +46,7 @@ export function runVirtualClient(world: ClientWorld, life: Life): ReturnType<typ
     entropy: (bytes) => randomBytes(random, bytes),
     signer: async (saved) => {
       const secret = saved ?? randomBytes(random, 32);
+      world.onKey(secret);
       return { signer: virtualSigner(secret), saved: secret };
     },
     verify: virtualVerify,
@@ -52,10 +55,6 @@ export function runVirtualClient(world: ClientWorld, life: Life): ReturnType<typ
     onEvent: world.onEvent,
   };
   return runClient(parts, { token, software: 'simulation', signal: new AbortController().signal });
-}
-
-export function randomBytes(random: Rng, count: number): Uint8Array {
-  return Uint8Array.from({ length: count }, () => random.below(256));
 }
 
 export function virtualSigner(secret: Uint8Array) {
@@ -101,9 +100,12 @@ function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, li
       const trained = trainTiny(who, task.round, decodeParams(params), before);
       const honest = encodeParams(trained.update);
       const bad = owner.misbehaves !== null && rng(seed, 'bad', name, task.round).uniform() < 0.7;
-      const update = bad ? badUpdate(owner.misbehaves!, honest) : honest;
+      const update =
+        bad && owner.misbehaves !== 'liar'
+          ? badUpdate(owner.misbehaves as Exclude<Misbehaviour, 'liar'>, honest)
+          : honest;
       const next = encodeParams(trained.kept);
-      watch.trained(name, update, next);
+      watch.trained(name, { round: task.round, params: task.params.digest, update, kept: next });
       return { update, kept: next, stats: tinyStats(task.steps) };
     },
     async evaluate(task, params) {
@@ -115,7 +117,7 @@ function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, li
   };
 }
 
-function badUpdate(kind: Misbehaviour, honest: Uint8Array): Uint8Array {
+function badUpdate(kind: Exclude<Misbehaviour, 'liar'>, honest: Uint8Array): Uint8Array {
   switch (kind) {
     case 'garbage':
       return honest.slice(0, honest.byteLength - 5);

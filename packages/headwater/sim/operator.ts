@@ -5,6 +5,8 @@
 
 import { HeadwaterError } from '../src/base/errors.ts';
 import type { Coordinator, Operator } from '../src/coordinator/ports.ts';
+import type { Blobs } from '../src/storage/blobs.ts';
+import type { Store } from '../src/storage/store.ts';
 import type { Life } from './life.ts';
 import type { OperatorAct } from './scenario.ts';
 import type { Trace } from './trace.ts';
@@ -14,6 +16,8 @@ import type { TinyRecipe } from './works.ts';
 export interface RunningCoordinator {
   readonly life: Life;
   readonly coordinator: Coordinator;
+  readonly store: Store;
+  readonly blobs: Blobs;
 }
 
 export interface OperatorParts {
@@ -25,11 +29,13 @@ export interface OperatorParts {
 }
 
 export interface VirtualOperator {
-  createRun(recipe: TinyRecipe): Promise<void>;
+  createRun(recipe: TinyRecipe, name?: string): Promise<void>;
   /** For an owner, valid for the whole simulation. */
-  invite(owner: string): Promise<string>;
+  invite(owner: string, name?: string): Promise<string>;
   /** One after the other. */
   act(act: OperatorAct['act']): Promise<void>;
+  /** Of all keys of an owner. */
+  revoke(owner: string): Promise<void>;
   /** Lifts pauses that nobody ordered (the coordinator could not go on by itself); when nothing fails any more, every one. */
   careFor(nothingFails: boolean): Promise<void>;
 }
@@ -86,6 +92,10 @@ export function createOperator({ time, trace, run, coordinators }: OperatorParts
       pause: () => once((operator) => operator.pause(run, ORDERED_PAUSE)),
       resume: () => patiently('resume', (operator) => operator.resume(run)),
       pardon: () => once((operator) => pardonAll(operator, run)),
+      'drop-uploads': async () => {
+        for (const { blobs } of coordinators())
+          for (const { key } of await blobs.uploads.list()) await blobs.uploads.drop(key);
+      },
       stop: () => once((operator) => operator.stop(run, 'the operator has seen enough')),
     };
     await calls[name]().catch((error) => trace('operator', `${name}: ${String(error)}`));
@@ -93,11 +103,17 @@ export function createOperator({ time, trace, run, coordinators }: OperatorParts
 
   let last: Promise<void> = Promise.resolve();
   return {
-    createRun: (recipe) => patiently('create', (operator) => ifThere(operator.createRun(run, { ...recipe }))),
-    async invite(owner) {
-      const token = { run, owner, uses: 1, ttlMs: 1e9 };
+    createRun: (recipe, name = run) =>
+      patiently('create', (operator) => ifThere(operator.createRun(name, { ...recipe }))),
+    async invite(owner, name = run) {
+      const token = { run: name, owner, uses: 1, ttlMs: 1e9 };
       return (await patiently('invite', (operator) => operator.createToken(token))).text;
     },
+    revoke: (owner) =>
+      patiently('revoke', async (operator) => {
+        for (const client of await operator.clients(run))
+          if (client.owner === owner && !client.revoked) await operator.revokeClient(client.clientId);
+      }),
     act(name) {
       last = last.then(() => perform(name));
       return last;

@@ -4,19 +4,24 @@ import { beginLife, type Life } from './life.ts';
 import type { Trace } from './trace.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
+/** A process manager kills what takes longer to stop. */
+const LONGEST_STOP_MS = 10_000;
+
 export interface ProcessKind {
   readonly name: string;
   /** Begins what runs in it; must not throw. */
   start(life: Life): void;
-  /** After a crash: what the machine loses with it. */
+  /** After a power cut: what the machine loses with it. */
   readonly powerCut?: () => void;
+  /** Ends it in good order; resolves when it has. */
+  readonly stop?: () => Promise<void>;
 }
 
 export interface Processes {
   /** Starts it after so many milliseconds, for the first time. */
   add(kind: ProcessKind, inMs: number): void;
-  /** Kills it now and starts it again later; null: never. */
-  crash(name: string, downMs: number | null, powerCut: boolean): void;
+  /** Ends it now and starts it again later; null: never. */
+  crash(name: string, downMs: number | null, how: 'kill' | 'power' | 'stop'): void;
   /** The process that runs now, or ran last. */
   lifeOf(name: string): Life | undefined;
 }
@@ -42,20 +47,30 @@ export function createProcesses(time: VirtualTime, trace: Trace): Processes {
     });
   }
 
+  function end(known: Known, downMs: number | null, how: 'kill' | 'power' | 'stop'): void {
+    trace(known.kind.name, how === 'power' ? 'loses power' : 'is killed');
+    known.life!.die();
+    if (how === 'power') known.kind.powerCut?.();
+    if (downMs === null) known.cancelStart();
+    else startIn(known, downMs);
+  }
+
   return {
     add(kind, inMs) {
       const known: Known = { kind, life: undefined, starts: 0, cancelStart: () => {} };
       all.set(kind.name, known);
       startIn(known, inMs);
     },
-    crash(name, downMs, powerCut) {
+    crash(name, downMs, how) {
       const known = all.get(name);
-      if (known?.life === undefined) return;
-      trace(name, powerCut ? 'loses power' : 'is killed');
-      known.life.die();
-      if (powerCut) known.kind.powerCut?.();
-      if (downMs === null) known.cancelStart();
-      else startIn(known, downMs);
+      const life = known?.life;
+      if (known === undefined || life === undefined) return;
+      const stopping = how === 'stop' && life.alive ? known.kind.stop?.() : undefined;
+      if (stopping === undefined) return end(known, downMs, how);
+      trace(name, 'is asked to stop');
+      const stopped = () => life.alive && end(known, downMs, 'kill');
+      void stopping.then(stopped, stopped);
+      time.after(LONGEST_STOP_MS, stopped);
     },
     lifeOf: (name) => all.get(name)?.life,
   };

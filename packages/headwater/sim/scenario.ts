@@ -7,7 +7,7 @@ import { type Rng, rng, sampled } from '../src/base/random.ts';
 import type { TinyRecipe } from './works.ts';
 
 /** What an owner's client does wrong on purpose. */
-export const MISBEHAVIOURS = ['nan', 'shape', 'garbage', 'norm', 'other-tensor'] as const;
+export const MISBEHAVIOURS = ['nan', 'shape', 'garbage', 'norm', 'other-tensor', 'liar'] as const;
 export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
 
 export interface OwnerScenario {
@@ -23,13 +23,16 @@ export interface OwnerScenario {
   readonly leavesAtMs: number | null;
   /** Its folder is lost then; it joins with a new token. */
   readonly losesStateAtMs: number | null;
+  /** The operator revokes its key then, and invites it again; its folder stays. */
+  readonly revokedAtMs: number | null;
 }
 
 export interface CrashScenario {
   /** `c1` …, `database`, `bucket`, or an owner. */
   readonly process: string;
   readonly downMs: number;
-  readonly powerCut: boolean;
+  /** `power`: what was not flushed is lost. `stop`: a coordinator is asked to end, and has a few seconds. */
+  readonly how: 'kill' | 'power' | 'stop';
   readonly trigger:
     | { readonly atMs: number }
     /** At the n-th durable act of that process. */
@@ -51,7 +54,7 @@ export interface Spell {
 
 export interface OperatorAct {
   readonly atMs: number;
-  readonly act: 'pause' | 'resume' | 'pardon' | 'stop';
+  readonly act: 'pause' | 'resume' | 'pardon' | 'stop' | 'drop-uploads';
 }
 
 export interface Scenario {
@@ -74,6 +77,8 @@ export interface Scenario {
   readonly operator: readonly OperatorAct[];
   /** Replays, forges and changes what it sees on the network. */
   readonly adversary: boolean;
+  /** There is another run, and a client of it who tries its key here. */
+  readonly intruder: boolean;
   readonly snapshotEvents: number;
   /** Then nothing fails any more. */
   readonly healsAtMs: number;
@@ -129,6 +134,7 @@ export function drawScenario(seed: number): Scenario {
     fullDisk: chance(0.85) ? [] : [spell(random, within, 15_000)],
     operator: drawOperator(random, exact, within),
     adversary: chance(0.5),
+    intruder: chance(0.2),
     snapshotEvents: [2, 5, 20, 1000][random.below(4)]!,
     healsAtMs,
     exact,
@@ -150,6 +156,7 @@ export function withoutFaults(scenario: Scenario): Scenario {
     fullDisk: [],
     operator: [],
     adversary: false,
+    intruder: false,
     healsAtMs: 0,
     exact: false,
   };
@@ -170,6 +177,7 @@ function drawOwners(random: Rng, exact: boolean, healsAtMs: number): OwnerScenar
       misbehaves: spare && chance(0.3) ? MISBEHAVIOURS[random.below(MISBEHAVIOURS.length)]! : null,
       leavesAtMs: spare && chance(0.2) ? random.uniform() * healsAtMs : null,
       losesStateAtMs: !exact && chance(0.15) ? random.uniform() * healsAtMs : null,
+      revokedAtMs: !exact && chance(0.1) ? random.uniform() * healsAtMs : null,
     };
   });
 }
@@ -221,7 +229,7 @@ function drawCrashes(
   return Array.from({ length: count }, () => ({
     process: processes[random.below(processes.length)]!,
     downMs: random.uniform() < 0.5 ? 50 + random.uniform() * 500 : random.uniform() * 20_000,
-    powerCut: random.uniform() < 0.6,
+    how: (['kill', 'power', 'power', 'stop'] as const)[random.below(4)]!,
     trigger:
       random.uniform() < 0.3
         ? { atMs: within() }
@@ -236,6 +244,7 @@ function drawOperator(random: Rng, exact: boolean, within: () => number): Operat
     acts.push({ atMs, act: 'pause' }, { atMs: atMs + random.uniform() * 10_000, act: 'resume' });
   }
   if (random.uniform() < 0.3) acts.push({ atMs: within(), act: 'pardon' });
+  if (random.uniform() < 0.3) acts.push({ atMs: within(), act: 'drop-uploads' });
   if (!exact && random.uniform() < 0.08) acts.push({ atMs: within(), act: 'stop' });
   return sampled(acts, acts.length, random).sort((a, b) => a.atMs - b.atMs);
 }

@@ -7,10 +7,11 @@ import type { CoordinatorFact, CoordinatorParts, IncomingRequest } from '../src/
 import type { WireResponse } from '../src/federation/wire/transport.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import type { Store } from '../src/storage/store.ts';
-import { randomBytes, virtualSigner, virtualVerify } from './client-process.ts';
+import { virtualSigner, virtualVerify } from './client-process.ts';
 import { distantBlobs, distantStore, linkTo, type Server } from './distant.ts';
 import { type Life, notice } from './life.ts';
 import { arriving, bodyOf } from './network.ts';
+import { randomBytes } from './random-bytes.ts';
 import { openBlobs, openStore } from './storage-process.ts';
 import { clockOf, timersOf } from './virtual-time.ts';
 import { type TinyRecipe, tinyWorks } from './works.ts';
@@ -18,6 +19,7 @@ import { RUN, type World } from './world.ts';
 
 /** How long a process manager waits before it starts again what ended by itself. */
 const RESTART_MS = 1000;
+const DRAIN_MS = 5000;
 
 interface Storage {
   readonly store: Store;
@@ -80,7 +82,7 @@ function addServer<T>(
       },
       (error) => {
         trace(name, `does not start: ${messageOf(error)}`);
-        processes.crash(name, RESTART_MS, false);
+        processes.crash(name, RESTART_MS, 'kill');
       },
     );
   };
@@ -100,12 +102,13 @@ function addCoordinator(world: World, index: number, open: OpenStorage): void {
     });
     run(world, life, index, open).catch((error) => {
       trace(name, `does not start: ${messageOf(error)}`);
-      if (life.alive) processes.crash(name, RESTART_MS, false);
+      if (life.alive) processes.crash(name, RESTART_MS, 'kill');
     });
   };
   const powerCut = scenario.topology === 'embedded' ? () => disks.store.cutPower() : () => {};
   network.endpoints.set(name, undefined);
-  processes.add({ name, start, powerCut }, index * 20);
+  const stop = async () => coordinators.get(name)?.coordinator.close(DRAIN_MS);
+  processes.add({ name, start, powerCut, stop }, index * 20);
 }
 
 async function run(world: World, life: Life, index: number, open: OpenStorage): Promise<void> {
@@ -115,7 +118,7 @@ async function run(world: World, life: Life, index: number, open: OpenStorage): 
   const blobs = plant?.blobs?.(opened.blobs) ?? opened.blobs;
   const parts = coordinatorParts(world, life, index, { store, blobs });
   const coordinator = await createCoordinator(plant?.coordinator?.(parts) ?? parts);
-  coordinators.set(life.name, { life, coordinator });
+  coordinators.set(life.name, { life, coordinator, store, blobs });
   network.endpoints.set(life.name, {
     name: life.name,
     life,

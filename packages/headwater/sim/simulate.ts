@@ -4,11 +4,13 @@ import { rng } from '../src/base/random.ts';
 import { createAdversary } from './adversary.ts';
 import { Violation } from './checkers/violation.ts';
 import { type Clients, startClients } from './clients.ts';
+import { intrude } from './intruder.ts';
 import { beginLife } from './life.ts';
 import type { Plant } from './plant.ts';
 import { drawScenario, type Scenario, withoutFaults } from './scenario.ts';
 import { startServers } from './servers.ts';
-import { createWorld, type World } from './world.ts';
+import { clockOf } from './virtual-time.ts';
+import { createWorld, RUN, type World } from './world.ts';
 
 export interface Outcome {
   readonly seed: number;
@@ -84,6 +86,7 @@ function begin(world: World): () => Clients | undefined {
   };
   time.after(15_000, care);
   network.onAnswered = watch.requests.answered;
+  if (scenario.intruder) void letIntrude(world);
   if (scenario.adversary) {
     const transport = network.transport('adversary', beginLife('adversary', 1));
     const random = rng(scenario.seed, 'adversary');
@@ -91,6 +94,16 @@ function begin(world: World): () => Clients | undefined {
     network.onSent = (client, request) => client !== 'adversary' && adversary.sees(request);
   }
   return () => clients;
+}
+
+async function letIntrude({ scenario, operator, time, network, watch }: World): Promise<void> {
+  // It waits for owners that never come.
+  await operator.createRun({ ...scenario.recipe, minOwners: 99 }, 'other');
+  const token = await operator.invite('site-a', 'other');
+  const transport = network.transport('intruder', beginLife('intruder', 1));
+  const random = rng(scenario.seed, 'intruder');
+  const parts = { time, clock: clockOf(time), random, transport, report: watch.report, run: RUN, token };
+  await intrude({ ...parts, untilMs: scenario.healsAtMs });
 }
 
 const isReliable = ({ misbehaves, leavesAtMs }: Scenario['owners'][number]) =>

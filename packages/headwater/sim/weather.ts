@@ -47,17 +47,17 @@ export function createWeather(
     if (healed()) return;
     if (when === 'before') acts.set(life.name, (acts.get(life.name) ?? 0) + 1);
     for (const crash of waiting) {
-      const { trigger, process, downMs, powerCut } = crash;
+      const { trigger, process, downMs, how } = crash;
       if (process !== life.name || !('act' in trigger)) continue;
       if (trigger.when !== when || trigger.act > acts.get(life.name)!) continue;
       waiting.delete(crash);
-      processes.crash(process, downMs, powerCut);
+      processes.crash(process, downMs, how);
       return;
     }
   }
 
-  for (const { trigger, process, downMs, powerCut } of crashes)
-    if ('atMs' in trigger) time.after(trigger.atMs, () => processes.crash(process, downMs, powerCut));
+  for (const { trigger, process, downMs, how } of crashes)
+    if ('atMs' in trigger) time.after(trigger.atMs, () => processes.crash(process, downMs, how));
 
   for (const { process, fromMs, untilMs } of stalls)
     time.after(fromMs, () => {

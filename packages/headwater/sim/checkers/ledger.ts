@@ -6,6 +6,7 @@
 import type { AggregateWork, Member, RunEvent, UpdateReceived } from '../../src/federation/events.ts';
 import type { RunPlan } from '../../src/federation/plan.ts';
 import type { WireReceipt } from '../../src/federation/wire/messages.ts';
+import type { KeptWatch } from './kept-watch.ts';
 import type { Report } from './violation.ts';
 
 interface Row {
@@ -37,7 +38,8 @@ export interface Ledger {
   acceptedOf(owner: string): readonly string[];
 }
 
-export function createLedger(report: Report): Ledger {
+/** `trainingOf`: how an update came to be, as the trainers know. */
+export function createLedger(report: Report, trainingOf: KeptWatch['trainingOf']): Ledger {
   let plan: RunPlan | undefined;
   let ended: Ledger['ended'];
   const rows: Row[] = [];
@@ -121,6 +123,13 @@ export function createLedger(report: Report): Ledger {
     const oldest = mode === 'buffered' ? row.openRound - maxStaleness : round;
     if (trained < oldest || trained > row.openRound || row.openRound > round)
       report('members', `round ${round} counts an update of "${owner}" for round ${trained}`);
+    const training = trainingOf(owner, update);
+    const base = committed[trained - 2]?.params ?? plan!.initialParams;
+    if (training?.round !== trained || training.params !== base)
+      report(
+        'members',
+        `round ${round} counts an update of "${owner}" that was not trained for round ${trained}`,
+      );
     for (const earlier of committed)
       if (earlier.members.some((other) => other.owner === owner && roundOf(other) === trained))
         report(
@@ -177,10 +186,11 @@ export function createLedger(report: Report): Ledger {
     promised(receipt) {
       if (!receipt.accepted) return;
       const { round, owner, update } = receipt;
-      const row = rows.find(
-        ({ event }) => event.owner === owner && event.round === round && event.update === update,
+      const isDurable = rows.some(
+        ({ event }) =>
+          event.owner === owner && event.round === round && event.update === update && event.check.ok,
       );
-      if (row?.event.check.ok !== true)
+      if (!isDurable)
         report('acknowledged', `"${owner}" has a receipt for round ${round}, and no durable row`);
       promises.set(`${owner} ${round} ${update}`, receipt);
       if (plan !== undefined) checkPromise(receipt);

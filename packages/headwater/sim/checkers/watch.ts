@@ -43,7 +43,8 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
   const report: Report = (checker, message) => {
     violation ??= new Violation(checker, message, time.nowMs);
   };
-  const ledger = createLedger(report);
+  const kept = watchKept(report, (owner) => ledger.acceptedOf(owner));
+  const ledger = createLedger(report, kept.trainingOf);
   const states = watchStates(machine, report);
   const blobs = watchBlobs(safe, seen, report);
   const journals = watchJournals(
@@ -76,7 +77,7 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
     journals,
     states,
     requests,
-    kept: watchKept(report, (owner) => ledger.acceptedOf(owner)),
+    kept,
     works: (works) => ({
       ...works,
       aggregate(work, plan) {
