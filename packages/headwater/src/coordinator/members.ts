@@ -4,8 +4,11 @@
  */
 
 import { Refusal } from '../federation/wire/refusals.ts';
+import { inTurn } from '../storage/in-turn.ts';
 import type { Records } from '../storage/store.ts';
 import { type ClientRecord, changeRecord, listRecords } from './records.ts';
+
+type NewClient = Omit<ClientRecord, 'owner' | 'revoked'>;
 
 export interface Members {
   client(clientId: string): ClientRecord | undefined;
@@ -14,9 +17,10 @@ export interface Members {
   all(): readonly ClientRecord[];
   /**
    * Takes a client in under the name (null: the next free `client-N`). An owner has one key: whoever spoke for it before
-   * is not heard any more. Repeating it is fine.
+   * is not heard any more. Repeating it is fine. `signedMs`: when the client said so. What was long under way takes no name
+   * from a key that has joined since: throws `clock-skew`.
    */
-  admit(client: Omit<ClientRecord, 'owner' | 'revoked'>, owner: string | null): Promise<ClientRecord>;
+  admit(client: NewClient, owner: string | null, signedMs: number): Promise<ClientRecord>;
   /** Gives the client as it is now; undefined when there is none. */
   revoke(clientId: string, reason: string): Promise<ClientRecord | undefined>;
 }
@@ -37,10 +41,10 @@ export async function openMembers(
   for (const { owner, clientId, revoked } of clients.values())
     if (revoked === null && !owners.has(owner)) owners.set(owner, clientId);
   let nextNumber = owners.size + 1;
-  let lastTurn: Promise<unknown> = Promise.resolve();
+  // Thousands may join at once and share the store's writes: only changes of one client or one owner wait for each other.
+  const turn = inTurn();
 
-  function freeName(clientId: string): string {
-    for (const [owner, id] of owners) if (id === clientId) return owner;
+  function freeName(): string {
     while (owners.has(`client-${nextNumber}`)) nextNumber++;
     return `client-${nextNumber++}`;
   }
@@ -59,42 +63,54 @@ export async function openMembers(
     if (replaced?.revoked === null) await write({ ...replaced, revoked: `another key joined as "${owner}"` });
   }
 
-  async function admit(client: Omit<ClientRecord, 'owner' | 'revoked'>, owner: string | null) {
+  /** In the turns of the client and of the owner. */
+  async function admitAs(client: NewClient, owner: string, signedMs: number): Promise<ClientRecord> {
+    const bound = clients.get(owners.get(owner) ?? '');
+    if (bound !== undefined && bound.clientId !== client.clientId && signedMs < bound.joinedMs)
+      throw new Refusal('clock-skew', `the request was signed before another key joined as "${owner}"`, {
+        serverTimeMs: client.joinedMs,
+        hint: 'Sign it again by the time given.',
+      });
     const known = clients.get(client.clientId);
-    if (known?.revoked === null && (owner === null || owner === known.owner)) {
-      await bind(known.owner, known.clientId);
-      return known;
-    }
     if (known !== undefined && known.revoked !== null)
       throw new Refusal('revoked', `this key is not taken any more: ${known.revoked}`, {
         hint: 'Join with a new token; a new key is made for it.',
       });
-    const name = owner ?? freeName(client.clientId);
     // The client first: an owner never points at nobody.
-    const admitted = await write({ ...client, owner: name, revoked: null });
-    await bind(name, client.clientId);
+    const admitted = known?.owner === owner ? known : await write({ ...client, owner, revoked: null });
+    await bind(owner, client.clientId);
     return admitted;
   }
 
-  /** One change of the members at a time, so that names are given once. */
-  function inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const turn = lastTurn.then(act, act);
-    lastTurn = turn;
-    return turn;
+  /** Under the name that it has, or under one that nobody else takes meanwhile. */
+  async function admitUnnamed(client: NewClient, signedMs: number): Promise<ClientRecord> {
+    const known = clients.get(client.clientId);
+    if (known !== undefined)
+      return turn(`owner ${known.owner}`, () => admitAs(client, known.owner, signedMs));
+    for (;;) {
+      const name = freeName();
+      const admitted = await turn(`owner ${name}`, async () =>
+        owners.has(name) ? undefined : admitAs(client, name, signedMs),
+      );
+      if (admitted !== undefined) return admitted;
+    }
   }
 
   return {
     client: (clientId) => clients.get(clientId),
     clientOf: (owner) => clients.get(owners.get(owner) ?? ''),
     all: () => [...clients.values()],
-    admit: (client, owner) =>
-      inTurn(async () => {
-        const admitted = await admit(client, owner);
+    admit: (client, owner, signedMs) =>
+      turn(`client ${client.clientId}`, async () => {
+        const admitted =
+          owner === null
+            ? await admitUnnamed(client, signedMs)
+            : await turn(`owner ${owner}`, () => admitAs(client, owner, signedMs));
         await confirm();
         return admitted;
       }),
     revoke: (clientId, reason) =>
-      inTurn(async () => {
+      turn(`client ${clientId}`, async () => {
         const client = clients.get(clientId);
         if (client === undefined || client.revoked !== null) return client;
         const revoked = await write({ ...client, revoked: reason });

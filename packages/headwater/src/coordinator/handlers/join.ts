@@ -8,7 +8,7 @@ import { jsonAnswer } from '../answers.ts';
 import { checkSignature, checkTime, signatureOf, useNonce } from '../authenticate.ts';
 import type { Call, HandlerContext } from '../calls.ts';
 import type { LedRun } from '../led-run.ts';
-import { checkToken, type KnownToken, redeemToken } from '../tokens.ts';
+import { checkToken, redeemToken } from '../tokens.ts';
 import { leaderOfToken, limitingFailures } from './token-run.ts';
 
 export function join(context: HandlerContext, call: Call<'join'>): Promise<WireResponse> {
@@ -19,27 +19,18 @@ export function join(context: HandlerContext, call: Call<'join'>): Promise<WireR
     const found = await leaderOfToken(context, call, (known) => checkToken(known, clientId, clock.nowMs()));
     if (found.kind === 'answered') return found.answer;
     const { led, known } = found;
-    checkTime(
-      signed.createdMs,
-      clock.nowMs(),
-      Math.max(led.sinceMs, otherKeySinceMs(led, known.token, clientId)),
-    );
+    checkTime(signed.createdMs, clock.nowMs(), led.sinceMs);
     useNonce(led, signed, clock.nowMs());
     await redeemToken(context.parts.store.records, known, clientId, clock.nowMs());
     const { publicKey, software } = call.body;
     const { owner } = await led.members.admit(
       { clientId, run: led.run, publicKey, tokenId: known.id, joinedMs: clock.nowMs(), software },
       known.token.owner,
+      signed.createdMs,
     );
     context.parts.log.info('joined', { run: led.run, owner, clientId, software });
     return answerFor(led, clientId, owner, clock.nowMs());
   });
-}
-
-/** A request that was long under way must not take the name from a key that has joined since. */
-function otherKeySinceMs({ members }: LedRun, { owner }: KnownToken['token'], clientId: string): number {
-  const bound = owner === null ? undefined : members.clientOf(owner);
-  return bound === undefined || bound.clientId === clientId ? 0 : bound.joinedMs;
 }
 
 /** The request must be signed by the very key that it brings. */
