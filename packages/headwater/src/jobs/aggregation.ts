@@ -49,7 +49,7 @@ export function sumMembers(
   job: AggregationJob,
   members: readonly Member[],
 ): Promise<PartialSum> {
-  const read = (digest: string) => parts.blobs.stream(digest);
+  const read = (digest: string) => parts.blobs.stream(digest, undefined, 'lent');
   return sumUpdates(job.fixedPoint, members, formatOf(parts, job), read);
 }
 
@@ -63,7 +63,7 @@ export async function aggregateSum(
   const { work, fixedPoint, serverLearningRate } = job;
   if (!isStreamable(method))
     return stored(parts, stepFromSum(method, fixedPoint, await stepInputOf(parts, job), sum));
-  const before = blobs.stream(work.params);
+  const before = blobs.stream(work.params, undefined, 'lent');
   const { params, report, aggregateNorm } = streamFromSum(fixedPoint, sum, before, serverLearningRate);
   return { params: await blobs.putStream(params), serverState: null, report, aggregateNorm };
 }

@@ -17,7 +17,7 @@ export interface Blobs {
    * Pieces of at most 1 MiB, in order; memory stays that of a piece. Of the whole blob the digest is checked before the last
    * piece is given (RUN_CORRUPT); a range is given as it lies there. Throws like `get`.
    */
-  stream(digest: string, range?: ByteRange): AsyncIterable<Uint8Array>;
+  stream(digest: string, range?: ByteRange, use?: PieceUse): AsyncIterable<Uint8Array>;
   has(digest: string): Promise<boolean>;
   /** In bytes; undefined when it is not there. */
   size(digest: string): Promise<number | undefined>;
@@ -27,6 +27,9 @@ export interface Blobs {
   list(): Promise<string[]>;
   readonly uploads: Uploads;
 }
+
+/** `lent`: a piece is looked at before the next one is asked for, so that its memory may serve again. */
+export type PieceUse = 'kept' | 'lent';
 
 export interface ByteRange {
   readonly offset: number;

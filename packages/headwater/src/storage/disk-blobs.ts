@@ -5,7 +5,7 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
-import type { Blobs, ByteRange } from './blobs.ts';
+import type { Blobs, ByteRange, PieceUse } from './blobs.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { type BlobFiles, blobFiles } from './disk-blob-files.ts';
 import { isMissing, withStorageErrors } from './disk-failures.ts';
@@ -38,7 +38,7 @@ export async function blobsOver(disk: Disk, folder: string, options: DiskBlobsOp
     put: (bytes) => put(files, temporary(), bytes),
     putStream: (source) => putStream(files, temporary(), source),
     get: (digest) => get(files, digest),
-    stream: (digest, range) => stream(files, digest, range),
+    stream: (digest, range, use) => stream(files, digest, range, use),
     has: async (digest) => (await files.sizeOf(digest)) !== undefined,
     size: (digest) => files.sizeOf(digest),
     delete: async (digest) => files.disk.remove(files.pathOf(digest)),
@@ -120,13 +120,18 @@ async function get(files: BlobFiles, digest: string): Promise<Uint8Array> {
   return bytes;
 }
 
-async function* stream(files: BlobFiles, digest: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
+async function* stream(
+  files: BlobFiles,
+  digest: string,
+  range?: ByteRange,
+  use?: PieceUse,
+): AsyncGenerator<Uint8Array> {
   const size = (await files.sizeOf(digest)) ?? 0;
   const file = await missingIsCorrupt(files, digest, files.disk.open(files.pathOf(digest), 'read'));
   try {
     const begin = range?.offset ?? 0;
     const end = range === undefined ? size : Math.min(size, begin + range.length);
-    const blocks = readBlocks(file, begin, end);
+    const blocks = readBlocks(file, begin, end, use);
     yield* range === undefined ? checked(files, digest, blocks) : blocks;
   } finally {
     await file.close();

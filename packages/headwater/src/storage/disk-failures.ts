@@ -29,7 +29,7 @@ function fileWithStorageErrors(
   told: <T>(action: string, work: Promise<T>) => Promise<T>,
 ): DiskFile {
   return {
-    read: (offset, length) => told('read a file', file.read(offset, length)),
+    read: (offset, length, into) => told('read a file', file.read(offset, length, into)),
     write: (bytes, offset) => told('write a file', file.write(bytes, offset)),
     sync: () => told('flush a file', file.sync()),
     close: () => told('close a file', file.close()),

@@ -1,5 +1,6 @@
 /** Moves bytes between streams and files in blocks of 1 MiB. It knows no names and no digests. */
 
+import type { PieceUse } from './blobs.ts';
 import type { DiskFile } from './disk.ts';
 
 export const BLOCK_BYTES = 2 ** 20;
@@ -48,12 +49,23 @@ export async function writeStream(
   }
 }
 
-/** The bytes from `begin` to `end` in blocks; it ends early where the file ends. */
-export async function* readBlocks(file: DiskFile, begin: number, end: number): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes from `begin` to `end` in blocks; it ends early where the file ends. `lent`: a block's memory serves again after
+ * the next one; large files would otherwise keep the collector of garbage busy.
+ */
+export async function* readBlocks(
+  file: DiskFile,
+  begin: number,
+  end: number,
+  use: PieceUse = 'kept',
+): AsyncGenerator<Uint8Array> {
+  const length = Math.min(BLOCK_BYTES, end - begin);
+  let [memory, other] = use === 'lent' ? [new Uint8Array(length), new Uint8Array(length)] : [];
   for (let at = begin; at < end; ) {
-    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at));
+    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at), memory);
     if (block.byteLength === 0) return;
     at += block.byteLength;
     yield block;
+    [memory, other] = [other, memory];
   }
 }

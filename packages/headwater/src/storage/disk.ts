@@ -23,8 +23,8 @@ export interface Disk {
 }
 
 export interface DiskFile {
-  /** Up to `length` bytes from `offset`; fewer at the end. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Up to `length` bytes from `offset`; fewer at the end. `into`: memory that may be used for them. */
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /** At `offset`; files opened for appending write at their end. */
   write(bytes: Uint8Array, offset?: number): Promise<void>;
   /** What was written survives a power cut. */

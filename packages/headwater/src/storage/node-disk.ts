@@ -59,7 +59,7 @@ async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
 
 function fileOver(handle: FileHandle, append: boolean, durable: boolean): DiskFile {
   return {
-    read: (offset, length) => readFully(handle, offset, length),
+    read: (offset, length, into) => readFully(handle, offset, length, into),
     write: (bytes, offset) => writeFully(handle, bytes, append ? null : (offset ?? 0)),
     sync: async () => {
       if (durable) await handle.sync();
@@ -68,8 +68,13 @@ function fileOver(handle: FileHandle, append: boolean, durable: boolean): DiskFi
   };
 }
 
-async function readFully(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafe(length);
+async function readFully(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  into: Uint8Array = Buffer.allocUnsafe(length),
+): Promise<Uint8Array> {
+  const buffer = into.subarray(0, length);
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);

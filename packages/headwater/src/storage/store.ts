@@ -49,6 +49,8 @@ export interface Leases {
   acquire(key: string, holder: string, ttlMs: number): Promise<Fence | undefined>;
   /** False when it was lost. */
   renew(fence: Fence, ttlMs: number): Promise<boolean>;
+  /** Nobody else took it since; its time may have run out. Whoever takes it later finds everything written before. */
+  holds(fence: Fence): Promise<boolean>;
   release(fence: Fence): Promise<void>;
   /** Who holds it now. */
   holderOf(key: string): Promise<string | undefined>;

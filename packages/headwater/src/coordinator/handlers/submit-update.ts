@@ -60,7 +60,7 @@ async function sealAndDecide(
     await led.uploads.close(clientId, round, false);
     const facts = { round, owner, bytes: update.bytes };
     // Sealing has just found its digest to be right, so it need not be computed again.
-    const bytes = parts.blobs.stream(update.digest, { offset: 0, length: update.bytes });
+    const bytes = parts.blobs.stream(update.digest, { offset: 0, length: update.bytes }, 'lent');
     const check = await works.check(state.plan, facts, bytes);
     return await decide(context, led, owner, body, check, parts.clock.nowMs() - startedMs);
   } finally {

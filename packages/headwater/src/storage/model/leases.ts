@@ -23,6 +23,7 @@ export function leasesOver(core: Core): Leases {
         const next = { ...row, untilMs: core.clock.nowMs() + ttlMs };
         return { changes: [{ set: 'lease', row: next }], result: true };
       }),
+    holds: async (fence) => isHeldBy(core.state, fence),
     release: (fence) =>
       core.change((state) => {
         const row = state.leases.get(fence.key);

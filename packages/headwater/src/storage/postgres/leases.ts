@@ -18,6 +18,14 @@ export function postgresLeases(database: Database): Leases {
         const rows = await send(RENEW, [key, holder, epoch, ttlMs]);
         return rows.length > 0;
       }),
+    holds: ({ key, holder, epoch }) =>
+      database.run('look at a lease', async (send) => {
+        const rows = await send(
+          'SELECT 1 FROM headwater.leases WHERE key = $1 AND holder = $2 AND epoch = $3',
+          [key, holder, epoch],
+        );
+        return rows.length > 0;
+      }),
     release: ({ key, holder, epoch }) =>
       database.run('release a lease', async (send) => {
         await send(

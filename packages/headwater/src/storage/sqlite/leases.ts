@@ -36,6 +36,7 @@ export function sqliteLeases(database: Database, clock: Clock): Leases {
         database.run('UPDATE leases SET until_ms = ? WHERE key = ?', untilMs, fence.key);
         return true;
       }),
+    holds: (fence) => database.read('look at a lease', () => isHeldBy(database, fence)),
     release: (fence) =>
       database.write('release a lease', () => {
         if (isHeldBy(database, fence))
