@@ -92,6 +92,7 @@ export function distantStore(link: Link<Store>): Store {
       acquire: (key, holder, ttlMs) =>
         ask('leases.acquire', ({ leases }) => leases.acquire(key, holder, ttlMs)),
       renew: (fence, ttlMs) => ask('leases.renew', ({ leases }) => leases.renew(fence, ttlMs)),
+      holds: (fence) => ask('leases.holds', ({ leases }) => leases.holds(fence)),
       release: (fence) => ask('leases.release', ({ leases }) => leases.release(fence)),
       holderOf: (key) => ask('leases.holderOf', ({ leases }) => leases.holderOf(key)),
     },

@@ -50,8 +50,6 @@ async function play({ url, tokens, wave }: LoadOrder): Promise<void> {
   const losses: string[] = [];
   let counted = 0;
   const train = trainer();
-  const { signal } = new AbortController();
-
   async function enter(token: string, number: number): Promise<() => Promise<number>> {
     const transport = httpTransport({ url });
     const parts: LightParts = {
@@ -73,6 +71,8 @@ async function play({ url, tokens, wave }: LoadOrder): Promise<void> {
       signer: ed25519FromSeed(randomBytes(32)),
       secret: parseJoinToken(token).secret,
     };
+    // One signal each: thousands of listeners at one would take all the time.
+    const { signal } = new AbortController();
     const goOn = await enterLightClient(parts, identity, signal);
     return () => goOn().finally(() => transport.close());
   }

@@ -3,6 +3,8 @@
  * is any request lost, how long do clients wait for answers, how much memory does the coordinator take.
  */
 
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { type Latencies, latenciesOf } from './bench-latencies.ts';
@@ -77,11 +79,19 @@ async function oneRun(
     const joined = memoryOf(coordinator).rss;
     const over = await overComing;
     const played = await playedComing;
-    return { joinsMs: tookMs, played, over, rssMB: { before, joined, peak: memoryOf(coordinator).peak } };
+    const { peak } = memoryOf(coordinator);
+    await ended(coordinator, players);
+    return { joinsMs: tookMs, played, over, rssMB: { before, joined, peak } };
   } finally {
     players.kill('SIGKILL');
     coordinator.kill('SIGKILL');
   }
+}
+
+/** The clients end by themselves. */
+async function ended(coordinator: ChildProcess, players: ChildProcess): Promise<void> {
+  coordinator.send('end');
+  for (const child of [coordinator, players]) if (child.exitCode === null) await once(child, 'exit');
 }
 
 /** Throws ROUND_FAILED. */
@@ -110,6 +120,7 @@ function show({ joinsMs, played, over, rssMB }: Measured, options: LoadBenchOpti
     roundSeconds: over.committedMs.map((at, i) => rounded((at - over.openedMs[i]!) / 1000)),
     updatesCounted: played.counted,
     failedAndRepeated: played.failures,
+    coordinatorCpuSeconds: rounded(over.cpuSeconds),
     coordinatorMB: {
       before: rounded(rssMB.before),
       joined: rounded(rssMB.joined),

@@ -30,6 +30,8 @@ export interface CoordinatorOver {
   readonly overMs: number;
   readonly reason: string | null;
   readonly lag: Lag;
+  /** Of the thread that answers clients, since the first of them came. */
+  readonly cpuSeconds: number;
 }
 
 /** By how much turns of the event loop were late, in milliseconds. */
@@ -70,15 +72,18 @@ async function play({ store, durability, recipe, clients }: CoordinatorOrder): P
   const tokens = await createTokens(server.operator, run, clients);
   const delays = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   delays.enable();
+  const cpuBefore = process.threadCpuUsage();
   report({ type: 'ready', url: server.url, tokens });
   await over.promise;
   delays.disable();
+  const cpu = process.threadCpuUsage(cpuBefore);
   const events = await server.operator.events(run, 0);
   const state = await server.operator.state(run);
   report({
     type: 'over',
     ...moments,
     lag: { p99Ms: delays.percentile(99) / 1e6, maxMs: delays.max / 1e6 },
+    cpuSeconds: (cpu.user + cpu.system) / 1e6,
     committedMs: events.flatMap(({ event }) => commitTime(event)),
     reason: state?.failure ?? null,
   });

@@ -108,7 +108,7 @@ async function openPieces(
   desk: Desk,
   { fence, onBroken }: LeadOptions,
 ): Promise<Pieces> {
-  const { parts, garbage, limits } = context;
+  const { parts, garbage } = context;
   const { store, clock, timers, log, blobs } = parts;
   const { run, works } = desk;
   const driver = openDriver(context, run, journal, recovered, {
@@ -119,7 +119,8 @@ async function openPieces(
   const state = () => driver.state;
   let givenUp = false;
   const confirm = async () => {
-    const held = await store.leases.renew(fence, limits.leaseMs);
+    // Reading is enough, and flushes nothing: whoever takes the lease later finds what was written before.
+    const held = await store.leases.holds(fence);
     if (held && !givenUp) return;
     const lost = lostLease(fence, run);
     if (!givenUp) onBroken(lost);

@@ -35,9 +35,9 @@ export async function openMembers(
   const owners = new Map<string, string>();
   for (const { value } of await listRecords(records, 'clients', `${run}/`))
     clients.set(value.clientId, value);
-  for (const { key, value } of await listRecords(records, 'owners', `${run}/`))
-    owners.set(key.slice(run.length + 1), value.clientId);
   // A crash may have come between the two records of a client.
+  for (const { key, value } of await listRecords(records, 'owners', `${run}/`))
+    if (clients.has(value.clientId)) owners.set(key.slice(run.length + 1), value.clientId);
   for (const { owner, clientId, revoked } of clients.values())
     if (revoked === null && !owners.has(owner)) owners.set(owner, clientId);
   let nextNumber = owners.size + 1;
@@ -49,18 +49,20 @@ export async function openMembers(
     return `client-${nextNumber++}`;
   }
 
-  async function write(client: ClientRecord): Promise<ClientRecord> {
-    await changeRecord(records, 'clients', `${run}/${client.clientId}`, () => client);
-    clients.set(client.clientId, client);
-    return client;
-  }
-
-  async function bind(owner: string, clientId: string): Promise<void> {
-    const before = owners.get(owner);
-    await changeRecord(records, 'owners', `${run}/${owner}`, () => ({ clientId }));
-    owners.set(owner, clientId);
-    const replaced = before === undefined || before === clientId ? undefined : clients.get(before);
-    if (replaced?.revoked === null) await write({ ...replaced, revoked: `another key joined as "${owner}"` });
+  /** At once: they share a write of the store. What is known here changes when all of it is written. */
+  async function write(changed: readonly ClientRecord[], bound?: ClientRecord): Promise<void> {
+    const writes: Promise<unknown>[] = changed.map((client) =>
+      changeRecord(records, 'clients', `${run}/${client.clientId}`, () => client),
+    );
+    if (bound !== undefined)
+      writes.push(
+        changeRecord(records, 'owners', `${run}/${bound.owner}`, () => ({ clientId: bound.clientId })),
+      );
+    // Nobody else's turn comes while one of them is under way.
+    await Promise.allSettled(writes);
+    await Promise.all(writes);
+    for (const client of changed) clients.set(client.clientId, client);
+    if (bound !== undefined) owners.set(bound.owner, bound.clientId);
   }
 
   /** In the turns of the client and of the owner. */
@@ -76,9 +78,11 @@ export async function openMembers(
       throw new Refusal('revoked', `this key is not taken any more: ${known.revoked}`, {
         hint: 'Join with a new token; a new key is made for it.',
       });
-    // The client first: an owner never points at nobody.
-    const admitted = known?.owner === owner ? known : await write({ ...client, owner, revoked: null });
-    await bind(owner, client.clientId);
+    const admitted = known?.owner === owner ? known : { ...client, owner, revoked: null };
+    const changed: ClientRecord[] = admitted === known ? [] : [admitted];
+    if (bound?.revoked === null && bound.clientId !== client.clientId)
+      changed.push({ ...bound, revoked: `another key joined as "${owner}"` });
+    await write(changed, admitted);
     return admitted;
   }
 
@@ -113,7 +117,8 @@ export async function openMembers(
       turn(`client ${clientId}`, async () => {
         const client = clients.get(clientId);
         if (client === undefined || client.revoked !== null) return client;
-        const revoked = await write({ ...client, revoked: reason });
+        const revoked = { ...client, revoked: reason };
+        await write([revoked]);
         await confirm();
         return revoked;
       }),

@@ -143,6 +143,22 @@ function leases(withStore: WithStore, subject: StoreUnderTest): void {
   );
 
   it(
+    'a lease whose time ran out is held until somebody else takes it',
+    withStore(async ({ leases }) => {
+      const a = (await leases.acquire('run', 'a', 10_000)) ?? never();
+      expect(await leases.holds(a)).toBe(true);
+      expect(await leases.holds({ ...a, key: 'other' })).toBe(false);
+      await subject.advance(20_000);
+      expect(await leases.holds(a)).toBe(true);
+      const b = (await leases.acquire('run', 'b', 10_000)) ?? never();
+      expect(await leases.holds(a)).toBe(false);
+      expect(await leases.holds(b)).toBe(true);
+      await leases.release(b);
+      expect(await leases.holds(b)).toBe(false);
+    }),
+  );
+
+  it(
     'acquiring again renews, with the same epoch',
     withStore(async ({ leases }) => {
       const first = await leases.acquire('run', 'a', 10_000);
