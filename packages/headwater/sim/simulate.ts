@@ -65,7 +65,7 @@ export async function simulate(
     seed: scenario.seed,
     violation: watch.violation,
     hash: trace.hash(),
-    status: watch.states.state?.status ?? 'waiting',
+    status: watch.states.state?.status ?? 'never begun',
     params: watch.ledger.committed.at(-1)?.params,
     virtualMs: time.nowMs,
     events: time.fired,
