@@ -7,8 +7,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { renderTable } from '../../src/cli/style.ts';
-import { NO_POSTGRES, startPostgres } from '../support/postgres.ts';
+import { NO_POSTGRES, type PostgresServer, startPostgres } from '../support/postgres.ts';
 import { recomputed, remainsOf } from './check.ts';
 import type { KillRecipe } from './model.ts';
 import { type KillPoint, POINTS } from './points.ts';
@@ -33,6 +34,8 @@ interface Backend {
   readonly name: string;
   /** For the scripts: a SQLite file, or the address of a database. */
   newStore(folder: string): Promise<string>;
+  /** It is not needed any more. */
+  giveBack(store: string): Promise<void>;
   /** For `headwater serve`. */
   newPlace(folder: string): Promise<string>;
 }
@@ -108,6 +111,11 @@ async function play(backend: Backend, item: Case): Promise<{ row: Row; tookMs: n
   return { row, tookMs: performance.now() - startedMs };
 }
 
+async function cleanUp(backend: Backend, { store, folder }: Row): Promise<void> {
+  await backend.giveBack(store);
+  rmSync(folder, { recursive: true });
+}
+
 /** The result of a run in which nobody is killed, the same on every backend. */
 async function goldenOf(backends: readonly Backend[], change: Partial<KillRecipe>): Promise<string> {
   const results = new Set<string>();
@@ -117,7 +125,7 @@ async function goldenOf(backends: readonly Backend[], change: Partial<KillRecipe
     if ((await recomputed(row.recipe, events)) !== result)
       throw new Error('the uninterrupted run is no replay');
     results.add(result);
-    rmSync(row.folder, { recursive: true });
+    await cleanUp(backend, row);
   }
   if (results.size !== 1) throw new Error(`the backends disagree: ${[...results]}`);
   return [...results][0]!;
@@ -131,7 +139,7 @@ async function outcomeOf(backend: Backend, item: Case, golden: () => string): Pr
     const { result, events } = await remainsOf(row);
     const expected = item.against === 'golden' ? golden() : await recomputed(row.recipe, events);
     const failure = result === expected ? {} : { failure: `other bits: ${result} instead of ${expected}` };
-    rmSync(row.folder, { recursive: true });
+    await cleanUp(backend, row);
     return { ...about, tookMs, events: events.length, ...failure };
   } catch (error) {
     return { ...about, tookMs: performance.now() - startedMs, failure: (error as Error).message };
@@ -190,20 +198,35 @@ function report(cases: readonly Case[], backends: readonly Backend[], outcomes: 
     if (failure !== undefined) console.log(`\nFAILED on ${backend}  ${item.name}\n  ${failure}`);
 }
 
+const sqlite: Backend = {
+  name: 'SQLite',
+  newStore: async (folder) => join(folder, 'store.sqlite'),
+  giveBack: async () => undefined,
+  newPlace: async (folder) => join(folder, 'store'),
+};
+
+/** A database costs more than a run: they are emptied and used again. */
+function postgresBackend({ newDatabase }: PostgresServer): Backend {
+  const free: string[] = [];
+  return {
+    name: 'PostgreSQL',
+    newStore: async () => free.pop() ?? newDatabase(),
+    async giveBack(store) {
+      const client = new pg.Client({ connectionString: store });
+      await client.connect();
+      await client.query('DROP SCHEMA headwater CASCADE');
+      await client.end();
+      free.push(store);
+    },
+    newPlace: newDatabase,
+  };
+}
+
 async function main(): Promise<number> {
   const startedMs = performance.now();
   const postgres = NO_POSTGRES === undefined ? await startPostgres() : undefined;
   if (NO_POSTGRES !== undefined) console.log(`SKIPPED on PostgreSQL: ${NO_POSTGRES}`);
-  const backends: Backend[] = [
-    {
-      name: 'SQLite',
-      newStore: async (folder) => join(folder, 'store.sqlite'),
-      newPlace: async (folder) => join(folder, 'store'),
-    },
-    ...(postgres === undefined
-      ? []
-      : [{ name: 'PostgreSQL', newStore: postgres.newDatabase, newPlace: postgres.newDatabase }]),
-  ];
+  const backends = [sqlite, ...(postgres === undefined ? [] : [postgresBackend(postgres)])];
   try {
     const wanted = ({ name }: Case) => only === undefined || name.includes(only);
     const cases = CASES.filter(wanted);
