@@ -103,7 +103,7 @@ export function createDriver(parts: DriverParts, recovered: Recovered): Driver {
     seq += written.length;
     parts.onCommitted(decided.map(({ committed }) => committed));
     for (const { waiting, committed } of decided) waiting.resolve(committed);
-    if (seq - snapshotSeq >= parts.snapshotEvents) await snapshot();
+    if (seq - snapshotSeq >= eventsBetweenSnapshots()) await snapshot();
   }
 
   /** Each event from the state that those before it leave. */
@@ -138,6 +138,11 @@ export function createDriver(parts: DriverParts, recovered: Recovered): Driver {
     }
     parts.onAppended(events.length, clock.nowMs() - startedMs);
     return true;
+  }
+
+  /** A snapshot costs as much as there are owners: those of large runs are fewer. */
+  function eventsBetweenSnapshots(): number {
+    return Math.max(parts.snapshotEvents, state?.plan.owners.length ?? 0);
   }
 
   async function snapshot(): Promise<void> {

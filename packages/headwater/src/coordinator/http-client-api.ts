@@ -122,7 +122,10 @@ async function answer(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const controller = new AbortController();
-  reply.raw.once('close', () => controller.abort());
+  reply.raw.once('close', () => {
+    // Whoever was answered need not be told to stop.
+    if (!reply.raw.writableFinished) controller.abort();
+  });
   let response: WireResponse;
   try {
     response = await handle(incoming(request, options.clock, controller.signal));

@@ -27,13 +27,19 @@ export function matchRoute(method: string, target: string): Match {
   if (target.length > MAX_PATH) throw new Refusal('not-found', 'there is nothing at such a long path');
   const at = target.indexOf('?');
   const path = at < 0 ? target : target.slice(0, at);
-  const fitting = compiled.filter(({ parts }) => segmentsOf(parts, path) !== undefined);
+  const given = path.split('/');
+  const fitting = compiled.filter(({ parts }) => fits(parts, given));
   if (fitting.length === 0) throw nothingAt(path);
   const found = fitting.find(({ route }) => route.method === method);
   if (found === undefined)
     throw new Refusal('method-not-allowed', `use ${fitting.map(({ route }) => route.method).join(' or ')}`);
-  const segments = segmentsOf(found.parts, path) ?? {};
-  return { id: found.id, route: found.route, segments, query: queryOf(at < 0 ? '' : target.slice(at + 1)) };
+  const { id, route, parts } = found;
+  return {
+    id,
+    route,
+    segments: segmentsOf(parts, given),
+    query: at < 0 ? {} : queryOf(target.slice(at + 1)),
+  };
 }
 
 function nothingAt(path: string): Refusal {
@@ -45,16 +51,13 @@ function nothingAt(path: string): Refusal {
   });
 }
 
-function segmentsOf(parts: readonly string[], path: string): Record<string, string> | undefined {
-  const given = path.split('/');
-  if (given.length !== parts.length) return undefined;
-  const segments: Record<string, string> = {};
-  for (const [i, part] of parts.entries()) {
-    const text = given[i]!;
-    if (part.startsWith(':')) segments[part.slice(1)] = text;
-    else if (part !== text) return undefined;
-  }
-  return segments;
+function fits(parts: readonly string[], given: readonly string[]): boolean {
+  return parts.length === given.length && parts.every((part, i) => part.startsWith(':') || part === given[i]);
+}
+
+function segmentsOf(parts: readonly string[], given: readonly string[]): Record<string, string> {
+  const named = parts.flatMap((part, i) => (part.startsWith(':') ? [[part.slice(1), given[i]!]] : []));
+  return Object.fromEntries(named);
 }
 
 function queryOf(text: string): Record<string, string> {

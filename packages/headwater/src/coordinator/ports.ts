@@ -121,7 +121,7 @@ export interface Machine {
 
 export interface CoordinatorLimits {
   readonly leaseMs: number;
-  /** A snapshot after so many events. */
+  /** A snapshot after so many events, and not before as many as there are owners. */
   readonly snapshotEvents: number;
   /** Of one client: requests a second on average, and how many at once. */
   readonly requestsPerSecond: number;

@@ -26,7 +26,7 @@ import { aggregateByTree, type SharedParts } from './aggregation-tree.ts';
 import { listModelFiles, sourceName, streamModelFile } from './model-files.ts';
 import { factsOf } from './owner-facts.ts';
 import type { InitialParams, RunWorks } from './ports.ts';
-import { writeRunReport } from './run-report.ts';
+import { reportRun } from './run-report.ts';
 import { countWorkers, type PresenceParts } from './workers-present.ts';
 
 export interface RecipeWorksOptions {
@@ -102,7 +102,7 @@ export async function openRecipeWorks(
         runPaths(folder)[trainsWholeModel(recipe, model, registries) ? 'model' : 'adapter'];
       await worker().run({ kind: 'export', params, folder: exportFolder }, 0);
     },
-    report: (events) => writeRunReport(folder, recipe, events),
+    report: (events) => reportRun({ folder, recipe, events }),
     close: async () => {
       await pool?.close();
     },

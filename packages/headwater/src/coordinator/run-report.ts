@@ -1,6 +1,9 @@
 /** The result folder of a deployed run, beside the adapter: recipe, figures and report, all from its events. */
 
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { makeFolder } from '../base/make-folder-node.ts';
+import { siblingModule } from '../base/sibling.ts';
 import type { RunEvent } from '../federation/events.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { recipeToYaml } from '../recipe/write.ts';
@@ -11,12 +14,23 @@ import { resultsOf } from '../runs/results.ts';
 import { runPaths } from '../runs/run-folder.ts';
 import { writeFileAtomically } from '../storage/atomic-file.ts';
 
-/** Nothing for a run that never began. Throws STORAGE_FAILED. */
-export async function writeRunReport(
-  folder: string,
-  recipe: Recipe,
-  events: readonly RunEvent[],
-): Promise<void> {
+export interface RunToReport {
+  readonly folder: string;
+  readonly recipe: Recipe;
+  readonly events: readonly RunEvent[];
+}
+
+/** Replaying more than this would keep clients of other runs waiting. */
+const MOST_EVENTS_HERE = 500;
+
+/** Nothing for a run that never began. Throws STORAGE_FAILED; what fails in another thread is a plain Error. */
+export async function reportRun(run: RunToReport): Promise<void> {
+  if (run.events.length <= MOST_EVENTS_HERE) return writeRunReport(run);
+  const worker = new Worker(siblingModule(import.meta.url, './run-report-worker'), { workerData: run });
+  await once(worker, 'exit');
+}
+
+export async function writeRunReport({ folder, recipe, events }: RunToReport): Promise<void> {
   if (events.length === 0) return;
   const paths = runPaths(folder);
   await makeFolder(folder);

@@ -12,6 +12,23 @@ export interface Received {
 
 export function receiveUpdate(state: RunState, event: UpdateReceived): Received {
   const { round, owner, update, personal, check } = event;
+  const { receipt, changes } = receiptFor(state, event);
+  if (!changes) return { state, receipt };
+  const open = state.open!;
+  if (check.ok) {
+    const accepted = { ...open.accepted, [owner]: { round, update, personal } };
+    return { state: withOpen(state, { accepted }), receipt };
+  }
+  const lost = { ...open.lost, [owner]: check.reason };
+  return { state: withOpen(withOffence(state, owner), { lost }), receipt };
+}
+
+/** The receipt alone, and whether the state changes with it: not for what is refused unseen, or was counted before. */
+export function receiptFor(
+  state: RunState,
+  event: UpdateReceived,
+): { readonly receipt: Receipt; readonly changes: boolean } {
+  const { round, owner, update, check } = event;
   const answer = (code: RejectionCode | null, reason: string | null): Receipt => ({
     kind: 'receipt',
     round,
@@ -22,15 +39,10 @@ export function receiveUpdate(state: RunState, event: UpdateReceived): Received 
     reason,
   });
   const refusal = refusalOf(state, event);
-  if (refusal === 'duplicate') return { state, receipt: answer(null, null) };
-  if (refusal !== undefined) return { state, receipt: answer(refusal.code, refusal.reason) };
-  const open = state.open!;
-  if (check.ok) {
-    const accepted = { ...open.accepted, [owner]: { round, update, personal } };
-    return { state: withOpen(state, { accepted }), receipt: answer(null, null) };
-  }
-  const lost = { ...open.lost, [owner]: check.reason };
-  return { state: withOpen(withOffence(state, owner), { lost }), receipt: answer(check.code, check.reason) };
+  if (refusal === 'duplicate') return { receipt: answer(null, null), changes: false };
+  if (refusal !== undefined) return { receipt: answer(refusal.code, refusal.reason), changes: false };
+  const receipt = check.ok ? answer(null, null) : answer(check.code, check.reason);
+  return { receipt, changes: true };
 }
 
 interface Refusal {

@@ -16,19 +16,20 @@ export async function writeStream(
   onPiece: (piece: Uint8Array) => void,
   blockBytes = BLOCK_BYTES,
 ): Promise<void> {
-  let block: Buffer = Buffer.allocUnsafe(blockBytes);
+  // Memory for a block, and for one more when there is one more.
+  let block: Buffer | undefined;
   let other: Buffer | undefined;
   let [used, at] = [0, offset];
   let writing: Promise<void> = Promise.resolve();
 
-  async function send(): Promise<void> {
+  async function send(full: Buffer): Promise<void> {
     await writing;
-    writing = write(block.subarray(0, used), at);
+    writing = write(full.subarray(0, used), at);
     // A failure is met at the next await; until then it has an owner.
     writing.catch(() => undefined);
     at += used;
     used = 0;
-    [block, other] = [other ?? Buffer.allocUnsafe(blockBytes), block];
+    [block, other] = [other, full];
   }
 
   try {
@@ -36,13 +37,14 @@ export async function writeStream(
       onPiece(piece);
       for (let from = 0; from < piece.byteLength; ) {
         const taken = Math.min(blockBytes - used, piece.byteLength - from);
+        block ??= Buffer.allocUnsafe(blockBytes);
         block.set(piece.subarray(from, from + taken), used);
         used += taken;
         from += taken;
-        if (used === blockBytes) await send();
+        if (used === blockBytes) await send(block);
       }
     }
-    if (used > 0) await send();
+    if (used > 0) await send(block!);
     await writing;
   } finally {
     await writing.catch(() => undefined);

@@ -2,7 +2,7 @@
 
 import type { Receipt, UpdateReceived } from '../../federation/events.ts';
 import type { RunState } from '../../federation/state.ts';
-import { receiveUpdate } from '../../federation/updates.ts';
+import { receiptFor } from '../../federation/updates.ts';
 
 export interface DryRun extends Receipt {
   /** It was counted before. */
@@ -27,6 +27,6 @@ export function dryRun(
     check: { ok: true, l2Norm: 0 },
     stats: NO_STATS,
   };
-  const { receipt, state: after } = receiveUpdate(state, event);
-  return { ...receipt, known: receipt.accepted && after === state };
+  const { receipt, changes } = receiptFor(state, event);
+  return { ...receipt, known: receipt.accepted && !changes };
 }
