@@ -1,9 +1,7 @@
 /** Moves bytes between streams and files in blocks of 1 MiB. It knows no names and no digests. */
 
-import type { PieceUse } from './blobs.ts';
+import { BLOCK_BYTES, giveBlock, takeBlock } from './block-memory.ts';
 import type { DiskFile } from './disk.ts';
-
-export const BLOCK_BYTES = 2 ** 20;
 
 /**
  * Writes what the source gives from `offset` on. Pieces are gathered to blocks, and a block is written while the next one
@@ -17,12 +15,12 @@ export async function writeStream(
   blockBytes = BLOCK_BYTES,
 ): Promise<void> {
   // Memory for a block, and for one more when there is one more.
-  let block: Buffer | undefined;
-  let other: Buffer | undefined;
+  let block: Uint8Array | undefined;
+  let other: Uint8Array | undefined;
   let [used, at] = [0, offset];
   let writing: Promise<void> = Promise.resolve();
 
-  async function send(full: Buffer): Promise<void> {
+  async function send(full: Uint8Array): Promise<void> {
     await writing;
     writing = write(full.subarray(0, used), at);
     // A failure is met at the next await; until then it has an owner.
@@ -37,7 +35,7 @@ export async function writeStream(
       onPiece(piece);
       for (let from = 0; from < piece.byteLength; ) {
         const taken = Math.min(blockBytes - used, piece.byteLength - from);
-        block ??= Buffer.allocUnsafe(blockBytes);
+        block ??= takeBlock();
         block.set(piece.subarray(from, from + taken), used);
         used += taken;
         from += taken;
@@ -48,26 +46,24 @@ export async function writeStream(
     await writing;
   } finally {
     await writing.catch(() => undefined);
+    giveBlock(block);
+    giveBlock(other);
   }
 }
 
-/**
- * The bytes from `begin` to `end` in blocks; it ends early where the file ends. `lent`: a block's memory serves again after
- * the next one; large files would otherwise keep the collector of garbage busy.
- */
+/** The bytes from `begin` to `end` in blocks; it ends early where the file ends. `memory`: for every other block each. */
 export async function* readBlocks(
   file: DiskFile,
   begin: number,
   end: number,
-  use: PieceUse = 'kept',
+  memory: readonly [Uint8Array, Uint8Array] | readonly [] = [],
 ): AsyncGenerator<Uint8Array> {
-  const length = Math.min(BLOCK_BYTES, end - begin);
-  let [memory, other] = use === 'lent' ? [new Uint8Array(length), new Uint8Array(length)] : [];
+  let [into, other] = memory;
   for (let at = begin; at < end; ) {
-    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at), memory);
+    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at), into);
     if (block.byteLength === 0) return;
     at += block.byteLength;
     yield block;
-    [memory, other] = [other, memory];
+    [into, other] = [other, into];
   }
 }
