@@ -70,9 +70,14 @@ interface Shape {
   readonly tuning: BenchTuning;
 }
 
+const MOST_PROCESSES = 4;
+
 async function oneRun(folder: string, { clients, rounds, durability, tuning }: Shape): Promise<Measured> {
   const coordinator = childOf('./bench-rounds-coordinator');
-  const players = childOf('./bench-rounds-clients');
+  // As on machines of their own; many of them share a few processes.
+  const players = Array.from({ length: Math.min(clients, MOST_PROCESSES) }, () =>
+    childOf('./bench-rounds-clients'),
+  );
   try {
     const recipe = benchRecipe({ clients, cohort: clients, rounds }, tuning);
     coordinator.send({
@@ -83,7 +88,10 @@ async function oneRun(folder: string, { clients, rounds, durability, tuning }: S
     } satisfies CoordinatorOrder);
     const ready = await messageFrom<CoordinatorReport, 'ready'>(coordinator, 'ready');
     const before = memoryOf(coordinator);
-    players.send({ url: ready.url, tokens: ready.tokens } satisfies ClientsOrder);
+    for (const [i, player] of players.entries()) {
+      const tokens = ready.tokens.filter((_, j) => j % players.length === i);
+      player.send({ url: ready.url, tokens } satisfies ClientsOrder);
+    }
     const over = await messageFrom<CoordinatorReport, 'over'>(coordinator, 'over');
     const after = memoryOf(coordinator);
     if (over.reason !== null) throw new HeadwaterError('ROUND_FAILED', over.reason);
@@ -96,7 +104,7 @@ async function oneRun(folder: string, { clients, rounds, durability, tuning }: S
       coordinatorPeakRssMB: after.peak,
     };
   } finally {
-    players.kill('SIGKILL');
+    for (const player of players) player.kill('SIGKILL');
     coordinator.kill('SIGKILL');
   }
 }
