@@ -6,7 +6,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Blobs, ByteRange, PieceUse } from './blobs.ts';
-import { giveBlock, takeBlock } from './block-memory.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { type BlobFiles, blobFiles } from './disk-blob-files.ts';
 import { isMissing, withStorageErrors } from './disk-failures.ts';
@@ -129,14 +128,12 @@ async function* stream(
 ): AsyncGenerator<Uint8Array> {
   const size = (await files.sizeOf(digest)) ?? 0;
   const file = await missingIsCorrupt(files, digest, files.disk.open(files.pathOf(digest), 'read'));
-  const memory = use === 'lent' ? ([takeBlock(), takeBlock()] as const) : ([] as const);
   try {
     const begin = range?.offset ?? 0;
     const end = range === undefined ? size : Math.min(size, begin + range.length);
-    const blocks = readBlocks(file, begin, end, memory);
+    const blocks = readBlocks(file, begin, end, use);
     yield* range === undefined ? checked(files, digest, blocks) : blocks;
   } finally {
-    for (const block of memory) giveBlock(block);
     await file.close();
   }
 }

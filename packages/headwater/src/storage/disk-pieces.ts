@@ -1,7 +1,9 @@
 /** Moves bytes between streams and files in blocks of 1 MiB. It knows no names and no digests. */
 
-import { BLOCK_BYTES, giveBlock, takeBlock } from './block-memory.ts';
+import type { PieceUse } from './blobs.ts';
 import type { DiskFile } from './disk.ts';
+
+export const BLOCK_BYTES = 2 ** 20;
 
 /**
  * Writes what the source gives from `offset` on. Pieces are gathered to blocks, and a block is written while the next one
@@ -15,12 +17,12 @@ export async function writeStream(
   blockBytes = BLOCK_BYTES,
 ): Promise<void> {
   // Memory for a block, and for one more when there is one more.
-  let block: Uint8Array | undefined;
-  let other: Uint8Array | undefined;
+  let block: Buffer | undefined;
+  let other: Buffer | undefined;
   let [used, at] = [0, offset];
   let writing: Promise<void> = Promise.resolve();
 
-  async function send(full: Uint8Array): Promise<void> {
+  async function send(full: Buffer): Promise<void> {
     await writing;
     writing = write(full.subarray(0, used), at);
     // A failure is met at the next await; until then it has an owner.
@@ -35,7 +37,7 @@ export async function writeStream(
       onPiece(piece);
       for (let from = 0; from < piece.byteLength; ) {
         const taken = Math.min(blockBytes - used, piece.byteLength - from);
-        block ??= takeBlock();
+        block ??= Buffer.allocUnsafe(blockBytes);
         block.set(piece.subarray(from, from + taken), used);
         used += taken;
         from += taken;
@@ -46,24 +48,26 @@ export async function writeStream(
     await writing;
   } finally {
     await writing.catch(() => undefined);
-    giveBlock(block);
-    giveBlock(other);
   }
 }
 
-/** The bytes from `begin` to `end` in blocks; it ends early where the file ends. `memory`: for every other block each. */
+/**
+ * The bytes from `begin` to `end` in blocks; it ends early where the file ends. `lent`: a block's memory serves again after
+ * the next one; large files would otherwise keep the collector of garbage busy.
+ */
 export async function* readBlocks(
   file: DiskFile,
   begin: number,
   end: number,
-  memory: readonly [Uint8Array, Uint8Array] | readonly [] = [],
+  use: PieceUse = 'kept',
 ): AsyncGenerator<Uint8Array> {
-  let [into, other] = memory;
+  const length = Math.min(BLOCK_BYTES, end - begin);
+  let [memory, other] = use === 'lent' ? [new Uint8Array(length), new Uint8Array(length)] : [];
   for (let at = begin; at < end; ) {
-    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at), into);
+    const block = await file.read(at, Math.min(BLOCK_BYTES, end - at), memory);
     if (block.byteLength === 0) return;
     at += block.byteLength;
     yield block;
-    [into, other] = [other, into];
+    [memory, other] = [other, memory];
   }
 }

@@ -1,9 +1,8 @@
 /** How a chunk gets into the file of its upload: whole and checked, or not at all, also when it is sent twice at once. */
 
 import { createHash, type Hash } from 'node:crypto';
-import { BLOCK_BYTES } from './block-memory.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { writeStream } from './disk-pieces.ts';
+import { BLOCK_BYTES, writeStream } from './disk-pieces.ts';
 import { type Attempt, appendFrame, type Upload } from './disk-upload-files.ts';
 import type { InTurn } from './in-turn.ts';
 import { chunkLength, isDigest, uploadInvalid, uploadUnknown } from './upload-plan.ts';
