@@ -7,7 +7,7 @@ import { zstdDecompressSync } from 'node:zlib';
 import { initialTinyParams, scoreTiny, tinyStats, trainTiny } from '../../sim/tiny-model.ts';
 import { type TinyRecipe, tinyWorks } from '../../sim/works.ts';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
-import { ed25519FromSeed, ed25519Verify } from '../../src/base/ed25519-node.ts';
+import { ed25519FromSeed } from '../../src/base/ed25519-node.ts';
 import { runClient } from '../../src/client/core.ts';
 import type { ClientEvent, ClientParts, ClientStore, Trainer } from '../../src/client/ports.ts';
 import { webcryptoEntropy, webcryptoSigner, webcryptoVerify } from '../../src/client/webcrypto.ts';
@@ -17,6 +17,7 @@ import { decodeParams, encodeParams } from '../../src/federation/params.ts';
 import type { Transport, WireRequest, WireResponse } from '../../src/federation/wire/transport.ts';
 import { memoryStore } from '../../src/storage/memory.ts';
 import { memoryBlobs } from '../../src/storage/memory-blobs.ts';
+import { verifyHere } from './verify-here.ts';
 
 export const RUN = 'demo';
 
@@ -59,7 +60,7 @@ export async function startWorld(
     log: { info: () => undefined, warn: () => undefined },
     node: 'one',
     exclusive: true,
-    signatures: { verify: ed25519Verify, signer: ed25519FromSeed },
+    signatures: { verify: verifyHere, signer: ed25519FromSeed },
     limits: { requestsPerSecond: 1e6, requestBurst: 1e6, failedJoinBurst: 1000 },
   });
   await coordinator.operator.createRun(RUN, { ...whole });

@@ -7,7 +7,7 @@ import { tinyStats, trainTiny } from '../../sim/tiny-model.ts';
 import { TINY_BASE_MODEL, type TinyRecipe, tinyWorks } from '../../sim/works.ts';
 import { toBase64url } from '../../src/base/base64url.ts';
 import { digestBytes } from '../../src/base/canonical.ts';
-import { ed25519FromSeed, ed25519Verify } from '../../src/base/ed25519-node.ts';
+import { ed25519FromSeed } from '../../src/base/ed25519-node.ts';
 import { createCoordinator } from '../../src/coordinator/core.ts';
 import type {
   Coordinator,
@@ -24,6 +24,7 @@ import { memoryStore } from '../../src/storage/memory.ts';
 import { memoryBlobs } from '../../src/storage/memory-blobs.ts';
 import type { Store } from '../../src/storage/store.ts';
 import { type FakeTime, fakeTime, settled } from './fake-time.ts';
+import { verifyHere } from './verify-here.ts';
 
 export const RUN = 'demo';
 
@@ -88,7 +89,7 @@ export async function createWorld(
     log: { info: log, warn: log },
     node: 'test',
     exclusive: true,
-    signatures: { verify: ed25519Verify, signer: ed25519FromSeed },
+    signatures: { verify: verifyHere, signer: ed25519FromSeed },
     observe: (fact) => facts.push(fact),
     ...parts,
   };
