@@ -120,7 +120,10 @@ function show({ joinsMs, played, over, rssMB }: Measured, options: LoadBenchOpti
     roundSeconds: over.committedMs.map((at, i) => rounded((at - over.openedMs[i]!) / 1000)),
     updatesCounted: played.counted,
     failedAndRepeated: played.failures,
-    coordinatorCpuSeconds: rounded(over.cpuSeconds),
+    coordinatorCpuSeconds: {
+      answering: rounded(over.cpuSeconds.answering),
+      all: rounded(over.cpuSeconds.all),
+    },
     coordinatorMB: {
       before: rounded(rssMB.before),
       joined: rounded(rssMB.joined),

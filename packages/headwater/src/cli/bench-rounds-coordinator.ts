@@ -30,8 +30,8 @@ export interface CoordinatorOver {
   readonly overMs: number;
   readonly reason: string | null;
   readonly lag: Lag;
-  /** Of the thread that answers clients, since the first of them came. */
-  readonly cpuSeconds: number;
+  /** Since the first client came: of the thread that answers clients, and of the whole process. */
+  readonly cpuSeconds: { readonly answering: number; readonly all: number };
 }
 
 /** By how much turns of the event loop were late, in milliseconds. */
@@ -72,22 +72,29 @@ async function play({ store, durability, recipe, clients }: CoordinatorOrder): P
   const tokens = await createTokens(server.operator, run, clients);
   const delays = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   delays.enable();
-  const cpuBefore = process.threadCpuUsage();
+  const before = { answering: process.threadCpuUsage(), all: process.cpuUsage() };
   report({ type: 'ready', url: server.url, tokens });
   await over.promise;
   delays.disable();
-  const cpu = process.threadCpuUsage(cpuBefore);
+  const cpuSeconds = {
+    answering: seconds(process.threadCpuUsage(before.answering)),
+    all: seconds(process.cpuUsage(before.all)),
+  };
   const events = await server.operator.events(run, 0);
   const state = await server.operator.state(run);
   report({
     type: 'over',
     ...moments,
     lag: { p99Ms: delays.percentile(99) / 1e6, maxMs: delays.max / 1e6 },
-    cpuSeconds: (cpu.user + cpu.system) / 1e6,
+    cpuSeconds,
     committedMs: events.flatMap(({ event }) => commitTime(event)),
     reason: state?.failure ?? null,
   });
   process.once('message', () => void server.close(1000).then(() => process.exit(0)));
+}
+
+function seconds({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1e6;
 }
 
 async function createTokens(operator: Operator, run: string, count: number): Promise<string[]> {

@@ -48,6 +48,21 @@ describe('HTTP transport', () => {
     expect(await text(await send(post))).toBe('POST /headwater/v1/x?a=1 yes {}');
   });
 
+  it('asks for one thing after the other over one connection', async () => {
+    const ports = new Set<number | undefined>();
+    const url = await serve(async (request, response) => {
+      ports.add(request.socket.remotePort);
+      await request.toArray();
+      response.end('some bytes');
+    });
+    const send = transportTo(url);
+    for (let i = 0; i < 20; i++) {
+      const { body } = await send(i % 2 === 0 ? get : { ...get, method: 'POST', body: new Uint8Array(9) });
+      await readBody(body, 100);
+    }
+    expect(ports.size).toBe(1);
+  });
+
   it('follows no redirect', async () => {
     const send = transportTo(
       await serve((_, response) => response.writeHead(302, { location: 'http://other/' }).end()),

@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
@@ -50,12 +51,18 @@ export function httpTransport({ url, caFile, insecure = false }: HttpOptions): H
           ...(body === undefined ? {} : { body }),
           ...(signal === undefined ? {} : { signal }),
         });
-        return { status: answer.statusCode, headers: flat(answer.headers), body: answer.body };
+        return { status: answer.statusCode, headers: flat(answer.headers), body: leavingOne(answer.body) };
       } catch (cause) {
         throw certificateError(cause, base.origin) ?? new Error(reasonOf(cause, base.origin), { cause });
       }
     },
   };
+}
+
+/** Undici takes a connection back a turn after its answer ended; whoever asks again before that opens another one. */
+async function* leavingOne(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* body;
+  await setImmediate();
 }
 
 /** A coordinator may live under a path of a proxy. */

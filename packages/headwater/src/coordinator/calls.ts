@@ -9,6 +9,7 @@ import type { Leadership } from './leadership.ts';
 import type { LedRun } from './led-run.ts';
 import type { IncomingRequest } from './ports.ts';
 import type { ClientRecord } from './records.ts';
+import type { SmallBlobs } from './small-blobs.ts';
 
 export interface HandlerContext extends Context {
   readonly leadership: Leadership;
@@ -17,6 +18,7 @@ export interface HandlerContext extends Context {
   readonly clientRequests: Buckets;
   /** Bytes of params, by digest. */
   readonly sizes: Map<string, number>;
+  readonly smallBlobs: SmallBlobs;
 }
 
 type Shape<R extends RouteId> = (typeof routes)[R];

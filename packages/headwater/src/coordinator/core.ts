@@ -17,6 +17,7 @@ import { createOperator } from './operator.ts';
 import { openOperatorKey } from './operator-key.ts';
 import type { Coordinator, CoordinatorParts } from './ports.ts';
 import { createRequests } from './requests.ts';
+import { createSmallBlobs } from './small-blobs.ts';
 
 const MAX_ADDRESSES = 10_000;
 const MAX_CLIENTS = 100_000;
@@ -46,6 +47,7 @@ export async function createCoordinator(parts: CoordinatorParts): Promise<Coordi
       maxKeys: MAX_CLIENTS,
     }),
     sizes: new Map(),
+    smallBlobs: createSmallBlobs(blobs),
   };
   const requests = createRequests(handlerContext);
   await kept.load();

@@ -12,7 +12,7 @@ import { storageError } from '../base/io-errors.ts';
 import { openApiDocument } from '../federation/wire/openapi.ts';
 import { Refusal } from '../federation/wire/refusals.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
-import { internal, refusalAnswer } from './answers.ts';
+import { internal, nothing, refusalAnswer } from './answers.ts';
 import { decodedBody, pacedBody } from './http-body.ts';
 import type { Coordinator, IncomingRequest } from './ports.ts';
 
@@ -143,7 +143,7 @@ function incoming(request: FastifyRequest, clock: Clock, signal: AbortSignal): I
       Array.isArray(value) ? value.join(', ') : value,
     ]),
   );
-  const paced = pacedBody(request.raw, clock);
+  const paced = hasBody(request) ? pacedBody(request.raw, clock) : nothing();
   const encoding = headers['content-encoding'];
   const decodes = encoding !== undefined && request.url.includes('/chunks/');
   // The core never sees that a chunk was compressed; its length is then another one.
@@ -156,6 +156,11 @@ function incoming(request: FastifyRequest, clock: Clock, signal: AbortSignal): I
     remoteAddress: request.ip,
     signal,
   };
+}
+
+/** RFC 9112 §6.3. */
+function hasBody({ raw: { headers } }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 async function send(

@@ -126,12 +126,11 @@ async function* stream(
   range?: ByteRange,
   use?: PieceUse,
 ): AsyncGenerator<Uint8Array> {
-  const size = (await files.sizeOf(digest)) ?? 0;
+  // Behind the end of a file nothing is read.
+  const end = range === undefined ? ((await files.sizeOf(digest)) ?? 0) : range.offset + range.length;
   const file = await missingIsCorrupt(files, digest, files.disk.open(files.pathOf(digest), 'read'));
   try {
-    const begin = range?.offset ?? 0;
-    const end = range === undefined ? size : Math.min(size, begin + range.length);
-    const blocks = readBlocks(file, begin, end, use);
+    const blocks = readBlocks(file, range?.offset ?? 0, end, use);
     yield* range === undefined ? checked(files, digest, blocks) : blocks;
   } finally {
     await file.close();

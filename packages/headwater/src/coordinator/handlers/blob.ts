@@ -9,23 +9,30 @@ import { taskOf } from '../../federation/tasks.ts';
 import { Refusal } from '../../federation/wire/refusals.ts';
 import type { WireResponse } from '../../federation/wire/transport.ts';
 import type { ByteRange } from '../../storage/blobs.ts';
-import { nothing } from '../answers.ts';
+import { nothing, once } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
 import type { LedRun } from '../led-run.ts';
 import type { IncomingRequest } from '../ports.ts';
+import { sizeOf } from './sizes.ts';
 
 export async function blob(
-  { parts }: HandlerContext,
+  context: HandlerContext,
   { led, client, params, request }: ClientCall<'blob'>,
 ): Promise<WireResponse> {
   const { digest } = params;
   if (led.state === undefined || !mayRead(led.state, client.owner, digest))
     return modelFileAnswer(led, digest, request.headers);
-  const bytes = await parts.blobs.size(digest);
-  if (bytes === undefined) throw unknownBlob();
+  const { blobs } = context.parts;
+  const bytes = await sizeOf(context, digest);
+  if (bytes === 0) throw unknownBlob();
+  const small = await context.smallBlobs.read(digest, bytes);
+  if (small !== undefined)
+    return bytesAnswer(digest, bytes, request.headers, ({ offset, length } = { offset: 0, length: bytes }) =>
+      once(small.subarray(offset, offset + length)),
+    );
   // As it lies there: the client checks the digest, once for both of them.
   const whole = { offset: 0, length: bytes };
-  return bytesAnswer(digest, bytes, request.headers, (range = whole) => parts.blobs.stream(digest, range));
+  return bytesAnswer(digest, bytes, request.headers, (range = whole) => blobs.stream(digest, range));
 }
 
 function mayRead(state: RunState, owner: string, digest: string): boolean {
