@@ -10,5 +10,7 @@ export default defineConfig({
     ],
     testTimeout: 120_000,
     pool: 'forks',
+    // What the commands print is compared; continuous integration often asks for colours.
+    env: { NO_COLOR: '1' },
   },
 });

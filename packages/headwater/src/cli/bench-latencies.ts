@@ -1,15 +1,13 @@
 /**
- * From measured requests to latencies by route. A long poll counts from when it could have been answered: from the event that
- * ended its wait, or from the end of the wait that was asked for. It knows no processes.
+ * From measured requests to latencies by what was asked. A long poll counts from when it could have been answered: from the
+ * event that ended its wait, or from the end of the wait that was asked for. It knows no processes.
  */
 
-import type { RouteId } from '../federation/wire/routes.ts';
 import { type Sample, WAIT_SECONDS } from './bench-light-client.ts';
 import type { CoordinatorOver } from './bench-rounds-coordinator.ts';
 
 export interface Latencies {
-  /** `control`: all of the routes that carry no params and no updates. */
-  readonly route: RouteId | 'control';
+  readonly what: string;
   readonly count: number;
   /** In milliseconds. */
   readonly p50: number;
@@ -20,17 +18,24 @@ export interface Latencies {
 
 type Moments = Pick<CoordinatorOver, 'openedMs' | 'overMs'>;
 
-const CONTROL: readonly RouteId[] = ['join', 'enrol', 'task', 'openUpload', 'submitUpdate'];
-const BULK: readonly RouteId[] = ['blob', 'putChunk'];
+/** Requests that carry neither params nor updates. `over` is none of a round: all clients are told at once. */
+const CONTROL = ['join', 'enrol', 'task', 'idle', 'openUpload', 'submitUpdate'];
+const OTHERS = ['blob', 'putChunk', 'over'];
 
+/** `task`: polls that got one; `idle`: polls that waited in vain; `over`: polls that were told that the run is over. */
 export function latenciesOf(samples: readonly Sample[], moments: Moments): Latencies[] {
   const answered = samples.filter(({ got }) => got !== 'failed');
-  const of = (routes: readonly RouteId[], route: Latencies['route']) =>
+  const of = (what: string, kinds: readonly string[]) =>
     figuresOf(
-      route,
-      answered.filter((sample) => routes.includes(sample.route)).map((sample) => latencyOf(sample, moments)),
+      what,
+      answered.filter((sample) => kinds.includes(kindOf(sample))).map((sample) => latencyOf(sample, moments)),
     );
-  return [of(CONTROL, 'control'), ...[...CONTROL, ...BULK].map((route) => of([route], route))];
+  return [of('control', CONTROL), ...[...CONTROL, ...OTHERS].map((kind) => of(kind, [kind]))];
+}
+
+function kindOf({ route, got }: Sample): string {
+  if (route !== 'task' || got === 'task') return route;
+  return got === 'over' ? 'over' : 'idle';
 }
 
 /** In milliseconds, as the client saw it. */
@@ -46,8 +51,8 @@ function latencyOf({ route, got, round, sentMs, doneMs }: Sample, { openedMs, ov
   return Math.max(0, doneMs - Math.max(sentMs, possibleMs));
 }
 
-function figuresOf(route: Latencies['route'], values: number[]): Latencies {
+function figuresOf(what: string, values: number[]): Latencies {
   const sorted = values.sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
-  return { route, count: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
+  return { what, count: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }

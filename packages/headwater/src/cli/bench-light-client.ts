@@ -30,6 +30,8 @@ export interface LightParts extends CallParts, Pick<ClientParts, 'timers'> {
   readonly stopwatch: Clock;
   readonly observe: (sample: Sample) => void;
   readonly onFailure: (route: RouteId, reason: string) => void;
+  /** How long a training takes, as far as the coordinator can tell. */
+  readonly trainingMs: () => number;
   /** The params of the task, read to their end. Gives what this client sends back. */
   readonly train: (
     client: number,
@@ -98,6 +100,7 @@ async function work(light: Light, { run, baseModel }: Entered, task: TrainTask):
     const { body } = await light.caller.bytes('blob', blob, light.signal);
     return parts.train(identity.number, task, body);
   });
+  await sleep(parts.timers, parts.trainingMs(), light.signal);
   const { digest, bytes } = update;
   const opening = { digest, bytes, taskId: task.id };
   const { chunkBytes, have } = await ask(light, 'openUpload', { params: { run }, body: opening });

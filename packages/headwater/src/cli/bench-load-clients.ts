@@ -20,6 +20,8 @@ export interface LoadOrder {
   readonly tokens: readonly string[];
   /** How many join at once. */
   readonly wave: number;
+  /** A training takes a random time up to this. */
+  readonly trainingMs: number;
 }
 
 export type LoadReport =
@@ -41,7 +43,7 @@ const stopwatch = { nowMs: () => performance.timeOrigin + performance.now() };
 /** Numbers of updates differ by client and round. */
 const MAX_ROUNDS = 256;
 
-async function play({ url, tokens, wave }: LoadOrder): Promise<void> {
+async function play({ url, tokens, wave, trainingMs }: LoadOrder): Promise<void> {
   const report = (message: LoadReport) => process.send?.(message);
   const delays = monitorEventLoopDelay({ resolution: 10 });
   delays.enable();
@@ -64,6 +66,7 @@ async function play({ url, tokens, wave }: LoadOrder): Promise<void> {
         const key = `${route}: ${reason}`;
         failures[key] = (failures[key] ?? 0) + 1;
       },
+      trainingMs: () => trainingMs * Math.random(),
       train,
     };
     const identity = {

@@ -20,6 +20,7 @@ export interface LoadBenchOptions {
   readonly kilobytes: number;
   readonly rounds: number;
   readonly wave: number;
+  readonly training: number;
   readonly durability: 'full' | 'none';
   readonly json?: true;
 }
@@ -62,7 +63,7 @@ function checkFiles(needed: number): void {
 
 async function oneRun(
   folder: string,
-  { clients, wave, durability }: LoadBenchOptions,
+  { clients, wave, training, durability }: LoadBenchOptions,
   recipe: CoordinatorOrder['recipe'],
 ): Promise<Measured> {
   const coordinator = childOf('./bench-rounds-coordinator');
@@ -74,7 +75,7 @@ async function oneRun(
     const overComing = messageFrom<CoordinatorReport, 'over'>(coordinator, 'over');
     const playedComing = messageFrom<LoadReport, 'played'>(players, 'played');
     const before = memoryOf(coordinator).rss;
-    players.send({ url, tokens, wave } satisfies LoadOrder);
+    players.send({ url, tokens, wave, trainingMs: 1000 * training } satisfies LoadOrder);
     const { tookMs } = await messageFrom<LoadReport, 'entered'>(players, 'entered');
     const joined = memoryOf(coordinator).rss;
     const over = await overComing;
@@ -109,11 +110,12 @@ function checkNothingLost({ played, over }: Measured, { cohort, rounds }: LoadBe
 
 function show({ joinsMs, played, over, rssMB }: Measured, options: LoadBenchOptions, bytes: number): void {
   const latencies = latenciesOf(played.samples, over);
-  const { clients, cohort, rounds, durability } = options;
+  const { clients, cohort, rounds, training, durability } = options;
   const report = {
     clients,
     cohort,
     rounds,
+    trainingSeconds: training,
     updateBytes: bytes,
     durability,
     joinsSeconds: rounded(joinsMs / 1000),
@@ -131,7 +133,7 @@ function show({ joinsMs, played, over, rssMB }: Measured, options: LoadBenchOpti
     },
     coordinatorLagMs: { p99: rounded(over.lag.p99Ms), max: rounded(over.lag.maxMs) },
     clientsLagMs: { p99: rounded(played.lag.p99Ms), max: rounded(played.lag.maxMs) },
-    milliseconds: Object.fromEntries(latencies.map(({ route, ...figures }) => [route, inShort(figures)])),
+    milliseconds: Object.fromEntries(latencies.map(({ what, ...figures }) => [what, inShort(figures)])),
   };
   if (options.json) {
     console.log(JSON.stringify(report));
@@ -144,15 +146,15 @@ function show({ joinsMs, played, over, rssMB }: Measured, options: LoadBenchOpti
   ]);
   console.log(renderTable({ head: ['a coordinator under load', ''], rows, numeric: false }));
   const head = ['milliseconds', 'requests', 'p50', 'p95', 'p99', 'max'];
-  const lines = latencies.map(({ route, count, ...rest }) => [
-    route,
+  const lines = latencies.map(({ what, count, ...rest }) => [
+    what,
     String(count),
     ...[rest.p50, rest.p95, rest.p99, rest.max].map((value) => String(rounded(value))),
   ]);
   console.log(renderTable({ head, rows: lines }));
 }
 
-function inShort({ count, p50, p95, p99, max }: Omit<Latencies, 'route'>) {
+function inShort({ count, p50, p95, p99, max }: Omit<Latencies, 'what'>) {
   return { count, p50: rounded(p50), p95: rounded(p95), p99: rounded(p99), max: rounded(max) };
 }
 

@@ -16,7 +16,7 @@ import { benchLoad } from './bench-load.ts';
 import { benchModel } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
 import { benchSharing } from './bench-sharing.ts';
-import { deviceOption, jsonOption, wholeNumber } from './options.ts';
+import { deviceOption, jsonOption, nonNegative, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
 
 interface TrainBenchOptions {
@@ -81,6 +81,12 @@ export function benchCommand(): Command {
     .option('--cohort <n>', 'clients in a round', wholeNumber, 1000)
     .option('--kilobytes <n>', 'size of an update', Number, 100)
     .option('--rounds <n>', 'rounds', wholeNumber, 2)
+    .option(
+      '--training <seconds>',
+      'a training takes a random time up to this; 0: all answer at once',
+      nonNegative,
+      10,
+    )
     .option('--wave <n>', 'clients that join at once', wholeNumber, 100)
     .addOption(
       new Option('--durability <mode>', 'none: nothing is flushed').choices(['full', 'none']).default('full'),

@@ -32,6 +32,8 @@ const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 600_000;
 const KEEP_ALIVE_MS = 75_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Answers up to this size are sent in one piece. */
+const SMALL_BYTES = 2 ** 18;
 
 /** Not listening yet. Throws STORAGE_FAILED when a certificate cannot be read. */
 export function createClientApi(handle: Coordinator['handle'], options: ClientApiOptions): FastifyInstance {
@@ -174,19 +176,29 @@ async function send(
     reply.header('connection', 'close');
   if (!request.raw.complete && Number(request.raw.headers['content-length'] ?? 0) > 0)
     reply.header('connection', 'close');
-  if (headers['content-type'] === 'application/json' || status === 304) {
-    const pieces: Uint8Array[] = [];
-    for await (const piece of body) pieces.push(piece);
-    return reply.send(status === 304 ? undefined : Buffer.concat(pieces));
-  }
-  return reply.send(encoded(request, reply, status, Readable.from(body, { objectMode: false })));
+  if (status === 304) return reply.send();
+  const encoding = status === 200 ? encodingFor(request, headers) : undefined;
+  // A stream costs more than a small answer itself.
+  if (encoding === undefined && Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) <= SMALL_BYTES)
+    return reply.send(await whole(body));
+  const stream = Readable.from(body, { objectMode: false });
+  return reply.send(encoding === undefined ? stream : encoded(reply, encoding, stream));
 }
 
-/** For who asks for it; ranges go as they are. */
-function encoded(request: FastifyRequest, reply: FastifyReply, status: number, stream: Readable): Readable {
+async function whole(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/** For who asks for it; messages go as they are. */
+function encodingFor(request: FastifyRequest, headers: WireResponse['headers']): 'zstd' | 'gzip' | undefined {
+  if (headers['content-type'] === 'application/json') return undefined;
   const accepted = String(request.headers['accept-encoding'] ?? '').split(/\s*,\s*/);
-  const encoding = ['zstd', 'gzip'].find((name) => accepted.includes(name));
-  if (status !== 200 || encoding === undefined) return stream;
+  return (['zstd', 'gzip'] as const).find((name) => accepted.includes(name));
+}
+
+function encoded(reply: FastifyReply, encoding: 'zstd' | 'gzip', stream: Readable): Readable {
   reply.removeHeader('content-length');
   reply.removeHeader('accept-ranges');
   const etag = String(reply.getHeader('etag') ?? '');
