@@ -2,8 +2,8 @@
 
 import { Command } from 'commander';
 import { formatBytes } from '../base/format.ts';
-import { backUpStore, restoreStore } from '../coordinator/backup.ts';
-import type { CheckedStore } from '../coordinator/check-store.ts';
+import { backUpStore, restoreStore } from '../coordinator/upkeep/backup.ts';
+import type { CheckedStore } from '../coordinator/upkeep/check-store.ts';
 import { jsonOption } from './options.ts';
 import { renderTable } from './style.ts';
 

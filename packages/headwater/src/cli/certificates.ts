@@ -1,7 +1,7 @@
 /** `headwater certificates`: TLS for a local network without a public name, and what to do with the files. */
 
 import { Command } from 'commander';
-import { certificatePaths, writeCertificates } from '../coordinator/certificate-files.ts';
+import { certificatePaths, writeCertificates } from '../coordinator/certificates/files.ts';
 import { wholeNumber } from './options.ts';
 
 interface CertificatesOptions {

@@ -1,8 +1,8 @@
 /** `headwater check-store`: reads everything that the runs of a store need, and says whether it is whole. */
 
 import { Command } from 'commander';
-import { checkStore } from '../coordinator/check-store.ts';
 import { openStorage } from '../coordinator/open-storage.ts';
+import { checkStore } from '../coordinator/upkeep/check-store.ts';
 import { showStore } from './backup.ts';
 import { jsonOption } from './options.ts';
 

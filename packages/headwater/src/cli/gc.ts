@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { systemClock } from '../base/clock.ts';
 import { openStorage } from '../coordinator/open-storage.ts';
-import { applyRetention, type Forgotten, refuseWhileLed } from '../coordinator/retention.ts';
+import { applyRetention, type Forgotten, refuseWhileLed } from '../coordinator/upkeep/retention.ts';
 import { type StoreOptions, withStoreOptions } from './check-store.ts';
 import { jsonOption, nonNegative } from './options.ts';
 

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { systemTimers } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import { runAggregationWorker } from '../coordinator/aggregation-worker.ts';
+import { runAggregationWorker } from '../coordinator/aggregation/worker.ts';
 import { openStorage } from '../coordinator/open-storage.ts';
 import { registriesWith } from '../jobs/records.ts';
 import { isDatabaseAddress } from '../storage/postgres/address.ts';

@@ -7,8 +7,8 @@ import { sleep, type Timers } from '../base/clock.ts';
 import { HeadwaterError, isErrorCode, messageOf } from '../base/errors.ts';
 import type { Json } from '../storage/journal.ts';
 import type { Store } from '../storage/store.ts';
-import type { LedRun } from './led-run.ts';
-import { endRun, pardonOwner, pauseRun, resumeRun, revokeClientIn } from './steering.ts';
+import type { LedRun } from './lead/led-run.ts';
+import { endRun, pardonOwner, pauseRun, resumeRun, revokeClientIn } from './lead/steering.ts';
 
 export type Command =
   | { readonly type: 'pause' | 'stop' | 'cancel'; readonly reason: string }

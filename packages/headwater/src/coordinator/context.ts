@@ -1,8 +1,8 @@
 /** What the pieces of a coordinator share. It decides nothing. */
 
 import type { Signer } from '../federation/wire/signing.ts';
-import type { Garbage } from './garbage.ts';
 import type { CoordinatorLimits, CoordinatorParts, Machine } from './ports.ts';
+import type { Garbage } from './upkeep/garbage.ts';
 
 export interface Context {
   readonly parts: CoordinatorParts;

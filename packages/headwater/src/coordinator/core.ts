@@ -6,18 +6,18 @@
 import { sleep } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { start, step } from '../federation/machine.ts';
-import { createBuckets } from './buckets.ts';
-import type { HandlerContext } from './calls.ts';
 import type { Context } from './context.ts';
-import { createGarbage } from './garbage.ts';
-import { createKeptBlobs } from './kept-blobs.ts';
-import { createLeadership } from './leadership.ts';
+import { createLeadership } from './lead/leadership.ts';
+import { createSmallBlobs } from './lead/small-blobs.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { createOperator } from './operator.ts';
 import { openOperatorKey } from './operator-key.ts';
 import type { Coordinator, CoordinatorParts } from './ports.ts';
-import { createRequests } from './requests.ts';
-import { createSmallBlobs } from './small-blobs.ts';
+import { createBuckets } from './requests/buckets.ts';
+import type { HandlerContext } from './requests/calls.ts';
+import { createRequests } from './requests/requests.ts';
+import { createGarbage } from './upkeep/garbage.ts';
+import { createKeptBlobs } from './upkeep/kept-blobs.ts';
 
 const MAX_ADDRESSES = 10_000;
 const MAX_CLIENTS = 100_000;

@@ -8,13 +8,13 @@ import { entryOf, type RunState } from '../federation/state.ts';
 import { formatJoinToken } from '../federation/wire/join-token.ts';
 import { name, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
 import type { Json } from '../storage/journal.ts';
-import type { HandlerContext } from './calls.ts';
 import { askLeader, type Command, carryOut } from './commands.ts';
 import { statusOf } from './desk.ts';
+import { recover } from './lead/recover.ts';
 import { signManifest } from './operator-key.ts';
 import type { ClientSummary, Operator, RunSummary, RunWorks } from './ports.ts';
 import { changeRecord, listRecords, type RunRecord, readRecord } from './records.ts';
-import { recover } from './recover.ts';
+import type { HandlerContext } from './requests/calls.ts';
 import { createToken } from './tokens.ts';
 
 const SECRET_BYTES = 32;

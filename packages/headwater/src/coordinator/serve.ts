@@ -17,17 +17,17 @@ import { makeFolder } from '../base/make-folder-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
 import type { RecipeInput } from '../recipe/schema.ts';
 import { openAdminToken, writeAdminAddress } from './admin-token.ts';
-import { refusalAnswer, unavailable } from './answers.ts';
 import { createCoordinator } from './core.ts';
-import { createEventHub } from './event-stream.ts';
-import { createForward, nodeName } from './forward.ts';
-import { createAdminApi } from './http-admin-api.ts';
-import { createClientApi } from './http-client-api.ts';
-import { keepTidy } from './keep-tidy.ts';
+import { createAdminApi } from './http/admin-api.ts';
+import { createClientApi } from './http/client-api.ts';
+import { createEventHub } from './http/event-stream.ts';
+import { createForward, nodeName } from './http/forward.ts';
 import { createMetrics } from './metrics.ts';
 import { openStorage, type Storage } from './open-storage.ts';
 import type { Coordinator, CoordinatorFact, CoordinatorLimits, Log, Operator } from './ports.ts';
-import { openRecipeWorks } from './recipe-works.ts';
+import { refusalAnswer, unavailable } from './requests/answers.ts';
+import { keepTidy } from './upkeep/keep-tidy.ts';
+import { openRecipeWorks } from './works/recipe-works.ts';
 
 export interface ServeOptions {
   /** Folder (SQLite and files), or `postgres://…`. */

@@ -5,7 +5,7 @@ import { brotliCompress, gzip, zstdCompress } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compressChunk } from '../../src/client/compress-node.ts';
-import { decodedBody } from '../../src/coordinator/http-body.ts';
+import { decodedBody } from '../../src/coordinator/http/body.ts';
 import { LIMITS } from '../../src/federation/wire/messages.ts';
 import { Refusal } from '../../src/federation/wire/refusals.ts';
 import { mutatedBytes, PARAMETERS } from './support.ts';

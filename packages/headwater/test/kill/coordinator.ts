@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { ed25519FromSeed, ed25519Verify } from '../../src/base/ed25519-node.ts';
 import { createCoordinator } from '../../src/coordinator/core.ts';
-import { createClientApi } from '../../src/coordinator/http-client-api.ts';
+import { createClientApi } from '../../src/coordinator/http/client-api.ts';
 import type { Coordinator } from '../../src/coordinator/ports.ts';
 import { openFileBlobs } from '../../src/storage/file-blobs.ts';
 import { openPostgresStore } from '../../src/storage/postgres-store.ts';

@@ -1,0 +1,127 @@
+/**
+ * The run's own work: aggregating and publishing. Started when the machine asks for it, repeated when it fails, given up
+ * (the run pauses and says why) when repeating does not help. Doing it twice gives the same blobs.
+ */
+
+import type { Clock, Timers } from '../../base/clock.ts';
+import { HeadwaterError, messageOf } from '../../base/errors.ts';
+import type { AggregateWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
+import { outstandingWork } from '../../federation/outstanding.ts';
+import type { RunState } from '../../federation/state.ts';
+import type { Blobs } from '../../storage/blobs.ts';
+import type { Log, RunWorks } from '../ports.ts';
+import type { Garbage } from '../upkeep/garbage.ts';
+
+export interface ServerWork {
+  /** Starts what is among these and not under way. */
+  launch(effects: readonly Effect[]): void;
+  /** Starts what the state still needs. */
+  launchOutstanding(state: RunState): void;
+  /** Nothing further is started; resolves when nothing is under way any more. */
+  close(): Promise<void>;
+}
+
+export interface ServerWorkParts {
+  readonly run: string;
+  readonly works: () => Promise<RunWorks>;
+  readonly state: () => RunState | undefined;
+  readonly submit: (event: RunEvent) => Promise<unknown>;
+  readonly blobs: Pick<Blobs, 'has'>;
+  readonly garbage: Garbage;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Log;
+}
+
+type OwnWork = AggregateWork | PublishWork;
+
+/** Waits before the second, third … try. */
+const RETRY_MS = [1_000, 5_000, 30_000];
+
+export function createServerWork(parts: ServerWorkParts): ServerWork {
+  const underWay = new Map<string, Promise<void>>();
+  const cancels = new Set<() => void>();
+  let closed = false;
+
+  function start(work: OwnWork, attempt = 0): void {
+    if (closed || underWay.has(work.id)) return;
+    const done = attemptWork(work, attempt).finally(() => underWay.delete(work.id));
+    underWay.set(work.id, done);
+  }
+
+  async function attemptWork(work: OwnWork, attempt: number): Promise<void> {
+    const state = parts.state();
+    if (state === undefined || state.status !== 'running' || state.paused !== null) return;
+    try {
+      await (work.kind === 'aggregate' ? aggregate(parts, work, state) : publish(parts, work, state));
+    } catch (cause) {
+      await failed(work, attempt, cause);
+    }
+  }
+
+  async function failed(work: OwnWork, attempt: number, cause: unknown): Promise<void> {
+    if (closed) return;
+    parts.log.warn('work-failed', { run: parts.run, work: work.id, attempt, reason: messageOf(cause) });
+    const waitMs = isStorage(cause) ? undefined : RETRY_MS[attempt];
+    if (waitMs !== undefined) return again(work, attempt + 1, waitMs);
+    const reason = `${work.id} failed: ${messageOf(cause)}`;
+    // When this cannot be written either, the driver breaks and the run is taken up anew.
+    await parts.submit({ type: 'paused', reason }).catch(() => undefined);
+  }
+
+  function again(work: OwnWork, attempt: number, waitMs: number): void {
+    const cancel = parts.timers.after(waitMs, () => {
+      cancels.delete(cancel);
+      start(work, attempt);
+    });
+    cancels.add(cancel);
+  }
+
+  const launch = (effects: readonly Effect[]) => {
+    for (const effect of effects) if (effect.kind === 'aggregate' || effect.kind === 'publish') start(effect);
+  };
+  return {
+    launch,
+    launchOutstanding: (state) => launch(outstandingWork(state)),
+    async close() {
+      closed = true;
+      for (const cancel of cancels) cancel();
+      await Promise.all(underWay.values());
+    },
+  };
+}
+
+async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<void> {
+  const works = await parts.works();
+  const startedMs = parts.clock.nowMs();
+  const { observed, ...result } = await works.aggregate(work, state.plan);
+  const tookMs = parts.clock.nowMs() - startedMs;
+  const { round, membership } = work;
+  const digests = result.serverState === null ? [result.params] : [result.params, result.serverState];
+  const releases = await Promise.all(digests.map((digest) => parts.garbage.pin(digest)));
+  try {
+    for (const digest of digests)
+      if (!(await parts.blobs.has(digest)))
+        throw new Error(`blob ${digest} was deleted while it was made; it is made again`);
+    await parts.submit({
+      type: 'aggregated',
+      round,
+      membership,
+      ...result,
+      observed: { tookMs, ...(observed as object | undefined) },
+    });
+  } finally {
+    for (const release of releases) release();
+  }
+}
+
+async function publish(parts: ServerWorkParts, work: PublishWork, state: RunState): Promise<void> {
+  const works = await parts.works();
+  const startedMs = parts.clock.nowMs();
+  await works.publish(work, state);
+  await parts.submit({ type: 'published', observed: { tookMs: parts.clock.nowMs() - startedMs } });
+}
+
+function isStorage(cause: unknown): boolean {
+  return cause instanceof HeadwaterError && (cause.code === 'STORAGE_FAILED' || cause.code === 'RUN_CORRUPT');
+}

@@ -1,0 +1,114 @@
+/**
+ * An update is handed in: its bytes become a durable blob, are looked at, and the machine decides whether it counts. The
+ * receipt is given only when the decision is in the journal; asking again gives the same receipt.
+ */
+
+import type { Receipt, UpdateCheck } from '../../../federation/events.ts';
+import type { RunState } from '../../../federation/state.ts';
+import type { UpdateRequest } from '../../../federation/wire/messages.ts';
+import { Refusal } from '../../../federation/wire/refusals.ts';
+import type { WireResponse } from '../../../federation/wire/transport.ts';
+import type { LedRun } from '../../lead/led-run.ts';
+import { maxUpdateBytes } from '../../limits.ts';
+import { jsonAnswer } from '../answers.ts';
+import type { ClientCall, HandlerContext } from '../calls.ts';
+import { dryRun } from './dry-run.ts';
+import { sizeOf } from './sizes.ts';
+import { runningState } from './upload.ts';
+
+type UpdateCall = ClientCall<'submitUpdate'>;
+
+export async function submitUpdate(context: HandlerContext, call: UpdateCall): Promise<WireResponse> {
+  const { led, client, body } = call;
+  const key = `${client.clientId} ${body.round} ${body.update.digest}`;
+  // A client that asks again while the first request is under way waits for the same answer.
+  const receipt = await led.once(key, () => receive(context, call));
+  context.parts.observe?.({ type: 'receipt', run: led.run, code: receipt.code });
+  return jsonAnswer(wireReceipt(led, receipt));
+}
+
+async function receive(context: HandlerContext, { led, client, body }: UpdateCall): Promise<Receipt> {
+  const state = runningState(led);
+  const { round, update } = body;
+  const { owner, clientId } = client;
+  const expected = dryRun(state, { round, owner, update: update.digest, bytes: update.bytes });
+  if (!expected.accepted || expected.known) {
+    await led.uploads.close(clientId, round, true);
+    return expected;
+  }
+  const defect = baseDefect(state, body);
+  if (defect !== undefined) return decide(context, led, owner, body, defect, 0);
+  return sealAndDecide(context, led, { owner, clientId }, body, state);
+}
+
+async function sealAndDecide(
+  context: HandlerContext,
+  led: LedRun,
+  { owner, clientId }: { readonly owner: string; readonly clientId: string },
+  body: UpdateRequest,
+  state: RunState,
+): Promise<Receipt> {
+  const { parts, garbage } = context;
+  const { round, update } = body;
+  const works = await led.works();
+  if (update.bytes > maxUpdateBytes(works.updateBytes(state.plan, round)))
+    throw new Refusal('too-large', 'an update of this run has fewer bytes');
+  const release = await garbage.pin(update.digest);
+  try {
+    const startedMs = parts.clock.nowMs();
+    await parts.blobs.uploads.seal(led.uploads.planOf(clientId, round, update.digest, update.bytes));
+    await led.uploads.close(clientId, round, false);
+    const facts = { round, owner, bytes: update.bytes };
+    // Sealing has just found its digest to be right, so it need not be computed again.
+    const bytes = parts.blobs.stream(update.digest, { offset: 0, length: update.bytes }, 'lent');
+    const check = await works.check(state.plan, facts, bytes);
+    return await decide(context, led, owner, body, check, parts.clock.nowMs() - startedMs);
+  } finally {
+    release();
+    // Kept only if an event refers to it.
+    await garbage.collect([update.digest]);
+  }
+}
+
+async function decide(
+  context: HandlerContext,
+  led: LedRun,
+  owner: string,
+  { round, base, update, stats }: UpdateRequest,
+  check: UpdateCheck,
+  tookMs: number,
+): Promise<Receipt> {
+  const { effects } = await led.submit({
+    type: 'update-received',
+    round,
+    owner,
+    update: update.digest,
+    personal: null,
+    upBytes: update.bytes,
+    downBytes: await sizeOf(context, base),
+    check,
+    stats,
+    observed: { tookMs },
+  });
+  const receipt = effects.find((effect) => effect.kind === 'receipt');
+  if (receipt === undefined) throw new Error('the machine answers every update');
+  return receipt;
+}
+
+function baseDefect(state: RunState, { round, base, baseModel }: UpdateRequest): UpdateCheck | undefined {
+  const { plan, closed } = state;
+  const params = round === 1 ? plan.initialParams : closed[round - 2]?.params;
+  const wrong = (what: string, got: string, expected: string | undefined): UpdateCheck => ({
+    ok: false,
+    code: 'wrong-base',
+    reason: `it was trained on the ${what} ${short(got)}, this run uses ${short(expected)} in round ${round}`,
+  });
+  if (baseModel !== plan.baseModel) return wrong('base model', baseModel, plan.baseModel);
+  return base === params ? undefined : wrong('params', base, params);
+}
+
+const short = (digest: string | undefined) => (digest === undefined ? 'nothing' : `${digest.slice(0, 8)}…`);
+
+function wireReceipt({ run }: LedRun, { round, owner, update, accepted, code, reason }: Receipt) {
+  return { run, round, owner, update, accepted, code, reason: reason?.slice(0, 10_000) ?? null };
+}

@@ -1,0 +1,68 @@
+/** What a client should do now; waits until there is something, or until the client has waited long enough. */
+
+import { chosenRound } from '../../../federation/selection.ts';
+import { type OwnerTask, taskOf } from '../../../federation/tasks.ts';
+import type { TaskResponse, WireTask } from '../../../federation/wire/messages.ts';
+import type { WireResponse } from '../../../federation/wire/transport.ts';
+import type { LedRun } from '../../lead/led-run.ts';
+import { roundDeadlineMs } from '../../lead/times.ts';
+import { maxUpdateBytes } from '../../limits.ts';
+import { jsonAnswer } from '../answers.ts';
+import type { ClientCall, HandlerContext } from '../calls.ts';
+import { sizeOf } from './sizes.ts';
+
+/** A client that did not wait asks again after so long. */
+const IDLE_MS = 1_000;
+
+export async function task(
+  context: HandlerContext,
+  { led, client, query, request }: ClientCall<'task'>,
+): Promise<WireResponse> {
+  const { clock } = context.parts;
+  const untilMs = clock.nowMs() + 1000 * query.wait;
+  for (;;) {
+    const answer = await taskFor(context, led, client.owner);
+    const leftMs = untilMs - clock.nowMs();
+    const over = answer.status !== 'waiting' && answer.status !== 'running' && answer.status !== 'paused';
+    if (answer.task !== null || over || leftMs <= 0 || request.signal.aborted || led.closed)
+      return jsonAnswer(answer);
+    await led.waiters.wait(client.owner, leftMs, request.signal);
+  }
+}
+
+async function taskFor(context: HandlerContext, led: LedRun, owner: string): Promise<TaskResponse> {
+  const { state } = led;
+  const next = state === undefined ? undefined : taskOf(state, owner);
+  const status = led.status();
+  const over = status === 'finished' || status === 'failed' || status === 'cancelled';
+  return {
+    status,
+    task: next === undefined ? null : await wireTask(context, led, next),
+    round: state?.open?.round ?? state?.closed.length ?? 0,
+    rounds: state?.plan.rounds ?? 0,
+    reason: over ? (led.reason()?.slice(0, 2000) ?? null) : null,
+    result: await resultOf(context, led),
+    retryAfterMs: next === undefined && !over ? IDLE_MS : 0,
+  };
+}
+
+async function wireTask(context: HandlerContext, led: LedRun, work: OwnerTask): Promise<WireTask> {
+  const params = { digest: work.params, bytes: await sizeOf(context, work.params) };
+  if (work.kind === 'evaluate') {
+    const { id, evaluation, split } = work;
+    return { kind: 'evaluate', id, evaluation, split, params };
+  }
+  const { id, round, steps, stepOffset, totalSteps } = work;
+  const { plan } = led.state!;
+  const deadlineMs = roundDeadlineMs(led.state!, led.driver.times);
+  const leftMs = deadlineMs === undefined ? null : Math.max(0, deadlineMs - context.parts.clock.nowMs());
+  const maxUploadBytes = maxUpdateBytes((await led.works()).updateBytes(plan, round));
+  const amounts = { steps, stepOffset, totalSteps };
+  return { kind: 'train', id, round, params, ...amounts, remainingMs: leftMs, maxUploadBytes };
+}
+
+async function resultOf(context: HandlerContext, { state }: LedRun): Promise<TaskResponse['result']> {
+  if (state?.status !== 'finished') return null;
+  const chosen = chosenRound(state);
+  return chosen === undefined ? null : { digest: chosen.params, bytes: await sizeOf(context, chosen.params) };
+}

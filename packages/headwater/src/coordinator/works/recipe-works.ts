@@ -1,0 +1,191 @@
+/**
+ * The works of a run as a recipe describes it: the model is opened here, heavy work is done by a worker thread, results go to
+ * a folder. What is decided from them is decided by the machine.
+ */
+
+import { join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { encodedUpdateBytes } from '../../federation/compression/encode.ts';
+import { type BoundMethod, bindMethod, sharedTensors } from '../../federation/method.ts';
+import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/plan.ts';
+import { checkUpdateStream } from '../../federation/update-check.ts';
+import { isHubId } from '../../federation/wire/model-file.ts';
+import type { Pool } from '../../jobs/pool.ts';
+import { metricsOf } from '../../jobs/prepare.ts';
+import { bindRecipeCompression, bindTuning, type RunRegistries, recordOf } from '../../jobs/records.ts';
+import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
+import { openOwnWorker } from '../../jobs/workers.ts';
+import { openModel } from '../../models/checkpoint-node.ts';
+import type { HubProgress } from '../../models/hub-node.ts';
+import type { Model } from '../../models/model.ts';
+import { deploymentSizes, minOwnersOf } from '../../recipe/pace.ts';
+import type { Recipe, RecipeInput } from '../../recipe/schema.ts';
+import { describeEnvironment } from '../../runs/environment.ts';
+import { runPaths } from '../../runs/run-folder.ts';
+import { aggregateByTree, type SharedParts } from '../aggregation/tree.ts';
+import { countWorkers, type PresenceParts } from '../aggregation/workers-present.ts';
+import type { InitialParams, RunWorks } from '../ports.ts';
+import { listModelFiles, sourceName, streamModelFile } from './model-files.ts';
+import { factsOf } from './owner-facts.ts';
+import { reportRun } from './run-report.ts';
+
+export interface RecipeWorksOptions {
+  /** Folder, or `s3://…`. */
+  readonly blobs: string;
+  /** Results go to `<folder>/<run>/`. */
+  readonly resultsFolder: string;
+  readonly clock: Clock;
+  readonly onDownload?: (progress: HubProgress) => void;
+  /** Where workers may be who aggregate. */
+  readonly shared?: SharedParts & { readonly store: PresenceParts['store'] };
+}
+
+/** `given`: a resolved recipe. Throws RECIPE_*, PLUGIN_INVALID, MODEL_*, HUB_FAILED, STORAGE_FAILED. */
+export async function openRecipeWorks(
+  run: string,
+  given: RecipeInput,
+  options: RecipeWorksOptions,
+): Promise<RunWorks> {
+  const { recipe, registries } = await resolveRecipe(given);
+  const { onDownload, shared } = options;
+  const model = await openModel(recipe.model, onDownload === undefined ? {} : { onProgress: onDownload });
+  const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
+  const method = bindMethod(record, methodOptions);
+  const compression = bindRecipeCompression(recipe, registries);
+  const compressions = {
+    compressions: registries.compressions,
+    compressionChoice: recipe.federation.compression,
+  };
+  const modelDigest = await model.digest();
+  const files = isHubId(recipe.model) ? [] : await listModelFiles(model.folder);
+  const folder = join(options.resultsFolder, run);
+  let pool: Pool | undefined;
+  /** Opened when first needed: a run that waits for owners needs no memory. */
+  const worker = () => {
+    pool ??= openOwnWorker(recipe, model.folder, options.blobs, options.clock);
+    return pool;
+  };
+  const layout = (plan: RunPlan, round: number) => sharedTensors(method, plan.tensors, round);
+  /** Asked for with every task. */
+  const sizes = new Map<number, number>();
+  return {
+    manifest: manifestOf(recipe, registries, { digest: modelDigest, files }),
+    minOwners: minOwnersOf(recipe),
+    modelFile(digest, range) {
+      const file = files.find((known) => known.digest === digest);
+      return file === undefined ? undefined : streamModelFile(model.folder, file.path, range);
+    },
+    async init() {
+      const job = { kind: 'init', seed: recipe.seed, adapter: recipe.adapter ?? null } as const;
+      return (await worker().run(job, 0)).result;
+    },
+    plan: async (initial, owners) => ({
+      plan: planOf(recipe, method, modelDigest, initial, owners),
+      provenance: provenanceOf(recipe, registries, modelDigest, owners),
+    }),
+    updateBytes(plan, round) {
+      const bytes = sizes.get(round) ?? encodedUpdateBytes(compression, layout(plan, round));
+      sizes.set(round, bytes);
+      return bytes;
+    },
+    check: (plan, { round }, source) =>
+      checkUpdateStream(source, layout(plan, round), { compression, maxNorm: plan.pace.maxUpdateNorm }),
+    async aggregate(work, { fixedPoint, serverLearningRate, tensors }) {
+      const job = { work, fixedPoint, serverLearningRate };
+      const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;
+      if (shared === undefined || (await countWorkers(shared.store)) === 0) return here();
+      const parts = { ...shared, ...compressions, method, compression, tensors };
+      return aggregateByTree(parts, job, here);
+    },
+    async publish({ params }) {
+      const exportFolder =
+        runPaths(folder)[trainsWholeModel(recipe, model, registries) ? 'model' : 'adapter'];
+      await worker().run({ kind: 'export', params, folder: exportFolder }, 0);
+    },
+    report: (events) => reportRun({ folder, recipe, events }),
+    close: async () => {
+      await pool?.close();
+    },
+  };
+}
+
+function trainsWholeModel(recipe: Recipe, model: Model, registries: RunRegistries): boolean {
+  return bindTuning(recipe, model.definition, registries).adapterConfig() === undefined;
+}
+
+/** What clients carry out, without anything of this machine or about other owners. */
+function manifestOf(
+  recipe: Recipe,
+  registries: RunRegistries,
+  model: { readonly digest: string; readonly files: RunWorks['manifest']['model']['files'] },
+): RunWorks['manifest'] {
+  const { model: source, adapter: _adapter, plugins: _plugins, workers: _workers, ...rest } = recipe;
+  const { train: _train, validation, test, ...data } = recipe.data;
+  const { owners: _owners, ...deployment } = recipe.deployment;
+  const own = { files: 'the owner’s own' };
+  const shown = {
+    ...rest,
+    deployment,
+    data: {
+      ...data,
+      ...(validation === undefined ? {} : { validation: own }),
+      ...(test === undefined ? {} : { test: own }),
+    },
+  };
+  const sizes = deploymentSizes(recipe, minOwnersOf(recipe));
+  return {
+    seed: recipe.seed,
+    // Through JSON: what is undefined here would be absent there.
+    recipe: JSON.parse(JSON.stringify(shown)),
+    model: { source: sourceName(source), ...model },
+    minCohort: sizes.quorum ?? sizes.cohortSize ?? 1,
+    metrics: metricsOf(recipe, registries).metrics.map(({ id }) => id),
+    privacy: [],
+  };
+}
+
+function planOf(
+  recipe: Recipe,
+  method: BoundMethod,
+  modelDigest: string,
+  initial: InitialParams,
+  owners: readonly OwnerCounts[],
+): RunPlan {
+  const { federation, seed, data, evaluation } = recipe;
+  const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
+  const validates = data.validation !== undefined || data.validationFraction > 0;
+  return createPlan(
+    {
+      seed,
+      owners,
+      tensors: initial.tensors,
+      baseModel: modelDigest,
+      initialParams: initial.params,
+      method: federation.method,
+      rounds,
+      localSteps,
+      weighting,
+      serverLearningRate,
+      fixedPoint,
+      earlyStopping: federation.earlyStopping ?? null,
+      keepBest,
+      arms: [],
+      validateEveryRounds: validates ? evaluation.everyRounds : 0,
+      test: data.test !== undefined || data.testFraction > 0,
+      ...deploymentSizes(recipe, owners.length),
+    },
+    method,
+  );
+}
+
+function provenanceOf(
+  recipe: Recipe,
+  registries: RunRegistries,
+  modelDigest: string,
+  owners: readonly OwnerCounts[],
+): unknown {
+  const facts = factsOf(recipe, registries, owners);
+  // The data are the owners' and have no digest here.
+  const provenance = { recipe, modelDigest, dataDigest: '', facts, environment: describeEnvironment() };
+  return JSON.parse(JSON.stringify(provenance));
+}
