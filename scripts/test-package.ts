@@ -54,7 +54,7 @@ function pack(): string {
   for (const name of readdirSync(root).filter((file) => !left.includes(file)))
     cpSync(join(root, name), join(copy, name), {
       recursive: true,
-      filter: (path) => !/[\\/](node_modules|dist|runs)$/.test(path),
+      filter: (path) => !/[\\/](node_modules|dist)$/.test(path),
     });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   const before = readFileSync(join(copy, 'packages/headwater/package.json'), 'utf8');
