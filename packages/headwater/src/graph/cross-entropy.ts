@@ -18,81 +18,120 @@ import {
   neg,
   reduceSum,
   reshape,
+  scale,
   scatterAddRows,
   slice,
   sub,
   takeLast,
   withGradients,
 } from './ops/index.ts';
+import { logitsOf, type Projection } from './projection.ts';
 import { dim } from './shapes.ts';
 
 /** Bytes that one chunk of float32 logits may take, unless said otherwise. */
 const CHUNK_BYTES = 128 * 1024 * 1024;
 
 interface Chunk {
-  readonly hidden: Value;
+  readonly rows: Value;
   readonly ids: Value;
+  /** [m, V], capped. */
+  readonly logits: Value;
   readonly logProbs: Value;
   readonly nll: Value;
   readonly start: number;
   readonly end: number;
 }
 
-function chunks(hidden: Value, vocabulary: Value, targetIds: Value, chunkBytes: number): Chunk[] {
-  const numTargets = dim(hidden.shape, 0);
+function chunks(projection: Projection, targetIds: Value, chunkBytes: number): Chunk[] {
+  const { rows: all, weight } = projection;
+  const numTargets = dim(all.shape, 0);
   assert(
     dim(targetIds.shape, 0) === numTargets,
     `${numTargets} hidden rows but targets [${targetIds.shape}]`,
   );
-  const maxRows = Math.max(1, Math.floor(chunkBytes / (4 * dim(vocabulary.shape, 0))));
+  const maxRows = Math.max(1, Math.floor(chunkBytes / (4 * dim(weight.shape, 0))));
   const count = Math.ceil(numTargets / maxRows);
   const rows = Math.ceil(numTargets / count);
   return Array.from({ length: count }, (_, i) => {
     const [start, end] = [i * rows, Math.min(numTargets, (i + 1) * rows)];
-    const part = slice(hidden, { axis: 0, start, end });
+    const part = slice(all, { axis: 0, start, end });
     const ids = slice(targetIds, { axis: 0, start, end });
-    const logProbs = logSoftmax(matmul(part, vocabulary, { transB: true }));
-    return { hidden: part, ids, logProbs, nll: neg(takeLast(logProbs, ids)), start, end };
+    const logits = logitsOf({ ...projection, rows: part });
+    const logProbs = logSoftmax(logits);
+    return { rows: part, ids, logits, logProbs, nll: neg(takeLast(logProbs, ids)), start, end };
   });
 }
 
 /**
- * Σ_i w_i · −log softmax(h_i Wᵀ)[y_i]: hidden [M, D], vocabulary W [V, D], targetIds y int32 [M], weights w [M] → scalar.
- * With p_i the softmax row: dh_i = w_i (p_i W − W[y_i]);  dW = Σ_i w_i p_iᵀ h_i − rows of w_i h_i added at y_i.
+ * Σ_i w_i · −log softmax(logits_i)[y_i]; targetIds y int32 [M], weights w [M] → scalar. With p_i the softmax row, e_y the
+ * one-hot row and f = 1 − (logits / c)² the slope of the cap (1 without): u_i = w_i f_i (p_i − e_y) is the gradient of the
+ * product; dh_i = u_i W, dW = Σ_i u_iᵀ h_i, db = Σ_i u_i. The one-hot parts are gathers and scatters, never rows of V.
  */
 export function crossEntropy(
-  hidden: Value,
-  vocabulary: Value,
+  projection: Projection,
   targetIds: Value,
   weights: Value,
   chunkBytes = CHUNK_BYTES,
 ): Value {
-  const numTargets = dim(hidden.shape, 0);
-  const column = reshape(weights, [numTargets, 1]);
-  const parts = chunks(hidden, vocabulary, targetIds, chunkBytes);
-  const weightOf = (c: Chunk) => slice(column, { axis: 0, start: c.start, end: c.end });
+  const { rows, weight, bias } = projection;
+  const parts = chunks(projection, targetIds, chunkBytes);
   const losses = parts.map((c) => mul(c.nll, slice(weights, { axis: 0, start: c.start, end: c.end })));
   const loss = reduceSum(concat(losses, 0), [0]);
-  const dHidden = (): Value =>
+  const slopes = parts.map((c) => slopeOf(c, projection, weights));
+  const dRows = (): Value =>
     concat(
-      parts.map((c) => mul(sub(matmul(exp(c.logProbs), vocabulary), gather(vocabulary, c.ids)), weightOf(c))),
+      parts.map((c, i) => {
+        const { spread, atTarget, weight: w } = slopes[i]!;
+        const target = gather(weight, c.ids);
+        const one = atTarget === undefined ? target : mul(target, atTarget);
+        return mul(sub(matmul(spread, weight), one), w);
+      }),
       0,
     );
-  const dVocabulary = (): Value => {
-    const expected = parts.map((c) => matmul(exp(c.logProbs), mul(c.hidden, weightOf(c)), { transA: true }));
-    const observed = scatterAddRows(mul(hidden, column), targetIds, dim(vocabulary.shape, 0));
-    return sub(expected.reduce(add), observed);
+  const dWeight = (): Value => {
+    const expected = parts.map((c, i) =>
+      matmul(slopes[i]!.spread, mul(c.rows, slopes[i]!.weight), { transA: true }),
+    );
+    const observed = parts.map((c, i) => mul(c.rows, targetFactor(slopes[i]!)));
+    return sub(expected.reduce(add), scatterAddRows(concat(observed, 0), targetIds, dim(weight.shape, 0)));
   };
-  return withGradients(loss, [hidden, vocabulary], (input) => (input === 0 ? dHidden() : dVocabulary()));
+  const dBias = (): Value => {
+    const expected = slopes.map((slope) => reduceSum(mul(slope.spread, slope.weight), [0]));
+    const observed = concat(slopes.map(targetFactor), 0);
+    const V = dim(weight.shape, 0);
+    return sub(expected.reduce(add), reshape(scatterAddRows(observed, targetIds, V), [V]));
+  };
+  const wrt = bias === undefined ? [rows, weight] : [rows, weight, bias];
+  return withGradients(loss, wrt, (input) => [dRows, dWeight, dBias][input]!());
 }
 
-/** −log p of each target and the argmax of its row: hidden [M, D], vocabulary [V, D], targetIds int32 [M] → [M], int32 [M]. */
-export function targetLogProbs(
-  hidden: Value,
-  vocabulary: Value,
-  targetIds: Value,
-): { nll: Value; argMax: Value } {
-  const parts = chunks(hidden, vocabulary, targetIds, CHUNK_BYTES);
+interface Slope {
+  /** f p, [m, V]. */
+  readonly spread: Value;
+  /** f at the target, [m, 1]; undefined: 1. */
+  readonly atTarget: Value | undefined;
+  /** w, [m, 1]. */
+  readonly weight: Value;
+}
+
+function slopeOf(c: Chunk, { softCap }: Projection, weights: Value): Slope {
+  const rows = c.end - c.start;
+  const weight = reshape(slice(weights, { axis: 0, start: c.start, end: c.end }), [rows, 1]);
+  const p = exp(c.logProbs);
+  if (softCap === undefined) return { spread: p, atTarget: undefined, weight };
+  const squared = mul(c.logits, c.logits);
+  const slope = sub(c.logits.graph.scalar(1), scale(squared, 1 / softCap ** 2));
+  return { spread: mul(p, slope), atTarget: reshape(takeLast(slope, c.ids), [rows, 1]), weight };
+}
+
+/** w f at the target, [m, 1]. */
+function targetFactor({ weight, atTarget }: Slope): Value {
+  return atTarget === undefined ? weight : mul(weight, atTarget);
+}
+
+/** −log p of each target and the argmax of its row: targetIds int32 [M] → [M], int32 [M]. */
+export function targetLogProbs(projection: Projection, targetIds: Value): { nll: Value; argMax: Value } {
+  const parts = chunks(projection, targetIds, CHUNK_BYTES);
   return {
     nll: concat(
       parts.map((c) => c.nll),

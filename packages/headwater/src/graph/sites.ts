@@ -7,18 +7,52 @@
  */
 
 import type { Value } from './ir.ts';
+import { add, gather, matmul } from './ops/index.ts';
+
+/** What a linear module is in its block; PEFT kinds choose their default targets by it. `head`: of a classification head. */
+export type LinearRole =
+  | 'query'
+  | 'key'
+  | 'value'
+  | 'query-key-value'
+  | 'attention-output'
+  | 'mlp-input'
+  | 'mlp-output'
+  | 'head';
 
 export interface LinearShape {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bias: boolean;
+  readonly role: LinearRole;
+  /** How the checkpoint stores W: [E, D] (`out-in`, the default) or [D, E] (`in-out`, GPT-2's Conv1D). */
+  readonly stored?: 'out-in' | 'in-out';
+}
+
+/** Shape of `<module>.weight` in the checkpoint. */
+export function storedShape({ inFeatures, outFeatures, stored }: LinearShape): readonly [number, number] {
+  return stored === 'in-out' ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
 }
 
 export interface Sites {
   /** A parameter tensor as float32, e.g. `model.norm.weight`. Trainable in `full` tuning, frozen otherwise. */
   parameter(name: string, shape: readonly number[]): Value;
-  /** `y = x Wᵀ + b`; x [N, D] → y [N, E]; W = `<module>.weight` [E, D]. */
+  /** `y = x Wᵀ + b`; x [N, D] → y [N, E]; W = `<module>.weight`, [E, D] unless the shape says how else it is stored. */
   linear(x: Value, module: string, shape: LinearShape): Value;
   /** Rows of `<module>.weight` [V, D]; ids int32 [N] → [N, D]. */
   embedding(ids: Value, module: string, numEmbeddings: number, dim: number): Value;
+}
+
+/** Sites that find everything by the name of its tensor. A gather of rows comes before what widens them. */
+export function parameterSites(parameter: Sites['parameter']): Sites {
+  return {
+    parameter,
+    linear(x, module, shape) {
+      const transB = shape.stored !== 'in-out';
+      const y = matmul(x, parameter(`${module}.weight`, storedShape(shape)), { transB });
+      return shape.bias ? add(y, parameter(`${module}.bias`, [shape.outFeatures])) : y;
+    },
+    embedding: (ids, module, numEmbeddings, dim) =>
+      gather(parameter(`${module}.weight`, [numEmbeddings, dim]), ids, 0),
+  };
 }

@@ -5,8 +5,8 @@
 
 import { assert } from '../base/errors.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import { add, cast, gather, matmul } from '../graph/ops/index.ts';
-import type { Sites } from '../graph/sites.ts';
+import { cast } from '../graph/ops/index.ts';
+import { parameterSites, type Sites } from '../graph/sites.ts';
 import type { Model } from './model.ts';
 
 /** y = x Wᵀ + b from float32 values; x [N, D], W [E, D], b [E]. */
@@ -21,14 +21,5 @@ export function baseSites(graph: Graph, model: Pick<Model, 'storedTypes'>): Site
     float32.set(name, value);
     return value;
   }
-  return {
-    parameter,
-    linear(x, module, { inFeatures, outFeatures, bias }) {
-      const y = matmul(x, parameter(`${module}.weight`, [outFeatures, inFeatures]), { transB: true });
-      return bias ? add(y, parameter(`${module}.bias`, [outFeatures])) : y;
-    },
-    // `gather` moves the cast behind itself: only the rows taken are widened.
-    embedding: (ids, module, numEmbeddings, dim) =>
-      gather(parameter(`${module}.weight`, [numEmbeddings, dim]), ids, 0),
-  };
+  return parameterSites(parameter);
 }

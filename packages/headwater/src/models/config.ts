@@ -140,6 +140,7 @@ function shapeOf(config: DecoderConfig, where: string): ModelShape {
     numKeyValueHeads,
     headDim,
     vocabSize: config.vocab_size,
+    numLogits: config.vocab_size,
     maxPositionEmbeddings: config.max_position_embeddings,
   };
 }

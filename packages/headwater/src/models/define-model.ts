@@ -4,10 +4,13 @@
  */
 
 import { Graph, type Value } from '../graph/ir.ts';
-import type { Sites } from '../graph/sites.ts';
+import { type Sites, storedShape } from '../graph/sites.ts';
 import type { LinearModule, ModelDefinition } from './model.ts';
 
-export type ModelFunctions = Pick<ModelDefinition, 'architecture' | 'shape' | 'forward' | 'vocabulary'>;
+export type ModelFunctions = Pick<
+  ModelDefinition,
+  'architecture' | 'shape' | 'objective' | 'tokenEmbedding' | 'headModules' | 'forward' | 'output'
+>;
 
 export function defineModel(model: ModelFunctions): ModelDefinition {
   return { ...model, ...layoutOf(model) };
@@ -18,14 +21,15 @@ function layoutOf(model: ModelFunctions): Pick<ModelDefinition, 'parameters' | '
   const parameters = new Map<string, readonly number[]>();
   const linears: LinearModule[] = [];
   const sites = recordingSites(graph, parameters, linears);
-  model.forward({
+  const hidden = model.forward({
     sites,
     tokens: graph.input('tokens', 'int32', [1, 1]),
     positions: graph.input('positions', 'int32', [1, 1]),
     maxPositions: 1,
     attend: (_layer, q) => q,
+    block: (_layer, x, body) => body(x),
   });
-  model.vocabulary(sites);
+  model.output(sites, hidden);
   return { parameters, linears };
 }
 
@@ -42,7 +46,7 @@ function recordingSites(
   return {
     parameter: placeholder,
     linear(x, module, shape) {
-      parameters.set(`${module}.weight`, [shape.outFeatures, shape.inFeatures]);
+      parameters.set(`${module}.weight`, storedShape(shape));
       if (shape.bias) parameters.set(`${module}.bias`, [shape.outFeatures]);
       linears.push({ module, ...shape });
       return graph.input(`${module}()`, 'float32', [x.shape[0] as number, shape.outFeatures]);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type Tensor, tensor } from '../base/tensor.ts';
 import { Graph, type RefTensor, type Value } from '../graph/ir.ts';
 import { add, matmul, reshape, softmax } from '../graph/ops/index.ts';
+import { logitsOf } from '../graph/projection.ts';
 import { interpret } from '../graph/reference.ts';
 import { baseSites } from './base-sites.ts';
 import { openCheckpoint } from './checkpoint-node.ts';
@@ -29,7 +30,7 @@ function causal(length: number): Attend {
 }
 
 /** Logits [B·T, V] of the float64 interpreter. */
-async function logitsOf(
+async function logitsAt(
   model: Model,
   folder: string,
   ids: Tensor,
@@ -43,9 +44,10 @@ async function logitsOf(
     tokens: graph.input('tokens', 'int32', [batch, length]),
     positions: graph.input('positions', 'int32', [batch, length]),
     attend: causal(length),
+    block: (_layer, x, body) => body(x),
     ...(maxPositions === undefined ? {} : { maxPositions }),
   });
-  graph.output('logits', matmul(hidden, model.definition.vocabulary(sites), { transB: true }));
+  graph.output('logits', logitsOf(model.definition.output(sites, hidden)));
   const positions = Int32Array.from({ length: batch * length }, (_, i) => i % length);
   const feeds = new Map<string, Tensor>([
     ['tokens', tensor('int32', ids.shape, Int32Array.from(ids.data as BigInt64Array, Number))],
@@ -80,7 +82,7 @@ describe('forward in float64 against transformers', () => {
     const folder = `${fixtures}huggingface/${name}`;
     const model = await openCheckpoint(folder);
     const { tensors } = await readSafetensors(`${folder}/reference.safetensors`);
-    const logits = await logitsOf(model, folder, tensors.get('input_ids') as Tensor);
+    const logits = await logitsAt(model, folder, tensors.get('input_ids') as Tensor);
     const expected = tensors.get('base.logits') as Tensor<'float32'>;
     const mask = (tensors.get('attention_mask') as Tensor<'int64'>).data;
     expect(logits.data).toHaveLength(expected.data.length);
@@ -94,7 +96,7 @@ describe('forward in float64 against transformers', () => {
     const model = await openCheckpoint(folder);
     const { tensors } = await readSafetensors(`${folder}/reference.safetensors`);
     const ids = tensors.get('input_ids') as Tensor;
-    const logits = await logitsOf(model, folder, ids, ids.shape[1] as number);
+    const logits = await logitsAt(model, folder, ids, ids.shape[1] as number);
     const expected = tensors.get('logits') as Tensor<'float32'>;
     expect(model.storedTypes.get('model.norm.weight')?.dtype).toBe('bfloat16');
     expect(relativeError(logits.data, expected.data, model.definition.shape.vocabSize)).toBeLessThan(3e-6);

@@ -106,7 +106,7 @@ describe('resolveModel', () => {
     const graph = new Graph();
     const sites = baseSites(graph, model);
     const x = graph.input('x', 'float32', [1, 32]);
-    const head = { inFeatures: 32, outFeatures: 160, bias: false };
+    const head = { inFeatures: 32, outFeatures: 160, bias: false, role: 'head' } as const;
     graph.output('y', sites.linear(x, 'lm_head', head));
     const executor = createNodeExecutor();
     const session = await executor.load(graph, model.weights);

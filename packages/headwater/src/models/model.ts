@@ -1,6 +1,7 @@
 /** What the rest of the house sees of a model. N = B·T rows, D hidden, V vocabulary, H heads, K key-value heads, Dh head dim. */
 
 import type { Value } from '../graph/ir.ts';
+import type { Projection } from '../graph/projection.ts';
 import type { LinearShape, Sites } from '../graph/sites.ts';
 import type { WeightSource } from '../runtime/executor.ts';
 
@@ -12,6 +13,8 @@ export interface ModelShape {
   readonly numKeyValueHeads: number;
   readonly headDim: number;
   readonly vocabSize: number;
+  /** Columns of the logits: vocabSize, or the number of classes. */
+  readonly numLogits: number;
   readonly maxPositionEmbeddings: number;
 }
 
@@ -20,6 +23,10 @@ export interface AttendOptions {
   readonly scale: number;
   /** Sliding window in tokens: query i sees keys j with i − window < j ≤ i. Omitted: full causal attention. */
   readonly window?: number;
+  /** Scores s become c · tanh(s / c) before the mask (gemma2). */
+  readonly softCap?: number;
+  /** Encoders: every query sees every key of its own sequence. */
+  readonly bidirectional?: true;
 }
 
 /**
@@ -27,6 +34,12 @@ export interface AttendOptions {
  * q [B, H, T, Dh], k and v [B, K, T, Dh] (rotary already applied) → [B, H, T, Dh].
  */
 export type Attend = (layer: number, q: Value, k: Value, v: Value, options: AttendOptions) => Value;
+
+/**
+ * One block of the network, [N, D] → [N, D]: `body` computes it from its input and from values that all blocks share. The
+ * surroundings may compute it again in the backward pass instead of keeping what is inside.
+ */
+export type Block = (layer: number, x: Value, body: (x: Value) => Value) => Value;
 
 export interface ForwardInputs {
   readonly sites: Sites;
@@ -40,7 +53,11 @@ export interface ForwardInputs {
    */
   readonly maxPositions?: number;
   readonly attend: Attend;
+  readonly block: Block;
 }
+
+/** What a model learns: the next token at every position, or one class for a whole sequence (told at its first position). */
+export type Objective = 'causal-lm' | 'sequence-classification';
 
 /** A linear module that PEFT kinds may target. */
 export interface LinearModule extends LinearShape {
@@ -54,12 +71,17 @@ export interface ModelDefinition {
   readonly shape: ModelShape;
   /** Checkpoint tensors and shapes, in checkpoint names, tied tensors once. */
   readonly parameters: ReadonlyMap<string, readonly number[]>;
-  /** Linear modules in network order; the vocabulary projection is not among them. */
+  /** Linear modules in network order; the last projection to logits is not among them. */
   readonly linears: readonly LinearModule[];
+  readonly objective: Objective;
+  /** Module whose rows are the embeddings of tokens: `model.embed_tokens`. */
+  readonly tokenEmbedding: string;
+  /** Modules that PEFT saves whole beside an adapter (`modules_to_save`); a classifier's, none for causal models. */
+  readonly headModules: readonly string[];
   /** Final hidden states after the last norm, [N, D]. */
   forward(inputs: ForwardInputs): Value;
-  /** Vocabulary matrix [V, D] (the embedding when tied): logits = hidden · Wᵀ. */
-  vocabulary(sites: Sites): Value;
+  /** From hidden rows [M, D] to logits [M, V], V = classes for a classifier: `graph/projection.ts` says how. */
+  output(sites: Sites, rows: Value): Projection;
 }
 
 /** A model folder opened: definition, weights where they lie, identity. */

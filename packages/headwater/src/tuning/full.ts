@@ -6,8 +6,7 @@
 import { z } from 'zod';
 import { type Tensor, tensor } from '../base/tensor.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import { add, gather, matmul } from '../graph/ops/index.ts';
-import type { Sites } from '../graph/sites.ts';
+import { parameterSites } from '../graph/sites.ts';
 import type { BoundTuning, ModelLayout, TuningKind, Wrapped } from './kind.ts';
 
 const options = z.strictObject({});
@@ -43,14 +42,5 @@ function wrap(graph: Graph, layout: ModelLayout): Wrapped {
   const trainable = new Map<string, Value>();
   for (const [name, shape] of layout.parameters) trainable.set(name, graph.input(name, 'float32', shape));
   const parameter = (name: string, shape: readonly number[]) => graph.input(name, 'float32', shape);
-  const sites: Sites = {
-    parameter,
-    linear: (x, module, { inFeatures, outFeatures, bias }) => {
-      const y = matmul(x, parameter(`${module}.weight`, [outFeatures, inFeatures]), { transB: true });
-      return bias ? add(y, parameter(`${module}.bias`, [outFeatures])) : y;
-    },
-    embedding: (ids, module, numEmbeddings, dim) =>
-      gather(parameter(`${module}.weight`, [numEmbeddings, dim]), ids, 0),
-  };
-  return { sites, trainable, dropout: [] };
+  return { sites: parameterSites(parameter), trainable, dropout: [] };
 }

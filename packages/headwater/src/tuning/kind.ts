@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import type { Sites } from '../graph/sites.ts';
+import type { LinearShape, Sites } from '../graph/sites.ts';
 
 /** A trainable tensor. Names are the ones of the adapter file (`base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`). */
 export interface TrainableTensor {
@@ -15,15 +15,32 @@ export interface TrainableTensor {
   readonly shape: readonly number[];
 }
 
-/** What a kind may know of a model: its linear modules and parameters by name, no architecture. */
+/** What a kind may know of a model: its modules and parameters by name, sizes, no architecture. */
 export interface ModelLayout {
-  readonly linears: readonly {
-    readonly module: string;
-    readonly inFeatures: number;
-    readonly outFeatures: number;
-    readonly bias: boolean;
-  }[];
+  readonly linears: readonly (LinearShape & { readonly module: string })[];
   readonly parameters: ReadonlyMap<string, readonly number[]>;
+  readonly shape: {
+    readonly hiddenSize: number;
+    readonly numHiddenLayers: number;
+    readonly numAttentionHeads: number;
+    readonly numKeyValueHeads: number;
+    readonly headDim: number;
+    readonly vocabSize: number;
+  };
+  readonly objective: 'causal-lm' | 'sequence-classification';
+  /** Module whose rows are the embeddings of tokens. */
+  readonly tokenEmbedding: string;
+  /** Modules of a classification head, which PEFT saves whole (`modules_to_save`); none in causal models. */
+  readonly headModules: readonly string[];
+}
+
+/**
+ * Positions that a kind puts before every sequence. `tokens`: rows of the sequence with the ids −1 … −count, whose
+ * embeddings the kind gives; `cache`: keys and values that every query sees. Either way real tokens start at position count.
+ */
+export interface VirtualPositions {
+  readonly count: number;
+  readonly as: 'tokens' | 'cache';
 }
 
 /** Dropout masks are graph inputs made from the seed by the trainer: name, shape and keep probability. */
@@ -38,6 +55,8 @@ export interface Wrapped {
   /** Graph inputs of the trainable tensors, by tensor name. */
   readonly trainable: ReadonlyMap<string, Value>;
   readonly dropout: readonly DropoutSite[];
+  /** Keys and values [K, P, Dh] before those of a layer, for `virtual.as: cache`. */
+  readonly prefix?: (layer: number) => { readonly k: Value; readonly v: Value };
 }
 
 /** A kind bound to options and a model layout. */
@@ -46,10 +65,13 @@ export interface BoundTuning {
   readonly options: unknown;
   /** Sorted by name. */
   readonly tensors: readonly TrainableTensor[];
+  readonly virtual?: VirtualPositions;
   /** Fresh values, e.g. Kaiming-uniform A and zero B. `full` starts from the checkpoint: `baseValue` reads it as float32. */
   init(random: Rng, baseValue: (name: string) => Promise<Float32Array>): Promise<Params>;
   /** Declares inputs in `graph` and wraps the frozen sites. `training` switches dropout on. */
   wrap(graph: Graph, base: Sites, mode: { readonly training: boolean }): Wrapped;
+  /** What the adapter file holds, where that is not the trained tensors themselves (p-tuning keeps only its embeddings). */
+  adapterTensors?(params: Params): Params;
   /** adapter_config.json without base_model_name_or_path; undefined for kinds that write whole checkpoints (full). */
   adapterConfig(): Record<string, unknown> | undefined;
 }

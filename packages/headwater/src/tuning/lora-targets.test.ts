@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { testLayout } from '../../test/support/layout.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { tensor, zeros } from '../base/tensor.ts';
 import { Graph } from '../graph/ir.ts';
 import { interpret } from '../graph/reference.ts';
 import type { Sites } from '../graph/sites.ts';
-import type { ModelLayout } from './kind.ts';
 import { lora } from './lora.ts';
 import { fromPeftConfig } from './lora-config.ts';
 
@@ -25,10 +25,10 @@ const linears = [0, 1].flatMap((layer) => [
   ...Object.entries(SIZES).map(([name, [d, e]]) => linear(`model.layers.${layer}.self_attn.${name}`, d, e)),
   ...Object.entries(MLP_SIZES).map(([name, [d, e]]) => linear(`model.layers.${layer}.mlp.${name}`, d, e)),
 ]);
-const layout: ModelLayout = { linears, parameters: new Map() };
+const layout = testLayout({ linears });
 
 function linear(module: string, inFeatures: number, outFeatures: number) {
-  return { module, inFeatures, outFeatures, bias: false };
+  return { module, inFeatures, outFeatures, bias: false, role: 'query' as const };
 }
 
 /** Module → rank and the scale that reaches the output, measured on the graph itself. */
@@ -49,7 +49,7 @@ function selected(config: Record<string, unknown>): Record<string, { rank: numbe
     const graph = new Graph();
     const { sites } = tuning.wrap(graph, zeroSites(graph), { training: false });
     const x = graph.input('x', 'float32', [1, inFeatures]);
-    graph.output('y', sites.linear(x, module, { inFeatures, outFeatures, bias: false }));
+    graph.output('y', sites.linear(x, module, { inFeatures, outFeatures, bias: false, role: 'query' }));
     const ones = (shape: readonly number[]) =>
       tensor('float32', shape, new Float32Array(shape.reduce((a, b) => a * b)).fill(1));
     const feeds = new Map([...tuning.tensors.map(({ name, shape }) => [name, ones(shape)] as const)]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { testLayout } from '../../test/support/layout.ts';
 import { rng } from '../base/random.ts';
 import { type Tensor, tensor } from '../base/tensor.ts';
 import { gradients } from '../graph/autodiff.ts';
@@ -7,18 +8,18 @@ import { add, matmul, mul, reduceSum } from '../graph/ops/index.ts';
 import { interpret } from '../graph/reference.ts';
 import type { Sites } from '../graph/sites.ts';
 import { full } from './full.ts';
-import type { BoundTuning, ModelLayout } from './kind.ts';
+import type { BoundTuning } from './kind.ts';
 import { lora } from './lora.ts';
 
 const [N, D, E, R] = [5, 4, 3, 2];
-const layout: ModelLayout = {
-  linears: [{ module: 'm.q', inFeatures: D, outFeatures: E, bias: true }],
+const layout = testLayout({
+  linears: [{ module: 'm.q', inFeatures: D, outFeatures: E, bias: true, role: 'query' }],
   parameters: new Map([
     ['m.q.weight', [E, D]],
     ['m.q.bias', [E]],
     ['e.weight', [7, D]],
   ]),
-};
+});
 
 function random(name: string, shape: readonly number[]): Tensor<'float32'> {
   const stream = rng('lora-test', name);
@@ -56,6 +57,7 @@ function run(tuning: BoundTuning, feeds: ReadonlyMap<string, Tensor>, training: 
   const graph = new Graph();
   const { sites, trainable, dropout } = tuning.wrap(graph, frozenSites(graph), { training });
   const y = sites.linear(graph.input('x', 'float32', [N, D]), 'm.q', {
+    role: 'query',
     inFeatures: D,
     outFeatures: E,
     bias: true,

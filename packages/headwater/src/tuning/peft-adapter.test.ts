@@ -1,22 +1,22 @@
 import { describe, expect, it } from 'vitest';
+import { testLayout } from '../../test/support/layout.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { float32ToBfloat16, float32ToFloat16 } from '../base/half.ts';
 import { rng } from '../base/random.ts';
 import { type Tensor, tensor } from '../base/tensor.ts';
-import type { ModelLayout } from './kind.ts';
 import { lora } from './lora.ts';
 import { adapterConfigText, parseAdapter } from './peft-adapter.ts';
 import { tuningKinds } from './registry.ts';
 
-const layout: ModelLayout = {
+const layout = testLayout({
   linears: ['q_proj', 'k_proj'].map((name) => ({
     module: `model.layers.0.${name}`,
     inFeatures: 4,
     outFeatures: 6,
     bias: false,
+    role: 'query',
   })),
-  parameters: new Map(),
-};
+});
 const tuning = lora.bind(lora.options.parse({ rank: 2, alpha: 4, targetModules: ['q_proj'] }), layout);
 const params = await tuning.init(rng(0), async () => new Float32Array());
 const config = JSON.parse(adapterConfigText(tuning, 'owner/base')) as Record<string, unknown>;

@@ -105,17 +105,23 @@ export const OP_CASES: readonly OpCase[] = [
   {
     name: 'cross-entropy',
     inputs: [f(5, 4), f(9, 4), index(9, 5), f(5)],
-    build: (h, w, y, c) => crossEntropy(h, w, y, stopped(c)),
+    build: (rows, weight, y, c) => crossEntropy({ rows, weight }, y, stopped(c)),
   },
   {
     name: 'cross-entropy in chunks of one row',
     inputs: [f(3, 4), f(9, 4), index(9, 3), f(3)],
-    build: (h, w, y, c) => crossEntropy(h, w, y, stopped(c), 36),
+    build: (rows, weight, y, c) => crossEntropy({ rows, weight }, y, stopped(c), 36),
+  },
+  {
+    name: 'cross-entropy with bias and capped logits',
+    inputs: [f(5, 4), f(9, 4), f(9), index(9, 5), f(5)],
+    build: (rows, weight, bias, y, c) =>
+      crossEntropy({ rows, weight, bias, softCap: 1.5 }, y, stopped(c), 108),
   },
   {
     name: 'target log-probabilities',
     inputs: [f(5, 4), f(9, 4), index(9, 5)],
-    build: (h, w, y) => targetLogProbs(h, w, y).nll,
+    build: (rows, weight, y) => targetLogProbs({ rows, weight }, y).nll,
   },
 ];
 

@@ -13,12 +13,13 @@ export interface GatedMlpConfig {
 /** down(silu(gate(x)) · up(x)); x [N, D] → [N, D]. */
 export function gatedMlp(sites: Sites, x: Value, module: string, config: GatedMlpConfig): Value {
   const { hiddenSize, intermediateSize, bias } = config;
-  const widen = { inFeatures: hiddenSize, outFeatures: intermediateSize, bias };
+  const widen = { inFeatures: hiddenSize, outFeatures: intermediateSize, bias, role: 'mlp-input' } as const;
   const gate = sites.linear(x, `${module}.gate_proj`, widen);
   const up = sites.linear(x, `${module}.up_proj`, widen);
   return sites.linear(swiGlu(gate, up), `${module}.down_proj`, {
     inFeatures: intermediateSize,
     outFeatures: hiddenSize,
     bias,
+    role: 'mlp-output',
   });
 }

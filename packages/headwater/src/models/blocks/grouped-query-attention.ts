@@ -54,8 +54,11 @@ export function groupedQueryAttention(x: Value, config: AttentionConfig, inputs:
     inFeatures: width,
     outFeatures: hiddenSize,
     bias: config.outputBias,
+    role: 'attention-output',
   });
 }
+
+const ROLES = { q: 'query', k: 'key', v: 'value' } as const;
 
 /** One projection split into heads: [N, D] → [B, heads, T, Dh]. */
 function heads(
@@ -70,6 +73,7 @@ function heads(
     inFeatures: config.hiddenSize,
     outFeatures: count * config.headDim,
     bias: config.qkvBias,
+    role: ROLES[which],
   });
   const split = reshape(projected, [batch, length, count, config.headDim]);
   const normed =

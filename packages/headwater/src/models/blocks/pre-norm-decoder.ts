@@ -32,8 +32,11 @@ export function preNormDecoder(config: PreNormDecoderConfig): ModelDefinition {
   return defineModel({
     architecture: config.architecture,
     shape: config.shape,
+    objective: 'causal-lm',
+    tokenEmbedding: 'model.embed_tokens',
+    headModules: [],
     forward: (inputs) => forward(config, inputs),
-    vocabulary: (sites) => vocabulary(config, sites),
+    output: (sites, rows) => ({ rows, weight: vocabulary(config, sites) }),
   });
 }
 
@@ -50,16 +53,18 @@ function forward(config: PreNormDecoderConfig, inputs: ForwardInputs): Value {
   let x = sites.embedding(ids, 'model.embed_tokens', shape.vocabSize, shape.hiddenSize);
   for (let layer = 0; layer < shape.numHiddenLayers; layer++) {
     const module = `model.layers.${layer}`;
-    const attended = groupedQueryAttention(
-      rmsNorm(sites, x, `${module}.input_layernorm`, rmsNormEpsilon),
-      attentionOf(config, layer),
-      { sites, layer, module: `${module}.self_attn`, batch, length, rotation, attend },
-    );
-    x = add(x, attended);
-    const normed = rmsNorm(sites, x, `${module}.post_attention_layernorm`, rmsNormEpsilon);
-    const { hiddenSize } = shape;
-    const mlp = { hiddenSize, intermediateSize: config.intermediateSize, bias: config.mlpBias };
-    x = add(x, gatedMlp(sites, normed, `${module}.mlp`, mlp));
+    x = inputs.block(layer, x, (entering) => {
+      const attended = groupedQueryAttention(
+        rmsNorm(sites, entering, `${module}.input_layernorm`, rmsNormEpsilon),
+        attentionOf(config, layer),
+        { sites, layer, module: `${module}.self_attn`, batch, length, rotation, attend },
+      );
+      const between = add(entering, attended);
+      const normed = rmsNorm(sites, between, `${module}.post_attention_layernorm`, rmsNormEpsilon);
+      const { hiddenSize } = shape;
+      const mlp = { hiddenSize, intermediateSize: config.intermediateSize, bias: config.mlpBias };
+      return add(between, gatedMlp(sites, normed, `${module}.mlp`, mlp));
+    });
   }
   return rmsNorm(sites, x, 'model.norm', rmsNormEpsilon);
 }

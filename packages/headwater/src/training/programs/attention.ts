@@ -5,6 +5,7 @@
  * B batch, H heads, K key-value heads, G = H/K, T queries, S keys, Dh head dim.
  */
 
+import { assert } from '../../base/errors.ts';
 import { tensor } from '../../base/tensor.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import {
@@ -21,6 +22,7 @@ import {
   softmax,
   where,
 } from '../../graph/ops/index.ts';
+import { softCapped } from '../../graph/projection.ts';
 import { dim } from '../../graph/shapes.ts';
 import type { Attend, AttendOptions } from '../../models/model.ts';
 
@@ -31,11 +33,18 @@ const MASKED = -1e30;
  * softmax(scale · q kᵀ + mask) v with q [B, H, T, Dh], k and v [B, K, S, Dh], mask [B, 1, T, S] → [B, H, T, Dh].
  * The G·T queries of one key-value head are rows of one product.
  */
-export function attention(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  mask: Value,
+  { scale, softCap }: AttendOptions,
+): Value {
   const [B, H, T, Dh] = q.shape as [number, number, number, number];
   const [, K, S] = k.shape as [number, number, number, number];
   const rows = [B, K, (H / K) * T];
-  const scores = matmul(reshape(q, [...rows, Dh]), k, { transB: true, alpha: scale });
+  const products = matmul(reshape(q, [...rows, Dh]), k, { transB: true, alpha: scale });
+  const scores = softCap === undefined ? products : softCapped(products, softCap);
   const weights = softmax(add(reshape(scores, [B, H, T, S]), mask));
   return reshape(matmul(reshape(weights, [...rows, S]), v), [B, H, T, Dh]);
 }
@@ -48,17 +57,24 @@ export function segmentAttention(segments: Value): Attend {
   const [B, T] = segments.shape as [number, number];
   const { graph } = segments;
   const columns = range(graph, T, 0, [1, 1, 1, T]);
-  const sees = (window: number | undefined): Value[] => {
+  const sees: Visibility = ({ window, bidirectional }) => {
     const causal = lessOrEqual(columns, range(graph, T, 0, [1, 1, T, 1]));
     const same = equal(reshape(segments, [B, 1, T, 1]), reshape(segments, [B, 1, 1, T]));
     const near =
       window === undefined || window >= T
         ? undefined
         : greater(columns, range(graph, T, -window, [1, 1, T, 1]));
+    if (bidirectional) {
+      assert(window === undefined, 'windows of encoders are not defined here');
+      return [same];
+    }
     return [and(same, near === undefined ? causal : and(causal, near))];
   };
   const masks = maskPerWindow(graph, sees);
-  return (_layer, q, k, v, options) => causalBlocks(q, k, v, masks(options), options.scale);
+  return (_layer, q, k, v, options) =>
+    options.bidirectional
+      ? attention(q, k, v, masks(options), options)
+      : causalBlocks(q, k, v, masks(options), options);
 }
 
 /** Queries per block: small enough to skip most of the masked half, large enough for efficient products. */
@@ -68,10 +84,10 @@ const BLOCK = 64;
  * Attention whose mask is zero only for j ≤ i, computed in blocks of queries: block [s, e) meets keys [0, e) alone, so the
  * part above the diagonal is mostly never computed (a quarter of the work at two blocks, towards half at many).
  */
-function causalBlocks(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
+function causalBlocks(q: Value, k: Value, v: Value, mask: Value, options: AttendOptions): Value {
   const T = dim(q.shape, 2);
   const count = Math.max(1, Math.floor(T / BLOCK));
-  if (count === 1) return attention(q, k, v, mask, scale);
+  if (count === 1) return attention(q, k, v, mask, options);
   const size = Math.ceil(T / count);
   const parts: Value[] = [];
   for (let start = 0; start < T; start += size) {
@@ -79,7 +95,7 @@ function causalBlocks(q: Value, k: Value, v: Value, mask: Value, scale: number):
     const keys = { axis: 2, start: 0, end };
     const rows = { axis: 2, start, end };
     const visible = slice(slice(mask, rows), { axis: 3, start: 0, end });
-    parts.push(attention(slice(q, rows), slice(k, keys), slice(v, keys), visible, scale));
+    parts.push(attention(slice(q, rows), slice(k, keys), slice(v, keys), visible, options));
   }
   return concat(parts, 2);
 }
@@ -106,7 +122,7 @@ export function cachedAttention(
   const past = expand(reshape(numPast, [1, 1, 1, 1]), [1, 1, T, 1]);
   const rowIndex = add(past, range(graph, T, 0, [1, 1, T, 1]));
   const newIndex = add(reshape(numPast, [1, 1, 1, 1]), range(graph, T, 0, [1, 1, 1, T]));
-  const sees = (window: number | undefined): Value[] => {
+  const sees: Visibility = ({ window }) => {
     const near = (keys: Value) =>
       window === undefined ? [] : [greater(keys, add(rowIndex, range(graph, 1, -window, [1, 1, 1, 1])))];
     const fresh = [lessOrEqual(newIndex, rowIndex), ...near(newIndex)].reduce(and);
@@ -120,22 +136,23 @@ export function cachedAttention(
     cache.keep(k, v);
     const keys = cache.past === undefined ? k : concat([cache.past.k, k], 2);
     const values = cache.past === undefined ? v : concat([cache.past.v, v], 2);
-    return attention(q, keys, values, masks(options), options.scale);
+    return attention(q, keys, values, masks(options), options);
   };
 }
 
+/** Of each group of keys: which query sees which key. */
+type Visibility = (options: AttendOptions) => readonly Value[];
+
 /** The additive mask [.., T, S] is built once per window, from what each group of keys shows, and shared by all layers. */
-function maskPerWindow(
-  graph: Graph,
-  sees: (window: number | undefined) => readonly Value[],
-): (options: AttendOptions) => Value {
-  const masks = new Map<number | undefined, Value>();
-  return ({ window }) => {
-    const known = masks.get(window);
+function maskPerWindow(graph: Graph, sees: Visibility): (options: AttendOptions) => Value {
+  const masks = new Map<string, Value>();
+  return (options) => {
+    const key = `${options.window} ${options.bidirectional}`;
+    const known = masks.get(key);
     if (known !== undefined) return known;
-    const parts = sees(window).map((seen) => where(seen, graph.scalar(0), graph.scalar(MASKED)));
+    const parts = sees(options).map((seen) => where(seen, graph.scalar(0), graph.scalar(MASKED)));
     const mask = parts.length === 1 ? parts[0]! : concat(parts, 3);
-    masks.set(window, mask);
+    masks.set(key, mask);
     return mask;
   };
 }

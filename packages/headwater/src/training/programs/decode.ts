@@ -4,7 +4,8 @@
  */
 
 import { Graph, type Value } from '../../graph/ir.ts';
-import { gather, matmul, reshape } from '../../graph/ops/index.ts';
+import { gather, reshape } from '../../graph/ops/index.ts';
+import { logitsOf } from '../../graph/projection.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
 import { cachedAttention, type LayerCache } from './attention.ts';
 import { network, type ProgramModel, sequenceInputs } from './model-graph.ts';
@@ -47,6 +48,6 @@ export function decodeProgram(model: ProgramModel, tuning: BoundTuning, shape: D
   const mode = { training: false, maxPositions: capacity + length };
   const net = network(graph, model, tuning, inputs, attend, mode);
   const row = gather(net.hidden, graph.input('last', 'int32', [1]), 0);
-  graph.output('logits', reshape(matmul(row, net.vocabulary, { transB: true }), [vocabSize]));
+  graph.output('logits', reshape(logitsOf(net.output(row)), [vocabSize]));
   return graph;
 }

@@ -2,8 +2,9 @@
 
 import type { Graph, Value } from '../../graph/ir.ts';
 import { gather } from '../../graph/ops/index.ts';
+import type { Projection } from '../../graph/projection.ts';
 import { baseSites } from '../../models/base-sites.ts';
-import type { Attend, Model } from '../../models/model.ts';
+import type { Attend, Block, Model } from '../../models/model.ts';
 import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
 
 /** What a program needs of a model: its network and the stored dtypes of its weights. */
@@ -23,8 +24,8 @@ export interface SequenceInputs {
 export interface Network extends Wrapped {
   /** Final hidden states [B·T, D]. */
   readonly hidden: Value;
-  /** [V, D]. */
-  readonly vocabulary: Value;
+  /** From rows of `hidden` to logits. */
+  readonly output: (rows: Value) => Projection;
 }
 
 export function sequenceInputs(graph: Graph, { batchSize, length }: SequenceShape): SequenceInputs {
@@ -43,12 +44,18 @@ export function network(
 ): Network {
   const wrapped = tuning.wrap(graph, baseSites(graph, model), mode);
   const { maxPositions } = mode;
-  const hidden = model.definition.forward({ ...inputs, sites: wrapped.sites, attend, maxPositions });
-  return { ...wrapped, hidden, vocabulary: model.definition.vocabulary(wrapped.sites) };
+  const { sites } = wrapped;
+  const block: Block = (_layer, x, body) => body(x);
+  const hidden = model.definition.forward({ ...inputs, sites, attend, maxPositions, block });
+  return { ...wrapped, hidden, output: (rows) => model.definition.output(sites, rows) };
 }
 
 /** The M hidden rows that predict targets, [M, D]: nothing else is multiplied with the vocabulary. */
-export function targetRows(graph: Graph, hidden: Value, numSlots: number): { rows: Value; ids: Value } {
+export function targets(
+  graph: Graph,
+  { hidden, output }: Network,
+  numSlots: number,
+): { projection: Projection; ids: Value } {
   const input = (name: string) => graph.input(name, 'int32', [numSlots]);
-  return { rows: gather(hidden, input('targetIndex'), 0), ids: input('targetIds') };
+  return { projection: output(gather(hidden, input('targetIndex'), 0)), ids: input('targetIds') };
 }

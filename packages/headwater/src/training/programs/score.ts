@@ -2,17 +2,17 @@
 
 import { targetLogProbs } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
-import { matmul } from '../../graph/ops/index.ts';
+import { logitsOf } from '../../graph/projection.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
 import { segmentAttention } from './attention.ts';
-import { network, type ProgramModel, type SequenceShape, sequenceInputs, targetRows } from './model-graph.ts';
+import { network, type ProgramModel, type SequenceShape, sequenceInputs, targets } from './model-graph.ts';
 import type { TargetShape } from './train.ts';
 
 /** Inputs as `trainProgram` without weights. Outputs: `nll` [M] and `argMax` int32 [M]. */
 export function scoreProgram(model: ProgramModel, tuning: BoundTuning, shape: TargetShape): Graph {
   const { graph, net } = evaluation(model, tuning, shape);
-  const { rows, ids } = targetRows(graph, net.hidden, shape.numSlots);
-  const { nll, argMax } = targetLogProbs(rows, net.vocabulary, ids);
+  const { projection, ids } = targets(graph, net, shape.numSlots);
+  const { nll, argMax } = targetLogProbs(projection, ids);
   graph.output('nll', nll);
   graph.output('argMax', argMax);
   return graph;
@@ -21,7 +21,7 @@ export function scoreProgram(model: ProgramModel, tuning: BoundTuning, shape: Ta
 /** Inputs: tokens, positions, segments int32 [B, T] and the trained tensors. Output: `logits` [B·T, V]. */
 export function logitsProgram(model: ProgramModel, tuning: BoundTuning, shape: SequenceShape): Graph {
   const { graph, net } = evaluation(model, tuning, shape);
-  graph.output('logits', matmul(net.hidden, net.vocabulary, { transB: true }));
+  graph.output('logits', logitsOf(net.output(net.hidden)));
   return graph;
 }
 

@@ -5,7 +5,7 @@ import { crossEntropy } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
 import type { BoundTuning, DropoutSite } from '../../tuning/kind.ts';
 import { segmentAttention } from './attention.ts';
-import { network, type ProgramModel, type SequenceShape, sequenceInputs, targetRows } from './model-graph.ts';
+import { network, type ProgramModel, type SequenceShape, sequenceInputs, targets } from './model-graph.ts';
 
 export interface TargetShape extends SequenceShape {
   /** M. */
@@ -35,9 +35,9 @@ export function trainProgram(
   const segments = graph.input('segments', 'int32', [shape.batchSize, shape.length]);
   const options = { ...mode, maxPositions: shape.length };
   const net = network(graph, model, tuning, inputs, segmentAttention(segments), options);
-  const { rows, ids } = targetRows(graph, net.hidden, shape.numSlots);
+  const { projection, ids } = targets(graph, net, shape.numSlots);
   const weights = graph.input('targetWeights', 'float32', [shape.numSlots]);
-  const loss = crossEntropy(rows, net.vocabulary, ids, weights);
+  const loss = crossEntropy(projection, ids, weights);
   const names = tuning.tensors.map(({ name }) => name);
   const grads = gradients(
     loss,
