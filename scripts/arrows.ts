@@ -9,10 +9,10 @@ import type { Import, SourceFile } from './imports.ts';
 export const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
   ['cli'],
-  ['coordinator', 'client', 'simulation'],
+  ['coordinator', 'client', 'simulation', 'serving'],
   ['report'],
   ['runs'],
-  ['jobs'],
+  ['jobs', 'exports'],
   ['recipe'],
   ['federation'],
   ['storage'],
@@ -35,6 +35,8 @@ const NODE_ROOMS = new Set([
   'report',
   'runs',
   'jobs',
+  'exports',
+  'serving',
   'cli',
   'index.ts',
 ]);
