@@ -39,6 +39,9 @@ export const OP_CASES: readonly OpCase[] = [
   { name: 'sigmoid', inputs: [f(3, 4)], build: ops.sigmoid },
   { name: 'tanh', inputs: [f(3, 4)], build: ops.tanh },
   { name: 'silu', inputs: [f(3, 4)], build: ops.silu },
+  { name: 'erf', inputs: [f(3, 4)], build: ops.erf },
+  { name: 'gelu', inputs: [f(3, 4)], build: (x) => ops.gelu(ops.scale(x, 3)) },
+  { name: 'geluTanh', inputs: [f(3, 4)], build: (x) => ops.geluTanh(ops.scale(x, 3)) },
   { name: 'swiGlu', inputs: [f(3, 4), f(3, 4)], build: ops.swiGlu },
   {
     name: 'where',
@@ -96,6 +99,12 @@ export const OP_CASES: readonly OpCase[] = [
   { name: 'logSoftmax', inputs: [f(3, 7)], build: ops.logSoftmax },
   { name: 'logSoftmax of large values', inputs: [f(3, 7)], build: (x) => ops.logSoftmax(ops.scale(x, 60)) },
   { name: 'rmsNorm', inputs: [f(4, 6), f(6)], build: (x, w) => ops.rmsNorm(x, w, 1e-5) },
+  { name: 'layerNorm', inputs: [f(4, 6), f(6), f(6)], build: (x, w, b) => ops.layerNorm(x, w, b, 1e-5) },
+  {
+    name: 'layerNorm of three axes far from zero',
+    inputs: [f(2, 3, 5), f(5), f(5)],
+    build: (x, w, b) => ops.layerNorm(ops.add(x, x.graph.scalar(20)), w, b, 1e-12),
+  },
   {
     name: 'rotaryEmbedding',
     inputs: [f(2, 3, 4, 6), f(8, 3), f(8, 3)],

@@ -2,6 +2,8 @@
 
 export * from './arithmetic.ts';
 export * from './gather.ts';
+export * from './gelu.ts';
+export * from './layer-norm.ts';
 export * from './matmul.ts';
 export * from './nn.ts';
 export * from './shape.ts';
