@@ -5,7 +5,7 @@
 
 import type { z } from 'zod';
 import type { Rng } from '../base/random.ts';
-import type { Params } from '../base/tensor.ts';
+import type { Params, Tensor } from '../base/tensor.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import type { LinearShape, Sites } from '../graph/sites.ts';
 
@@ -26,10 +26,13 @@ export interface ModelLayout {
     readonly numKeyValueHeads: number;
     readonly headDim: number;
     readonly vocabSize: number;
+    readonly maxPositionEmbeddings: number;
   };
   readonly objective: 'causal-lm' | 'sequence-classification';
   /** Module whose rows are the embeddings of tokens. */
   readonly tokenEmbedding: string;
+  /** What the network multiplies these rows by; 1 in most. */
+  readonly embeddingScale: number;
   /** Modules of a classification head, which PEFT saves whole (`modules_to_save`); none in causal models. */
   readonly headModules: readonly string[];
 }
@@ -59,6 +62,17 @@ export interface Wrapped {
   readonly prefix?: (layer: number) => { readonly k: Value; readonly v: Value };
 }
 
+/** A module whose output grows by `scale · x Aᵀ Bᵀ`; A [R, D], B [E, R]. */
+export interface LowRankUpdate {
+  readonly module: string;
+  readonly a: Tensor<'float32'>;
+  readonly b: Tensor<'float32'>;
+  readonly scale: number;
+}
+
+/** W as the checkpoint stores it, flattened → W′ in the same layout, a new array. */
+export type MergeWeight = (stored: Float32Array) => Float32Array;
+
 /** A kind bound to options and a model layout. */
 export interface BoundTuning {
   readonly kind: string;
@@ -66,12 +80,26 @@ export interface BoundTuning {
   /** Sorted by name. */
   readonly tensors: readonly TrainableTensor[];
   readonly virtual?: VirtualPositions;
-  /** Fresh values, e.g. Kaiming-uniform A and zero B. `full` starts from the checkpoint: `baseValue` reads it as float32. */
-  init(random: Rng, baseValue: (name: string) => Promise<Float32Array>): Promise<Params>;
+  /**
+   * Fresh values, e.g. Kaiming-uniform A and zero B. `full` starts from the checkpoint: `baseValue` reads it as float32.
+   * `encode` gives the token ids of a text with the model's tokenizer, for kinds that may start from words.
+   */
+  init(
+    random: Rng,
+    baseValue: (name: string) => Promise<Float32Array>,
+    encode?: (text: string) => Promise<ArrayLike<number>>,
+  ): Promise<Params>;
   /** Declares inputs in `graph` and wraps the frozen sites. `training` switches dropout on. */
   wrap(graph: Graph, base: Sites, mode: { readonly training: boolean }): Wrapped;
   /** What the adapter file holds, where that is not the trained tensors themselves (p-tuning keeps only its embeddings). */
   adapterTensors?(params: Params): Params;
+  /**
+   * Checkpoint tensors with which the base alone computes what base and adapter compute, by name. Absent where no base
+   * weight can hold the adapter (it adds positions or modules).
+   */
+  merged?(params: Params): ReadonlyMap<string, MergeWeight>;
+  /** The whole adapter as low-rank updates, for formats that know nothing else. Absent where it is not that. */
+  lowRank?(params: Params): readonly LowRankUpdate[];
   /** adapter_config.json without base_model_name_or_path; undefined for kinds that write whole checkpoints (full). */
   adapterConfig(): Record<string, unknown> | undefined;
 }
@@ -83,6 +111,9 @@ export interface TuningKind<O> {
   bind(options: O, layout: ModelLayout): BoundTuning;
   /** Options from a PEFT adapter_config.json of this kind; undefined when it is another kind's. Throws ADAPTER_INVALID on unsupported settings. */
   fromAdapterConfig(config: Record<string, unknown>): O | undefined;
-  /** As `bind` for options read from somebody's adapter: what matches nothing in the model is dropped, not refused. Omitted: `bind`. */
-  bindAdapter?(options: O, layout: ModelLayout): BoundTuning;
+  /**
+   * As `bind` for options read from somebody's adapter: what matches nothing in the model is dropped, not refused, and the
+   * tensors are those that the file holds. `config` is the file. Omitted: `bind`.
+   */
+  bindAdapter?(options: O, layout: ModelLayout, config: Readonly<Record<string, unknown>>): BoundTuning;
 }

@@ -6,13 +6,14 @@
 
 import { assert } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
-import { type Tensor, tensor, zeros } from '../base/tensor.ts';
+import { type Params, type Tensor, tensor, zeros } from '../base/tensor.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { add, cast, matmul, mul } from '../graph/ops/index.ts';
 import type { Sites } from '../graph/sites.ts';
-import type { BoundTuning, DropoutSite, ModelLayout, TuningKind, Wrapped } from './kind.ts';
+import type { BoundTuning, DropoutSite, LowRankUpdate, ModelLayout, TuningKind, Wrapped } from './kind.ts';
 import { fromPeftConfig, type LoraOptions, loraOptions, toPeftConfig } from './lora-config.ts';
 import { patternValue, selectModules, withoutIdleTargets } from './lora-targets.ts';
+import { mergedLowRank } from './low-rank.ts';
 
 interface LoraModule {
   readonly module: string;
@@ -57,7 +58,18 @@ function bindLora(options: LoraOptions, layout: ModelLayout): BoundTuning {
     init: async (random) => initial(modules, random),
     wrap: (graph, base, mode) => wrap(graph, base, byName, mode.training ? options.dropout : 0),
     adapterConfig: () => toPeftConfig(options, writtenTargets(options, layout, modules)),
+    merged: (params) => mergedLowRank(lowRankUpdates(modules, params), layout),
+    lowRank: (params) => lowRankUpdates(modules, params),
   };
+}
+
+function lowRankUpdates(modules: readonly LoraModule[], params: Params): LowRankUpdate[] {
+  return modules.map(({ module, scale, nameA, nameB }) => ({
+    module,
+    scale,
+    a: params.get(nameA)!,
+    b: params.get(nameB)!,
+  }));
 }
 
 function loraModules(options: LoraOptions, layout: ModelLayout): LoraModule[] {
