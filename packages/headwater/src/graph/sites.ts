@@ -7,7 +7,7 @@
  */
 
 import type { Value } from './ir.ts';
-import { add, gather, matmul } from './ops/index.ts';
+import { add, gather, matmul, scale } from './ops/index.ts';
 
 /** What a linear module is in its block; PEFT kinds choose their default targets by it. `head`: of a classification head. */
 export type LinearRole =
@@ -39,8 +39,12 @@ export interface Sites {
   parameter(name: string, shape: readonly number[]): Value;
   /** `y = x Wᵀ + b`; x [N, D] → y [N, E]; W = `<module>.weight`, [E, D] unless the shape says how else it is stored. */
   linear(x: Value, module: string, shape: LinearShape): Value;
-  /** Rows of `<module>.weight` [V, D]; ids int32 [N] → [N, D]. */
-  embedding(ids: Value, module: string, numEmbeddings: number, dim: number): Value;
+  /**
+   * Rows of `<module>.weight` [V, D] times `rowScale` (1 unless given); ids int32 [N] → [N, D]. An architecture whose
+   * embeddings are scaled (gemma: √D) says so here and not afterwards: rows that a kind puts in the place of tokens are not
+   * scaled, as in PEFT.
+   */
+  embedding(ids: Value, module: string, numEmbeddings: number, dim: number, rowScale?: number): Value;
 }
 
 /** Sites that find everything by the name of its tensor. A gather of rows comes before what widens them. */
@@ -52,7 +56,7 @@ export function parameterSites(parameter: Sites['parameter']): Sites {
       const y = matmul(x, parameter(`${module}.weight`, storedShape(shape)), { transB });
       return shape.bias ? add(y, parameter(`${module}.bias`, [shape.outFeatures])) : y;
     },
-    embedding: (ids, module, numEmbeddings, dim) =>
-      gather(parameter(`${module}.weight`, [numEmbeddings, dim]), ids, 0),
+    embedding: (ids, module, numEmbeddings, dim, rowScale = 1) =>
+      scale(gather(parameter(`${module}.weight`, [numEmbeddings, dim]), ids, 0), rowScale),
   };
 }

@@ -16,11 +16,14 @@ export function defineModel(model: ModelFunctions): ModelDefinition {
   return { ...model, ...layoutOf(model) };
 }
 
-function layoutOf(model: ModelFunctions): Pick<ModelDefinition, 'parameters' | 'linears'> {
+type Layout = Pick<ModelDefinition, 'parameters' | 'linears' | 'embeddingScale'>;
+
+function layoutOf(model: ModelFunctions): Layout {
   const graph = new Graph();
   const parameters = new Map<string, readonly number[]>();
   const linears: LinearModule[] = [];
-  const sites = recordingSites(graph, parameters, linears);
+  const scales = new Map<string, number>();
+  const sites = recordingSites(graph, parameters, linears, scales);
   const hidden = model.forward({
     sites,
     tokens: graph.input('tokens', 'int32', [1, 1]),
@@ -30,7 +33,7 @@ function layoutOf(model: ModelFunctions): Pick<ModelDefinition, 'parameters' | '
     block: (_layer, x, body) => body(x),
   });
   model.output(sites, hidden);
-  return { parameters, linears };
+  return { parameters, linears, embeddingScale: scales.get(model.tokenEmbedding) ?? 1 };
 }
 
 /** Sites that compute nothing: every result is a placeholder of the right shape. */
@@ -38,6 +41,7 @@ function recordingSites(
   graph: Graph,
   parameters: Map<string, readonly number[]>,
   linears: LinearModule[],
+  scales: Map<string, number>,
 ): Sites {
   const placeholder = (name: string, shape: readonly number[]): Value => {
     parameters.set(name, shape);
@@ -51,7 +55,8 @@ function recordingSites(
       linears.push({ module, ...shape });
       return graph.input(`${module}()`, 'float32', [x.shape[0] as number, shape.outFeatures]);
     },
-    embedding(ids, module, numEmbeddings, dim) {
+    embedding(ids, module, numEmbeddings, dim, rowScale = 1) {
+      scales.set(module, rowScale);
       parameters.set(`${module}.weight`, [numEmbeddings, dim]);
       return graph.input(`${module}()`, 'float32', [ids.shape[0] as number, dim]);
     },

@@ -76,6 +76,8 @@ export interface ModelDefinition {
   readonly objective: Objective;
   /** Module whose rows are the embeddings of tokens: `model.embed_tokens`. */
   readonly tokenEmbedding: string;
+  /** What the network multiplies these rows by (gemma: √D); 1 in most. */
+  readonly embeddingScale: number;
   /** Modules that PEFT saves whole beside an adapter (`modules_to_save`); a classifier's, none for causal models. */
   readonly headModules: readonly string[];
   /** Final hidden states after the last norm, [N, D]. */

@@ -34,7 +34,7 @@ function linear(module: string, inFeatures: number, outFeatures: number) {
 /** Module → rank and the scale that reaches the output, measured on the graph itself. */
 function selected(config: Record<string, unknown>): Record<string, { rank: number; scale: number }> {
   const options = fromPeftConfig({ peft_type: 'LORA', ...config });
-  const tuning = lora.bindAdapter!(options, layout);
+  const tuning = lora.bindAdapter!(options, layout, {});
   const ranks = new Map(
     tuning.tensors
       .filter(({ name }) => name.includes('lora_A'))

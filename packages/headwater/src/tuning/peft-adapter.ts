@@ -51,7 +51,7 @@ function boundKind(
 ): BoundTuning {
   for (const kind of kinds.values()) {
     const options = kind.fromAdapterConfig(config);
-    if (options !== undefined) return bound(kind, options, layout);
+    if (options !== undefined) return bound(kind, options, layout, config);
   }
   const type = JSON.stringify(config.peft_type ?? null);
   throw new HeadwaterError(
@@ -63,9 +63,14 @@ function boundKind(
   );
 }
 
-function bound(kind: TuningKind<unknown>, options: unknown, layout: ModelLayout): BoundTuning {
+function bound(
+  kind: TuningKind<unknown>,
+  options: unknown,
+  layout: ModelLayout,
+  config: Readonly<Record<string, unknown>>,
+): BoundTuning {
   try {
-    return kind.bindAdapter?.(options, layout) ?? kind.bind(options, layout);
+    return kind.bindAdapter?.(options, layout, config) ?? kind.bind(options, layout);
   } catch (cause) {
     if (!(cause instanceof HeadwaterError) || cause.code !== 'OPTION_INVALID') throw cause;
     const hint = 'The adapter is of another model, or its configuration was edited.';

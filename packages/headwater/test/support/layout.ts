@@ -13,9 +13,11 @@ export function testLayout(parts: Partial<ModelLayout>): ModelLayout {
       numKeyValueHeads: 1,
       headDim: 4,
       vocabSize: 16,
+      maxPositionEmbeddings: 128,
     },
     objective: 'causal-lm',
     tokenEmbedding: 'model.embed_tokens',
+    embeddingScale: 1,
     headModules: [],
     ...parts,
   };
