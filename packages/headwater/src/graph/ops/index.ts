@@ -1,6 +1,7 @@
 /** Every op of the dialect. */
 
 export * from './arithmetic.ts';
+export * from './cached-attention.ts';
 export * from './gather.ts';
 export * from './gelu.ts';
 export * from './layer-norm.ts';

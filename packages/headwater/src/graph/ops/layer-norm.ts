@@ -34,7 +34,11 @@ const LAYER_NORM = defineOp<{ epsilon: number }>({
       needs[2] ? reduceSum(g, leading) : undefined,
     ];
   },
-  onnx: (c, { epsilon }) => layerNormPrimitives(c, epsilon),
+  onnx: (c, { epsilon }) => {
+    if (c.kernels === 'portable') return layerNormPrimitives(c, epsilon);
+    const attributes = { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
+    return c.emit('LayerNormalization', c.inputs, attributes, { outputs: 3 });
+  },
   reference: (inputs, { epsilon }, outputs) => {
     const [x, weight, bias] = three(inputs);
     const width = dim(x.shape, -1);
@@ -64,6 +68,7 @@ function centred(h: Value, normalised: Value): Value {
   return sub(sub(h, mean(h)), mul(normalised, mean(mul(h, normalised))));
 }
 
+/** Written out, because fused kernels differ between providers in what their further outputs mean. */
 function layerNormPrimitives(c: OnnxContext, epsilon: number): readonly string[] {
   const [x, weight, bias] = three(c.inputs);
   const axis = c.ints([-1]);
