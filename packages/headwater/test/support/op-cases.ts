@@ -111,6 +111,12 @@ export const OP_CASES: readonly OpCase[] = [
     build: (x, c, s) => ops.rotaryEmbedding(x, stopped(c), stopped(s)),
   },
   { name: 'argMax', inputs: [f(4, 6)], build: (x) => ops.cast(ops.argMax(x), 'float32') },
+  cachedAttentionCase('of one token a row', [3, 4, 2, 1, 8, 6], {}),
+  cachedAttentionCase('of several tokens, capped', [1, 4, 2, 3, 8, 9], { softCap: 0.7 }),
+  cachedAttentionCase('in a window', [3, 2, 2, 1, 8, 7], { window: 3 }),
+  cachedAttentionCase('of several tokens in a window', [1, 4, 1, 4, 8, 9], { window: 2 }),
+  cachedAttentionCase('with odd heads', [2, 4, 2, 1, 6, 5], { window: 2, softCap: 0.7 }),
+  cachedAttentionCase('of several tokens in several rows', [2, 2, 1, 2, 4, 5], {}),
   {
     name: 'cross-entropy',
     inputs: [f(5, 4), f(9, 4), index(9, 5), f(5)],
@@ -133,6 +139,38 @@ export const OP_CASES: readonly OpCase[] = [
     build: (rows, weight, y) => targetLogProbs({ rows, weight }, y).nll,
   },
 ];
+
+/** Fewer rows are filled than fit, another number in each. Its operands are whole numbers / 8: it has no gradient. */
+function cachedAttentionCase(
+  name: string,
+  [B, H, K, T, Dh, C]: readonly [number, number, number, number, number, number],
+  attrs: { readonly window?: number; readonly softCap?: number },
+): OpCase {
+  const eighths = (...shape: number[]) => index(33, ...shape);
+  const real = (x: Value) => ops.scale(ops.sub(ops.cast(x, 'float32'), x.graph.scalar(16)), 1 / 8);
+  const cache = eighths(B, K, C, Dh);
+  const rows = eighths(B, K, T, Dh);
+  return {
+    name: `cachedAttention ${name}`,
+    inputs: [eighths(B, H, T, Dh), rows, rows, cache, cache, index(C - T + 1, B)],
+    build(...inputs) {
+      const [q, k, v, pastK, pastV] = inputs.slice(0, 5).map(real) as [Value, Value, Value, Value, Value];
+      const numPast = inputs[5] as Value;
+      const { out, presentK, presentV } = ops.cachedAttention(
+        { q, k, v, pastK, pastV, numPast },
+        { scale: 0.6, ...attrs },
+      );
+      // Rows that are not filled are nobody's: only the others are compared.
+      const before = Int32Array.from({ length: C }, (_, j) => j - T + 1);
+      const filled = ops.lessOrEqual(
+        out.graph.constant(tensor('int32', [1, 1, C, 1], before)),
+        ops.reshape(numPast, [B, 1, 1, 1]),
+      );
+      const kept = (present: Value) => ops.where(filled, present, out.graph.scalar(0));
+      return [out, kept(presentK), kept(presentV)];
+    },
+  };
+}
 
 /** Hides a value from differentiation where the op does not define a gradient for that operand (tables, weights). */
 function stopped(x: Value): Value {
