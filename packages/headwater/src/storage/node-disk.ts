@@ -1,8 +1,11 @@
-/** The Disk of Node: files below one folder. It knows nothing of what they hold. */
+/**
+ * The Disk of Node: files below one folder. Handing an operation over to another thread and back costs more than most of
+ * them, so that only what may take long is handed over: flushes, and the moving of many bytes. It knows nothing of what
+ * files hold.
+ */
 
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, rename, stat, truncate, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import * as fs from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
 import { syncFolder } from '../base/durable-node.ts';
 import { assert } from '../base/errors.ts';
 import { systemErrorCode } from '../base/io-errors.ts';
@@ -12,65 +15,111 @@ import type { Disk, DiskFile } from './disk.ts';
 export interface NodeDiskOptions {
   /** `none` flushes nothing: for measurements only. */
   readonly durability?: 'full' | 'none';
+  /**
+   * `short`: what is done at once, holding up the thread, are operations on names and on few bytes. `all`: everything, for
+   * threads that nobody else waits for. Default: `all` outside the main thread.
+   */
+  readonly blocking?: 'short' | 'all';
 }
 
-const FLAGS = {
-  read: constants.O_RDONLY,
-  write: constants.O_RDWR | constants.O_CREAT,
-  append: constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND,
-};
+const { O_APPEND, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY } = fs.constants;
+const FLAGS = { read: O_RDONLY, write: O_RDWR | O_CREAT, append: O_WRONLY | O_CREAT | O_APPEND };
+
+/** Of as many bytes the file system makes a copy in less time than a hand-over takes. */
+const FEW_BYTES = 64 * 1024;
 
 export function nodeDisk(root: string, options: NodeDiskOptions = {}): Disk {
-  const durable = options.durability !== 'none';
+  const { durability, blocking = isMainThread ? 'short' : 'all' } = options;
+  const durable = durability !== 'none';
+  const operations = operationsOf(blocking);
   const full = (path: string) => {
     const outside = path.startsWith('/') || path.split(/[\\/]/).includes('..');
     assert(!outside, `"${path}" is no path below "${root}"`);
-    return join(root, path);
+    return `${root}/${path}`;
   };
+  const open = (path: string, mode: keyof typeof FLAGS) =>
+    fileOver(fs.openSync(full(path), FLAGS[mode]), operations, mode === 'append', durable);
   return {
     makeFolder: (path) => makeFolder(full(path)),
-    async list(path) {
-      const names = await ifThere(readdir(full(path)));
-      return (names ?? []).sort();
-    },
+    list: async (path) => (ifThere(() => fs.readdirSync(full(path))) ?? []).sort(),
     async stat(path) {
-      const found = await ifThere(stat(full(path)));
+      const found = ifThere(() => fs.statSync(full(path)));
       return found && { bytes: found.size, modifiedMs: Math.floor(found.mtimeMs) };
     },
-    read: (path) => readFile(full(path)),
-    open: async (path, mode) => fileOver(await open(full(path), FLAGS[mode]), mode === 'append', durable),
-    rename: (from, to) => rename(full(from), full(to)),
-    // Not `rm`, which looks first: thousands of uploads are removed in a round.
-    remove: (path) => ifThere(unlink(full(path))),
-    truncate: (path, bytes) => truncate(full(path), bytes),
+    async read(path) {
+      const file = open(path, 'read');
+      try {
+        return await file.read(0, fs.statSync(full(path)).size);
+      } finally {
+        await file.close();
+      }
+    },
+    open: async (path, mode) => open(path, mode),
+    rename: async (from, to) => fs.renameSync(full(from), full(to)),
+    remove: async (path) => ifThere(() => fs.unlinkSync(full(path))),
+    truncate: async (path, bytes) => fs.truncateSync(full(path), bytes),
     syncFolder: async (path) => {
       if (durable) await syncFolder(full(path));
     },
   };
 }
 
-async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
+function ifThere<T>(find: () => T): T | undefined {
   try {
-    return await found;
+    return find();
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
 
-function fileOver(handle: FileHandle, append: boolean, durable: boolean): DiskFile {
+/** The number of bytes that were moved, fewer than asked for at the end of a file or of the disk. */
+type Move = (file: number, buffer: Uint8Array, position: number | null) => Promise<number>;
+
+interface Operations {
+  readonly read: Move;
+  readonly write: Move;
+  readonly sync: (file: number) => Promise<void>;
+}
+
+function operationsOf(blocking: 'short' | 'all'): Operations {
+  const isShort = (bytes: number) => blocking === 'all' || bytes <= FEW_BYTES;
   return {
-    read: (offset, length, into) => readFully(handle, offset, length, into),
-    write: (bytes, offset) => writeFully(handle, bytes, append ? null : (offset ?? 0)),
-    sync: async () => {
-      if (durable) await handle.sync();
+    read: async (file, buffer, position) =>
+      isShort(buffer.byteLength)
+        ? fs.readSync(file, buffer, { position })
+        : handedOver((done) => fs.read(file, buffer, 0, buffer.byteLength, position, done)),
+    write: async (file, buffer, position) =>
+      isShort(buffer.byteLength)
+        ? fs.writeSync(file, buffer, 0, buffer.byteLength, position)
+        : handedOver((done) => fs.write(file, buffer, 0, buffer.byteLength, position, done)),
+    sync: async (file) => {
+      if (blocking === 'all') fs.fsyncSync(file);
+      else await handedOver((done) => fs.fsync(file, (error) => done(error, undefined)));
     },
-    close: () => handle.close(),
+  };
+}
+
+function handedOver<T>(start: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    start((error, result) => (error === null || error === undefined ? resolve(result) : reject(error)));
+  });
+}
+
+function fileOver(file: number, operations: Operations, append: boolean, durable: boolean): DiskFile {
+  return {
+    read: (offset, length, into) => readFully(operations.read, file, offset, length, into),
+    write: (bytes, offset) => writeFully(operations.write, file, bytes, append ? null : (offset ?? 0)),
+    sync: async () => {
+      if (durable) await operations.sync(file);
+    },
+    close: async () => fs.closeSync(file),
   };
 }
 
 async function readFully(
-  handle: FileHandle,
+  read: Move,
+  file: number,
   offset: number,
   length: number,
   into: Uint8Array = Buffer.allocUnsafe(length),
@@ -78,19 +127,21 @@ async function readFully(
   const buffer = into.subarray(0, length);
   let filled = 0;
   while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
+    const moved = await read(file, buffer.subarray(filled), offset + filled);
+    if (moved === 0) break;
+    filled += moved;
   }
   return buffer.subarray(0, filled);
 }
 
 /** A nearly full disk takes a part and fails at the next part. */
-async function writeFully(handle: FileHandle, bytes: Uint8Array, offset: number | null): Promise<void> {
+async function writeFully(
+  write: Move,
+  file: number,
+  bytes: Uint8Array,
+  offset: number | null,
+): Promise<void> {
   let written = 0;
-  while (written < bytes.byteLength) {
-    const position = offset === null ? null : offset + written;
-    const { bytesWritten } = await handle.write(bytes, written, bytes.byteLength - written, position);
-    written += bytesWritten;
-  }
+  while (written < bytes.byteLength)
+    written += await write(file, bytes.subarray(written), offset === null ? null : offset + written);
 }
