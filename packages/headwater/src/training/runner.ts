@@ -10,8 +10,8 @@ import type { Batch } from '../data/types.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
 import type { Executor, Session } from '../runtime/executor.ts';
-import type { BoundTuning, DropoutSite } from '../tuning/kind.ts';
-import { type DecodeShape, decodeProgram } from './programs/decode.ts';
+import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
+import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
 import { logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
 
@@ -24,6 +24,8 @@ export interface EngineParts {
 export type Feeds = ReadonlyMap<string, Tensor>;
 
 export interface Runner {
+  /** Positions that the kind puts before every sequence. */
+  readonly virtual: VirtualPositions | undefined;
   /** Σ wᵢ · −log pᵢ over the batch's target slots and its gradients. `dropout`: the stream of this pass's masks. */
   differentiate(
     params: Params,
@@ -37,6 +39,8 @@ export interface Runner {
   logits(params: Params, batch: SequenceBatch): Promise<Float32Array>;
   /** One piece of generation; feeds and outputs as `decodeProgram` names them. */
   decode(params: Params, shape: DecodeShape, feeds: Feeds): Promise<Map<string, Tensor>>;
+  /** The rows that every cache begins with, where `virtual.as` is cache; named as `prefixProgram` names them. */
+  prefix(params: Params): Promise<Map<string, Tensor>>;
 }
 
 export type SequenceBatch = Pick<Batch, 'batchSize' | 'length' | 'tokens' | 'positions' | 'segments'>;
@@ -62,10 +66,12 @@ export function createRunner({ model, tuning, executor }: EngineParts): Runner {
   };
   const run = async ({ session }: Loaded, params: Params, feeds: Feeds): Promise<Map<string, Tensor>> => {
     checkParams(tuning, params);
-    checkPositions(feeds.get('positions')!, model.definition.shape.maxPositionEmbeddings);
+    checkPositions(feeds.get('positions'), model.definition.shape.maxPositionEmbeddings, tuning.virtual);
     return session.run(new Map([...params, ...feeds]));
   };
+  const sequenceFeeds = (batch: SequenceBatch) => feedsOf(batch, tuning.virtual);
   return {
+    virtual: tuning.virtual,
     async differentiate(params, batch, weights, dropout) {
       const shape = targetShape(batch);
       const training = dropout !== undefined;
@@ -100,6 +106,10 @@ export function createRunner({ model, tuning, executor }: EngineParts): Runner {
       const build = () => ({ graph: decodeProgram(model, tuning, shape) });
       return run(await session(`decode ${shape.length} over ${shape.capacity}`, build), params, feeds);
     },
+    async prefix(params) {
+      const build = () => ({ graph: prefixProgram(model, tuning) });
+      return run(await session('prefix', build), params, new Map());
+    },
   };
 }
 
@@ -111,11 +121,14 @@ function describe(shape: ReturnType<typeof targetShape>): string {
   return `${shape.batchSize}×${shape.length}, ${shape.numSlots} targets`;
 }
 
-function sequenceFeeds(batch: SequenceBatch): Map<string, Tensor> {
+/** Tokens behind cached virtual positions begin at position P; batches number them from 0. */
+function feedsOf(batch: SequenceBatch, virtual: VirtualPositions | undefined): Map<string, Tensor> {
   const shape = [batch.batchSize, batch.length];
+  const first = virtual?.as === 'cache' ? virtual.count : 0;
+  const positions = first === 0 ? batch.positions : batch.positions.map((position) => position + first);
   return new Map([
     ['tokens', tensor('int32', shape, batch.tokens)],
-    ['positions', tensor('int32', shape, batch.positions)],
+    ['positions', tensor('int32', shape, positions)],
     ['segments', tensor('int32', shape, batch.segments)],
   ]);
 }
@@ -143,13 +156,20 @@ function float32(outputs: ReadonlyMap<string, Tensor>, name: string): Tensor<'fl
   return value as Tensor<'float32'>;
 }
 
-function checkPositions({ data }: Tensor, maxPositionEmbeddings: number): void {
-  const largest = (data as Int32Array).reduce((a, b) => Math.max(a, b), 0);
+function checkPositions(
+  positions: Tensor | undefined,
+  maxPositionEmbeddings: number,
+  virtual: VirtualPositions | undefined,
+): void {
+  if (positions === undefined) return;
+  const largest = (positions.data as Int32Array).reduce((a, b) => Math.max(a, b), 0);
   if (largest < maxPositionEmbeddings) return;
+  const { count } = virtual ?? { count: 0 };
+  const ofThem = count === 0 ? '' : ` (${count} of them virtual)`;
   throw new HeadwaterError(
     'OPTION_INVALID',
-    `a sequence of ${largest + 1} tokens exceeds the model's ${maxPositionEmbeddings} positions`,
-    { hint: `Set data.maxLength to at most ${maxPositionEmbeddings}.` },
+    `a sequence of ${largest + 1} tokens${ofThem} exceeds the model's ${maxPositionEmbeddings} positions`,
+    { hint: `Set data.maxLength to at most ${maxPositionEmbeddings - count}.` },
   );
 }
 

@@ -49,13 +49,25 @@ export function attention(
   return reshape(matmul(reshape(weights, [...rows, S]), v), [B, H, T, Dh]);
 }
 
+/** Keys and values at the positions 0 … P − 1 of every sequence, before its own tokens. */
+export interface SequencePrefix {
+  /** P. */
+  readonly count: number;
+  /** [K, P, Dh]. */
+  readonly of: (layer: number) => { readonly k: Value; readonly v: Value };
+  /** int32 [B, T]: of the tokens, P for the first of each sequence. */
+  readonly positions: Value;
+}
+
 /**
  * Causal attention inside segments: query i of a row sees key j when j ≤ i, both have the same segment id and, with a
  * window w, j > i − w. Padding (segment 0) sees padding, hence itself, so no row is empty. segments int32 [B, T].
+ * Every query also sees the keys of a prefix, within its window.
  */
-export function segmentAttention(segments: Value): Attend {
+export function segmentAttention(segments: Value, prefix?: SequencePrefix): Attend {
   const [B, T] = segments.shape as [number, number];
   const { graph } = segments;
+  const before: Visibility = (options) => (prefix === undefined ? [] : [seesPrefix(prefix, options)]);
   const columns = range(graph, T, 0, [1, 1, 1, T]);
   const sees: Visibility = ({ window, bidirectional }) => {
     const causal = lessOrEqual(columns, range(graph, T, 0, [1, 1, T, 1]));
@@ -70,11 +82,33 @@ export function segmentAttention(segments: Value): Attend {
     }
     return [and(same, near === undefined ? causal : and(causal, near))];
   };
-  const masks = maskPerWindow(graph, sees);
-  return (_layer, q, k, v, options) =>
-    options.bidirectional
+  const masks = maskPerWindow(graph, (options) => [...before(options), ...sees(options)]);
+  return (layer, q, ownK, ownV, options) => {
+    const first = prefix?.of(layer);
+    const k = first === undefined ? ownK : behind(first.k, ownK);
+    const v = first === undefined ? ownV : behind(first.v, ownV);
+    return options.bidirectional
       ? attention(q, k, v, masks(options), options)
       : causalBlocks(q, k, v, masks(options), options);
+  };
+}
+
+/** Key j of the prefix is at position j: a query at position p sees it when j > p − window. [B, 1, T, P]. */
+function seesPrefix({ positions, count }: SequencePrefix, { window = NO_WINDOW }: AttendOptions): Value {
+  const { graph, shape } = positions;
+  const [B, T] = shape as [number, number];
+  const reach = add(reshape(positions, [B, 1, T, 1]), range(graph, 1, -window, [1, 1, 1, 1]));
+  return greater(range(graph, count, 0, [1, 1, 1, count]), reach);
+}
+
+/** Beyond all positions. */
+const NO_WINDOW = 2 ** 30;
+
+/** [K, P, Dh] for every row before [B, K, T, Dh]. */
+function behind(first: Value, rows: Value): Value {
+  const B = dim(rows.shape, 0);
+  const [K, P, Dh] = first.shape as [number, number, number];
+  return concat([expand(reshape(first, [1, K, P, Dh]), [B, K, P, Dh]), rows], 2);
 }
 
 /** Queries per block: small enough to skip most of the masked half, large enough for efficient products. */
@@ -82,19 +116,21 @@ const BLOCK = 64;
 
 /**
  * Attention whose mask is zero only for j ≤ i, computed in blocks of queries: block [s, e) meets keys [0, e) alone, so the
- * part above the diagonal is mostly never computed (a quarter of the work at two blocks, towards half at many).
+ * part above the diagonal is mostly never computed (a quarter of the work at two blocks, towards half at many). Keys that
+ * come before the first query are met by all blocks.
  */
 function causalBlocks(q: Value, k: Value, v: Value, mask: Value, options: AttendOptions): Value {
   const T = dim(q.shape, 2);
+  const before = dim(k.shape, 2) - T;
   const count = Math.max(1, Math.floor(T / BLOCK));
   if (count === 1) return attention(q, k, v, mask, options);
   const size = Math.ceil(T / count);
   const parts: Value[] = [];
   for (let start = 0; start < T; start += size) {
     const end = Math.min(T, start + size);
-    const keys = { axis: 2, start: 0, end };
+    const keys = { axis: 2, start: 0, end: before + end };
     const rows = { axis: 2, start, end };
-    const visible = slice(slice(mask, rows), { axis: 3, start: 0, end });
+    const visible = slice(slice(mask, rows), { ...keys, axis: 3 });
     parts.push(attention(slice(q, rows), slice(k, keys), slice(v, keys), visible, options));
   }
   return concat(parts, 2);

@@ -3,9 +3,11 @@
  * prompt, T = 1 a step. The graph never writes the cache: it returns the new rows and the caller keeps them.
  */
 
+import { assert } from '../../base/errors.ts';
 import { Graph, type Value } from '../../graph/ir.ts';
 import { gather, reshape } from '../../graph/ops/index.ts';
 import { logitsOf } from '../../graph/projection.ts';
+import { baseSites } from '../../models/base-sites.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
 import { cachedAttention, type LayerCache } from './attention.ts';
 import { network, type ProgramModel, sequenceInputs } from './model-graph.ts';
@@ -24,6 +26,22 @@ export type CacheSide = (typeof CACHE_SIDES)[number];
 export const cacheInput = (side: CacheSide, layer: number): string => `cache.${side}.${layer}`;
 /** Output with the new rows of a layer, [1, K, T, Dh]. */
 export const cacheOutput = (side: CacheSide, layer: number): string => `new.${side}.${layer}`;
+
+/**
+ * The rows with which every cache begins under a kind that puts keys and values before all sequences (`virtual.as: cache`):
+ * outputs named as the new rows of each layer, [1, K, P, Dh].
+ */
+export function prefixProgram(model: ProgramModel, tuning: BoundTuning): Graph {
+  const graph = new Graph();
+  const { prefix } = tuning.wrap(graph, baseSites(graph, model), { training: false });
+  assert(prefix !== undefined, `${tuning.kind} has no keys and values of its own`);
+  for (let layer = 0; layer < model.definition.shape.numHiddenLayers; layer++) {
+    const rows = prefix(layer);
+    for (const side of CACHE_SIDES)
+      graph.output(cacheOutput(side, layer), reshape(rows[side], [1, ...rows[side].shape]));
+  }
+  return graph;
+}
 
 /**
  * Inputs: tokens, positions int32 [1, T]; numPast int32 [1], the filled cache rows; last int32 [1], the row whose logits
@@ -46,7 +64,7 @@ export function decodeProgram(model: ProgramModel, tuning: BoundTuning, shape: D
   });
   const attend = cachedAttention(numPast, length, capacity, layers);
   const mode = { training: false, maxPositions: capacity + length };
-  const net = network(graph, model, tuning, inputs, attend, mode);
+  const net = network(graph, model, tuning, inputs, () => attend, mode);
   const row = gather(net.hidden, graph.input('last', 'int32', [1]), 0);
   graph.output('logits', reshape(logitsOf(net.output(row)), [vocabSize]));
   return graph;

@@ -6,6 +6,7 @@ import type { Projection } from '../../graph/projection.ts';
 import { baseSites } from '../../models/base-sites.ts';
 import type { Attend, Block, Model } from '../../models/model.ts';
 import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
+import { segmentAttention } from './attention.ts';
 
 /** What a program needs of a model: its network and the stored dtypes of its weights. */
 export type ProgramModel = Pick<Model, 'definition' | 'storedTypes'>;
@@ -33,18 +34,39 @@ export function sequenceInputs(graph: Graph, { batchSize, length }: SequenceShap
   return { tokens: input('tokens'), positions: input('positions') };
 }
 
+/** Attention of whole sequences, with the keys and values that the kind puts before them. */
+export function sequenceAttention(
+  segments: Value,
+  { positions }: SequenceInputs,
+  { virtual }: BoundTuning,
+): (wrapped: Wrapped) => Attend {
+  return ({ prefix }) =>
+    segmentAttention(
+      segments,
+      prefix === undefined || virtual === undefined
+        ? undefined
+        : { count: virtual.count, of: prefix, positions },
+    );
+}
+
+/** Positions of sequences of T rows stay below this. */
+export function positionsBelow({ virtual }: BoundTuning, length: number): number {
+  return virtual?.as === 'cache' ? length + virtual.count : length;
+}
+
 /** `maxPositions`: positions fed stay below it. `training` switches dropout on. */
 export function network(
   graph: Graph,
   model: ProgramModel,
   tuning: BoundTuning,
   inputs: SequenceInputs,
-  attend: Attend,
+  attendIn: (wrapped: Wrapped) => Attend,
   mode: { readonly training: boolean; readonly maxPositions: number },
 ): Network {
   const wrapped = tuning.wrap(graph, baseSites(graph, model), mode);
   const { maxPositions } = mode;
   const { sites } = wrapped;
+  const attend = attendIn(wrapped);
   const block: Block = (_layer, x, body) => body(x);
   const hidden = model.definition.forward({ ...inputs, sites, attend, maxPositions, block });
   return { ...wrapped, hidden, output: (rows) => model.definition.output(sites, rows) };

@@ -4,8 +4,15 @@ import { targetLogProbs } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
 import { logitsOf } from '../../graph/projection.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
-import { segmentAttention } from './attention.ts';
-import { network, type ProgramModel, type SequenceShape, sequenceInputs, targets } from './model-graph.ts';
+import {
+  network,
+  type ProgramModel,
+  positionsBelow,
+  type SequenceShape,
+  sequenceAttention,
+  sequenceInputs,
+  targets,
+} from './model-graph.ts';
 import type { TargetShape } from './train.ts';
 
 /** Inputs as `trainProgram` without weights. Outputs: `nll` [M] and `argMax` int32 [M]. */
@@ -29,6 +36,7 @@ function evaluation(model: ProgramModel, tuning: BoundTuning, shape: SequenceSha
   const graph = new Graph();
   const inputs = sequenceInputs(graph, shape);
   const segments = graph.input('segments', 'int32', [shape.batchSize, shape.length]);
-  const mode = { training: false, maxPositions: shape.length };
-  return { graph, net: network(graph, model, tuning, inputs, segmentAttention(segments), mode) };
+  const mode = { training: false, maxPositions: positionsBelow(tuning, shape.length) };
+  const attend = sequenceAttention(segments, inputs, tuning);
+  return { graph, net: network(graph, model, tuning, inputs, attend, mode) };
 }

@@ -4,8 +4,15 @@ import { gradients } from '../../graph/autodiff.ts';
 import { crossEntropy } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
 import type { BoundTuning, DropoutSite } from '../../tuning/kind.ts';
-import { segmentAttention } from './attention.ts';
-import { network, type ProgramModel, type SequenceShape, sequenceInputs, targets } from './model-graph.ts';
+import {
+  network,
+  type ProgramModel,
+  positionsBelow,
+  type SequenceShape,
+  sequenceAttention,
+  sequenceInputs,
+  targets,
+} from './model-graph.ts';
 
 export interface TargetShape extends SequenceShape {
   /** M. */
@@ -33,8 +40,9 @@ export function trainProgram(
   const graph = new Graph();
   const inputs = sequenceInputs(graph, shape);
   const segments = graph.input('segments', 'int32', [shape.batchSize, shape.length]);
-  const options = { ...mode, maxPositions: shape.length };
-  const net = network(graph, model, tuning, inputs, segmentAttention(segments), options);
+  const options = { ...mode, maxPositions: positionsBelow(tuning, shape.length) };
+  const attend = sequenceAttention(segments, inputs, tuning);
+  const net = network(graph, model, tuning, inputs, attend, options);
   const { projection, ids } = targets(graph, net, shape.numSlots);
   const weights = graph.input('targetWeights', 'float32', [shape.numSlots]);
   const loss = crossEntropy(projection, ids, weights);
