@@ -1,7 +1,7 @@
 /** 16-bit floats: IEEE 754 binary16 and bfloat16 bit patterns to and from float32. Widening is exact, narrowing rounds to nearest even. */
 
 import { assert } from './errors.ts';
-import type { DType, Tensor } from './tensor.ts';
+import { type DType, type Tensor, tensor } from './tensor.ts';
 
 /** bfloat16 is the upper half of a float32. */
 export function bfloat16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
@@ -65,11 +65,21 @@ function float16Bits(word: number, value: number): number {
 const MAGIC = 1.5 * 2 ** 52;
 
 /** Values of a floating-point tensor as float32; a float32 tensor gives its own array, uncopied. */
-export function float32Values(tensor: Tensor): Float32Array {
-  if (tensor.dtype === 'float32') return tensor.data as Float32Array;
-  if (tensor.dtype === 'bfloat16') return bfloat16ToFloat32(tensor.data as Uint16Array);
-  assert(tensor.dtype === 'float16', `${tensor.dtype} holds no real numbers`);
-  return float16ToFloat32(tensor.data as Uint16Array);
+export function float32Values({ dtype, data }: Tensor): Float32Array {
+  if (dtype === 'float32') return data as Float32Array;
+  if (dtype === 'bfloat16') return bfloat16ToFloat32(data as Uint16Array);
+  assert(dtype === 'float16', `${dtype} holds no real numbers`);
+  return float16ToFloat32(data as Uint16Array);
+}
+
+/** float32 values in a floating-point dtype, rounded to nearest even; float32 keeps its array, uncopied. */
+export function narrowed(
+  dtype: 'float32' | 'float16' | 'bfloat16',
+  shape: readonly number[],
+  values: Float32Array,
+): Tensor {
+  if (dtype === 'float32') return tensor(dtype, shape, values);
+  return tensor(dtype, shape, dtype === 'float16' ? float32ToFloat16(values) : float32ToBfloat16(values));
 }
 
 /** In every IEEE-like format all exponent bits set means Inf or NaN. */
@@ -80,8 +90,7 @@ const EXPONENT_MASKS: Partial<Record<DType, number>> = {
 };
 
 /** Index of the first NaN or infinity of a floating-point tensor, −1 when there is none (or the dtype has none). */
-export function firstNonFinite(tensor: Tensor): number {
-  const { dtype, data } = tensor;
+export function firstNonFinite({ dtype, data }: Tensor): number {
   const mask = EXPONENT_MASKS[dtype];
   if (mask === undefined) return -1;
   // Whole checkpoints are scanned: a plain loop over bit patterns takes a third of findIndex's time.

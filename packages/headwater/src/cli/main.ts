@@ -14,6 +14,7 @@ import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinCommand } from './join.ts';
+import { mergeCommand } from './merge.ts';
 import { planCommand } from './plan.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
@@ -54,6 +55,7 @@ function createProgram(): Command {
     reportCommand(),
     evalCommand(),
     generateCommand(),
+    mergeCommand(),
     verifyCommand(),
     inspectCommand(),
     benchCommand(),

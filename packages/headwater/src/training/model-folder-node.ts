@@ -1,6 +1,6 @@
 /** Whole checkpoints on disk: the base model's configuration and tokenizer with trained weights in float32. */
 
-import { copyFile, readdir, readFile } from 'node:fs/promises';
+import { copyFile, cp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeSynced } from '../base/durable-node.ts';
 import type { Params } from '../base/tensor.ts';
@@ -8,9 +8,27 @@ import type { Model } from '../models/model.ts';
 import { writeSafetensorsFile } from '../models/safetensors-node.ts';
 import { writeFolder } from './folder-node.ts';
 
-/** Files beside the weights that make a folder loadable: configuration, tokenizer, chat template. */
-const COPIED =
-  /^(generation_config\.json|tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\.(json|jinja))$/;
+/** Files beside configuration and weights that make a folder loadable and lawful: tokenizer, chat templates, licence. */
+const COMPANIONS =
+  /^(generation_config\.json|tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\.(json|jinja)|(LICEN[CS]E|NOTICE).*)$/i;
+const TEMPLATES = 'additional_chat_templates';
+
+async function copyTextFiles(from: string, to: string): Promise<void> {
+  const entries = await readdir(from, { withFileTypes: true });
+  for (const entry of entries) {
+    const { name } = entry;
+    // A cache of the hub holds links to files.
+    if (!entry.isDirectory() && COMPANIONS.test(name)) await copyFile(join(from, name), join(to, name));
+    if (entry.isDirectory() && name === TEMPLATES)
+      await cp(join(from, name), join(to, name), { recursive: true, dereference: true });
+  }
+}
+
+/** All of a model folder but its weights, as it is. */
+export async function copyCompanions(from: string, to: string): Promise<void> {
+  await copyTextFiles(from, to);
+  await copyFile(join(from, 'config.json'), join(to, 'config.json'));
+}
 
 /** A Hugging Face model folder with `params` (every checkpoint tensor) as its weights. Whole or not at all. */
 export async function writeModelFolder(folder: string, model: Model, params: Params): Promise<void> {
@@ -19,9 +37,8 @@ export async function writeModelFolder(folder: string, model: Model, params: Par
   );
   // `dtype` since transformers 5, `torch_dtype` before.
   for (const key of ['dtype', 'torch_dtype']) if (key in config) config[key] = 'float32';
-  const names = (await readdir(model.folder)).filter((name) => COPIED.test(name));
   await writeFolder(folder, async (temporary) => {
-    for (const name of names) await copyFile(join(model.folder, name), join(temporary, name));
+    await copyTextFiles(model.folder, temporary);
     await writeSafetensorsFile(join(temporary, 'model.safetensors'), params);
     await writeSynced(join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   });
