@@ -11,6 +11,7 @@ import type { GenerateOptions } from './engine.ts';
 import { CACHE_SIDES, cacheInput, cacheOutput } from './programs/decode.ts';
 import type { Runner } from './runner.ts';
 import { sampleToken } from './sampling.ts';
+import { numVirtualTokens, withVirtualTokens } from './virtual-tokens.ts';
 
 /** Logits [V] of the token after everything fed so far, given the next piece of the sequence. */
 export type NextLogits = (tokens: Int32Array) => Promise<Float32Array>;
@@ -50,7 +51,7 @@ function checkPrompt(model: ModelShape, prompt: Int32Array, maxNewTokens: number
   if (prompt.length + maxNewTokens > maxPositionEmbeddings)
     throw new HeadwaterError(
       'OPTION_INVALID',
-      `prompt (${prompt.length} tokens) and ${maxNewTokens} new tokens exceed the model's ${maxPositionEmbeddings} positions`,
+      `prompt (${prompt.length} tokens) and ${maxNewTokens} new tokens exceed the ${maxPositionEmbeddings} positions that the model has for text`,
       { hint: `Ask for at most ${Math.max(0, maxPositionEmbeddings - prompt.length)} new tokens.` },
     );
 }
@@ -68,12 +69,14 @@ export function recomputedLogits(runner: Runner, params: Params, model: ModelSha
   return async (tokens) => {
     sequence = [...sequence, ...tokens];
     const logits = await sequenceLogits(runner, params, Int32Array.from(sequence));
-    return logits.subarray((sequence.length - 1) * model.vocabSize, sequence.length * model.vocabSize);
+    const end = (numVirtualTokens(runner.virtual) + sequence.length) * model.vocabSize;
+    return logits.subarray(end - model.vocabSize, end);
   };
 }
 
-/** Logits of every position of one sequence, [T', V] with T' ≥ T; rows after the T-th are padding. */
-export function sequenceLogits(runner: Runner, params: Params, tokens: Int32Array): Promise<Float32Array> {
+/** Logits of every position of one sequence, first of its virtual tokens, [T', V]; rows after the last token are padding. */
+export function sequenceLogits(runner: Runner, params: Params, text: Int32Array): Promise<Float32Array> {
+  const tokens = withVirtualTokens(text, runner.virtual);
   const length = bucketLength(tokens.length);
   const padded = (values: ArrayLike<number>) => {
     const row = new Int32Array(length);
@@ -102,24 +105,32 @@ const FIRST_CAPACITY = 64;
 export function cachedLogits(runner: Runner, params: Params, model: ModelShape): NextLogits {
   let cache: Cache = { capacity: 0, tensors: new Map() };
   let numPast = 0;
-  const feed = async (tokens: Int32Array): Promise<Float32Array> => {
-    const isPrompt = numPast === 0;
-    const length = isPrompt ? bucketLength(tokens.length) : 1;
-    const capacity = isPrompt ? 0 : cache.capacity;
-    const outputs = await runner.decode(
-      params,
-      { length, capacity },
-      pieceFeeds(tokens, length, numPast, isPrompt ? new Map() : cache.tensors),
-    );
+  const feed = async (tokens: Int32Array, length: number): Promise<Float32Array> => {
+    const shape = { length, capacity: cache.capacity };
+    const outputs = await runner.decode(params, shape, pieceFeeds(tokens, length, numPast, cache.tensors));
     cache = withRoom(cache, numPast, numPast + tokens.length, model);
     keepRows(cache, outputs, numPast, tokens.length, length, model);
     numPast += tokens.length;
     return outputs.get('logits')!.data as Float32Array;
   };
+  /** A kind may have keys and values that come before all tokens. */
+  const begin = async (): Promise<void> => {
+    if (runner.virtual?.as !== 'cache') return;
+    const { count } = runner.virtual;
+    cache = withRoom(cache, 0, count, model);
+    keepRows(cache, await runner.prefix(params), 0, count, count, model);
+    numPast = count;
+  };
+  let isPrompt = true;
   return async (tokens) => {
-    if (numPast === 0) return feed(tokens);
+    if (isPrompt) {
+      isPrompt = false;
+      await begin();
+      const prompt = withVirtualTokens(tokens, runner.virtual);
+      return feed(prompt, bucketLength(prompt.length));
+    }
     let logits = new Float32Array();
-    for (const id of tokens) logits = (await feed(Int32Array.of(id))) as typeof logits;
+    for (const id of tokens) logits = (await feed(Int32Array.of(id), 1)) as typeof logits;
     return logits;
   };
 }

@@ -1,10 +1,10 @@
 /** Teacher-forced scores of examples: batches of similar length in, one score per example out, in the caller's order. */
 
 import type { Params } from '../base/tensor.ts';
-import { makeBatches } from '../data/batches.ts';
 import type { Batch, TokenizedExample } from '../data/types.ts';
 import type { ExampleScore } from './engine.ts';
 import type { Runner } from './runner.ts';
+import { batchesBehind } from './virtual-tokens.ts';
 
 export async function scoreExamples(
   runner: Runner,
@@ -13,7 +13,7 @@ export async function scoreExamples(
   options: { readonly batchSize: number; readonly maxLength: number },
 ): Promise<ExampleScore[]> {
   const scores = examples.map(() => ({ nll: 0, numTargets: 0, numCorrect: 0 }));
-  for (const batch of makeBatches(examples, { ...options, order: 'length' })) {
+  for (const batch of batchesBehind(runner.virtual, examples, { ...options, order: 'length' })) {
     const { nll, argMax } = await runner.score(params, batch);
     forEachTarget(batch, (slot, example) => {
       const score = scores[example]!;

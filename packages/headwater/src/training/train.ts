@@ -3,7 +3,6 @@
 import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { type Params, type Tensor, tensor } from '../base/tensor.ts';
-import { makeBatches } from '../data/batches.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { accumulatedGradients, type StepGradients } from './accumulate.ts';
 import { clipToNorm, globalNorm } from './clip.ts';
@@ -13,6 +12,7 @@ import { initialState, optimizerStep } from './optimizers/optimizer.ts';
 import { optimizers } from './optimizers/registry.ts';
 import type { Runner } from './runner.ts';
 import { scheduleFactor } from './schedules.ts';
+import { batchesBehind } from './virtual-tokens.ts';
 
 /**
  * `options.steps` optimizer steps from `params`, which stay untouched; the optimizer starts fresh.
@@ -59,7 +59,7 @@ async function stepGradients(
   step: number,
 ): Promise<StepGradients> {
   const { microBatchSize, maxLength, packing, seedPath } = options;
-  const batches = makeBatches(examples, { batchSize: microBatchSize, maxLength, packing });
+  const batches = batchesBehind(runner.virtual, examples, { batchSize: microBatchSize, maxLength, packing });
   return accumulatedGradients(runner, params, batches, (pass) => rng(...seedPath, 'dropout', step, pass));
 }
 
