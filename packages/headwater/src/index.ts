@@ -6,6 +6,7 @@
 export { HeadwaterError } from './base/errors.ts';
 export type { Params, Tensor } from './base/tensor.ts';
 export { type JoinEvent, type JoinedRun, type JoinRunOptions, joinRun } from './client/join-node.ts';
+export { type LeaveRunOptions, leaveRun } from './client/leave-node.ts';
 export { type PolicyRules, parsePolicy } from './client/policy.ts';
 export { type Preview, previewRun } from './client/preview-node.ts';
 export type { Partitioner } from './data/partition/partitioner.ts';

@@ -14,6 +14,7 @@ import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinCommand } from './join.ts';
+import { leaveCommand } from './leave.ts';
 import { mergeCommand } from './merge.ts';
 import { planCommand } from './plan.ts';
 import { reportCommand } from './report.ts';
@@ -46,6 +47,7 @@ function createProgram(): Command {
     runCommand(),
     planCommand(),
     joinCommand(),
+    leaveCommand(),
     serveCommand(),
     runsCommand(),
     statusCommand(),

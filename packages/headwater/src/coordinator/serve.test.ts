@@ -2,9 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { rejection } from '../../test/support/outcome.ts';
 import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../test/support/small-run.ts';
 import { type JoinEvent, joinRun } from '../client/join-node.ts';
+import { leaveRun } from '../client/leave-node.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { resultsOf } from '../runs/results.ts';
 import { run } from '../simulation/run.ts';
@@ -104,6 +106,33 @@ describe('serve and join', () => {
     expect(results).toMatchObject({ params: simulated.results.params, bytes: simulated.results.bytes });
     expect(results.federated.test?.pooled.loss).toBeTypeOf('number');
     expect(readFileSync(join(result, 'report.html'), 'utf8')).toContain('small');
+  }, 120_000);
+});
+
+describe('an owner who leaves', () => {
+  it('is asked nothing any more, and comes back with the command that it joined with', async () => {
+    const { recipe } = await resolveRecipe(small.recipe);
+    const server = await serve('leave');
+    await server.operator.createRun('small', JSON.parse(JSON.stringify(recipe)));
+    const options = async (owner: string) => {
+      const { text } = await server.operator.createToken({ run: 'small', owner, uses: 1, ttlMs: 60_000 });
+      return { url: server.url, token: text, state: join(folder, `leave-${owner}`) };
+    };
+    const ann = await options('ann');
+    expect(await rejection(leaveRun(ann))).toMatchObject({ code: 'OPTION_INVALID' });
+    const stop = new AbortController();
+    const stopped = rejection(joinRun({ ...ann, data: dataOf('ann'), signal: stop.signal }));
+    const waiting = async () => (await server.operator.runs())[0]?.owners;
+    await vi.waitFor(async () => expect(await waiting()).toBe(1), { timeout: 60_000 });
+    stop.abort();
+    expect(await stopped).toMatchObject({ code: 'INTERRUPTED' });
+    expect(await leaveRun(ann)).toEqual({ run: 'small', owner: 'ann' });
+    expect(await waiting()).toBe(0);
+    const others = await Promise.all(['ben', 'cid'].map(options));
+    const outcomes = await Promise.all(
+      [ann, ...others].map((at, i) => joinRun({ ...at, data: dataOf(OWNERS[i]!) })),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
   }, 120_000);
 });
 

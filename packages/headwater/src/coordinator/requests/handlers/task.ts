@@ -27,6 +27,7 @@ export async function task(
     if (answer.task !== null || over || leftMs <= 0 || request.signal.aborted || led.closed)
       return jsonAnswer(answer);
     await led.waiters.wait(client.owner, leftMs, request.signal);
+    if (!request.signal.aborted) led.lastSeenMs.set(client.clientId, clock.nowMs());
   }
 }
 
