@@ -62,7 +62,7 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
   async function failed(work: OwnWork, attempt: number, cause: unknown): Promise<void> {
     if (closed) return;
     parts.log.warn('work-failed', { run: parts.run, work: work.id, attempt, reason: messageOf(cause) });
-    const waitMs = isStorage(cause) ? undefined : RETRY_MS[attempt];
+    const waitMs = isDamage(cause) ? undefined : RETRY_MS[attempt];
     if (waitMs !== undefined) return again(work, attempt + 1, waitMs);
     const reason = `${work.id} failed: ${messageOf(cause)}`;
     // When this cannot be written either, the driver breaks and the run is taken up anew.
@@ -122,6 +122,7 @@ async function publish(parts: ServerWorkParts, work: PublishWork, state: RunStat
   await parts.submit({ type: 'published', observed: { tookMs: parts.clock.nowMs() - startedMs } });
 }
 
-function isStorage(cause: unknown): boolean {
-  return cause instanceof HeadwaterError && (cause.code === 'STORAGE_FAILED' || cause.code === 'RUN_CORRUPT');
+/** What is damaged does not mend itself; a full or failing disk may. */
+function isDamage(cause: unknown): boolean {
+  return cause instanceof HeadwaterError && cause.code === 'RUN_CORRUPT';
 }
