@@ -82,7 +82,8 @@ function checkedTensors(
   const result = new Map<string, StoredWeight>();
   for (const name of [...definition.parameters.keys()].sort()) {
     const shape = definition.parameters.get(name)!;
-    const entry = found.get(name);
+    const stored = [name, ...definition.otherNames(name)].find((candidate) => found.has(candidate));
+    const entry = stored === undefined ? undefined : found.get(stored);
     if (entry === undefined) throw missingTensor(name, found, folder);
     if (!sameShape(entry.shape, shape))
       throw new HeadwaterError(

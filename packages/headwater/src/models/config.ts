@@ -5,9 +5,10 @@
 
 import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
-import type { RotaryConfig } from './blocks/rotary.ts';
+import { activation } from './blocks/activation.ts';
 import { HARMLESS_KEYS } from './config-keys.ts';
 import type { ModelShape } from './model.ts';
+import { reachOf, ropeObject, ropeObjectOf, rotaryFrom } from './rope-config.ts';
 
 export type RawConfig = Readonly<Record<string, unknown>>;
 
@@ -15,22 +16,20 @@ export const positiveInt = z.int().positive();
 const layerCount = positiveInt.max(10_000);
 
 /** Only the value that Hugging Face's code treats as "off". */
-const off = z.literal(false).optional();
+export const off = z.literal(false).optional();
 
-const ropeObject = z.strictObject({
-  rope_type: z.enum(['default', 'llama3']).optional(),
-  /** Older spelling of rope_type. */
-  type: z.enum(['default', 'llama3']).optional(),
-  rope_theta: z.number().positive().optional(),
-  factor: z.number().min(1).optional(),
-  low_freq_factor: z.number().positive().optional(),
-  high_freq_factor: z.number().positive().optional(),
-  original_max_position_embeddings: positiveInt.optional(),
-  partial_rotary_factor: z.literal(1).optional(),
-});
+/** What configurations of decoders say besides, and the only values that such a decoder can mean by it. */
+const commonKeys = {
+  tie_word_embeddings: z.boolean().default(false),
+  rope_interleaved: off,
+  is_encoder_decoder: off,
+  add_cross_attention: off,
+  is_decoder: z.boolean().optional(),
+  tie_encoder_decoder: off,
+};
 
-/** Keys of every decoder with RMS norms, rotary positions and a gated MLP. */
-export const decoderKeys = {
+/** Sizes that every decoder has under these names. */
+export const sizeKeys = {
   hidden_size: positiveInt,
   intermediate_size: positiveInt,
   num_hidden_layers: layerCount,
@@ -39,21 +38,20 @@ export const decoderKeys = {
   head_dim: positiveInt.optional(),
   vocab_size: positiveInt,
   max_position_embeddings: positiveInt,
+};
+
+/** Keys of every decoder with RMS norms, rotary positions and a gated MLP. */
+export const decoderKeys = {
+  ...commonKeys,
+  ...sizeKeys,
   rms_norm_eps: z.number().positive().default(1e-6),
-  /** `swish` is another name of the same function. */
-  hidden_act: z.enum(['silu', 'swish']).default('silu'),
+  hidden_act: activation.default('silu'),
   attention_dropout: z.literal(0).optional(),
-  tie_word_embeddings: z.boolean().default(false),
   /** transformers 5. */
   rope_parameters: ropeObject.optional(),
   /** transformers 4. */
   rope_theta: z.number().positive().optional(),
   rope_scaling: ropeObject.optional(),
-  rope_interleaved: off,
-  is_encoder_decoder: off,
-  add_cross_attention: off,
-  is_decoder: z.boolean().optional(),
-  tie_encoder_decoder: off,
 };
 
 const decoderConfig = z.strictObject(decoderKeys);
@@ -122,15 +120,16 @@ function show(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
+const sizes = z.strictObject(sizeKeys);
+
 /** Sizes of a decoder; `num_key_value_heads` defaults to all heads, `head_dim` to hidden_size / num_attention_heads. */
-function shapeOf(config: DecoderConfig, where: string): ModelShape {
+export function shapeOf(config: z.infer<typeof sizes>, where: string): ModelShape {
   const numAttentionHeads = config.num_attention_heads;
   const numKeyValueHeads = config.num_key_value_heads ?? numAttentionHeads;
   const headDim = config.head_dim ?? config.hidden_size / numAttentionHeads;
   const invalid = (message: string) => new HeadwaterError('MODEL_INVALID', message, { where });
   if (!Number.isInteger(headDim))
     throw invalid(`hidden_size ${config.hidden_size} is no multiple of ${numAttentionHeads} heads`);
-  if (headDim % 2 !== 0) throw invalid(`head_dim ${headDim} is odd; rotary embeddings need pairs`);
   if (numAttentionHeads % numKeyValueHeads !== 0)
     throw invalid(`${numAttentionHeads} heads cannot share ${numKeyValueHeads} key-value heads evenly`);
   return {
@@ -145,63 +144,44 @@ function shapeOf(config: DecoderConfig, where: string): ModelShape {
   };
 }
 
+/** Hugging Face's default where config.json says nothing. */
+const DEFAULT_ROPE_THETA = 10_000;
+
 /** What every decoder configuration says in the same keys; an architecture adds what is its own. */
-export function decoderOf(config: DecoderConfig, where: string) {
+export function decoderOf(config: DecoderConfig, where: string, defaultRopeTheta = DEFAULT_ROPE_THETA) {
+  const shape = shapeOf(config, where);
+  const rotary = rotaryFrom(ropeObjectOf(config), {
+    where,
+    ...{ headDim: shape.headDim, maxPositionEmbeddings: shape.maxPositionEmbeddings },
+    ropeTheta: config.rope_theta ?? defaultRopeTheta,
+  });
   return {
-    shape: shapeOf(config, where),
+    shape: { ...shape, maxPositionEmbeddings: reachOf(rotary, shape.maxPositionEmbeddings) },
     intermediateSize: config.intermediate_size,
+    activation: config.hidden_act,
     rmsNormEpsilon: config.rms_norm_eps,
-    rotary: rotaryOf(config, where),
+    rotary,
     tieWordEmbeddings: config.tie_word_embeddings,
   };
 }
 
-/** Hugging Face's default where config.json says nothing. */
-const DEFAULT_ROPE_THETA = 10_000;
-
-/** Rotary settings in either spelling: `rope_parameters`, or `rope_theta` beside `rope_scaling`. */
-function rotaryOf(config: DecoderConfig, where: string): RotaryConfig {
-  const key = config.rope_parameters === undefined ? 'rope_scaling' : 'rope_parameters';
-  const rope = config[key] ?? {};
-  const ropeTheta = rope.rope_theta ?? config.rope_theta ?? DEFAULT_ROPE_THETA;
-  const { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } = rope;
-  const scaling = { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings };
-  const given = Object.entries(scaling).filter(([, value]) => value !== undefined);
-  const missing = Object.entries(scaling).filter(([, value]) => value === undefined);
-  if ((rope.rope_type ?? rope.type ?? 'default') === 'default') {
-    if (given.length === 0) return { ropeTheta };
-    const keys = given.map(([name]) => `${key}.${name}`).join(', ');
-    throw new HeadwaterError('MODEL_UNSUPPORTED', `${keys} given for rope_type "default"`, { where });
-  }
-  if (missing.length > 0) {
-    const keys = missing.map(([name]) => `${key}.${name}`).join(', ');
-    throw new HeadwaterError('MODEL_INVALID', `rope_type "llama3" needs ${keys}`, { where });
-  }
-  return {
-    ropeTheta,
-    llama3: {
-      factor: factor!,
-      lowFreqFactor: low_freq_factor!,
-      highFreqFactor: high_freq_factor!,
-      originalMaxPositionEmbeddings: original_max_position_embeddings!,
-    },
-  };
-}
+/** `layer_types` of a configuration. */
+export const layerTypes = z.array(z.enum(['full_attention', 'sliding_attention']));
 
 /** `full_attention` or `sliding_attention` for every layer → window of every layer. */
 export function windowsOf(
-  layerTypes: readonly string[],
+  types: readonly string[],
   numHiddenLayers: number,
   window: number | undefined,
   where: string,
 ): (number | undefined)[] {
-  if (layerTypes.length !== numHiddenLayers)
+  if (types.length !== numHiddenLayers)
     throw new HeadwaterError(
       'MODEL_INVALID',
-      `layer_types has ${layerTypes.length} entries for ${numHiddenLayers} layers`,
+      `layer_types has ${types.length} entries for ${numHiddenLayers} layers`,
       { where },
     );
-  if (window === undefined && layerTypes.includes('sliding_attention'))
+  if (window === undefined && types.includes('sliding_attention'))
     throw new HeadwaterError(
       'MODEL_INVALID',
       'layer_types has sliding_attention, but no sliding_window is in use',
@@ -209,5 +189,5 @@ export function windowsOf(
         where,
       },
     );
-  return layerTypes.map((type) => (type === 'sliding_attention' ? window : undefined));
+  return types.map((type) => (type === 'sliding_attention' ? window : undefined));
 }

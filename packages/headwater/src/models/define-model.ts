@@ -10,10 +10,22 @@ import type { LinearModule, ModelDefinition } from './model.ts';
 export type ModelFunctions = Pick<
   ModelDefinition,
   'architecture' | 'shape' | 'objective' | 'tokenEmbedding' | 'headModules' | 'forward' | 'output'
->;
+> & {
+  /** Names besides `otherNames`'s general one: without the prefix that all but the head have. */
+  readonly otherNames?: ModelDefinition['otherNames'];
+};
 
 export function defineModel(model: ModelFunctions): ModelDefinition {
-  return { ...model, ...layoutOf(model) };
+  return { ...model, ...layoutOf(model), otherNames: otherNamesOf(model) };
+}
+
+/** A checkpoint of the bare network has its tensors without the prefix (`h.0.…` for `transformer.h.0.…`), as on the hub for gpt2. */
+function otherNamesOf({ tokenEmbedding, otherNames }: ModelFunctions): ModelDefinition['otherNames'] {
+  const prefix = `${tokenEmbedding.split('.', 1)[0]}.`;
+  return (name) => [
+    ...(otherNames?.(name) ?? []),
+    ...(name.startsWith(prefix) ? [name.slice(prefix.length)] : []),
+  ];
 }
 
 type Layout = Pick<ModelDefinition, 'parameters' | 'linears' | 'embeddingScale'>;

@@ -71,6 +71,8 @@ export interface ModelDefinition {
   readonly shape: ModelShape;
   /** Checkpoint tensors and shapes, in checkpoint names, tied tensors once. */
   readonly parameters: ReadonlyMap<string, readonly number[]>;
+  /** Other names that checkpoints, or transformers in memory, have for one of these parameters. */
+  otherNames(parameter: string): readonly string[];
   /** Linear modules in network order; the last projection to logits is not among them. */
   readonly linears: readonly LinearModule[];
   readonly objective: Objective;

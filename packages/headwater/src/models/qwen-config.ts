@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
-import { decoderKeys, positiveInt, windowsOf } from './config.ts';
+import { decoderKeys, layerTypes, positiveInt, windowsOf } from './config.ts';
 
 export const qwenKeys = {
   ...decoderKeys,
@@ -11,7 +11,7 @@ export const qwenKeys = {
   use_sliding_window: z.boolean().default(false),
   sliding_window: positiveInt.optional(),
   max_window_layers: z.int().nonnegative().optional(),
-  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).optional(),
+  layer_types: layerTypes.optional(),
 };
 
 const qwenConfig = z.strictObject(qwenKeys);
@@ -27,12 +27,12 @@ export function qwenWindows(config: z.infer<typeof qwenConfig>, where: string): 
     });
   const window = config.use_sliding_window ? config.sliding_window : undefined;
   const firstSliding = config.max_window_layers ?? DEFAULT_MAX_WINDOW_LAYERS;
-  const layerTypes =
+  const types =
     config.layer_types ??
     Array.from({ length: config.num_hidden_layers }, (_, layer) =>
       window !== undefined && layer >= firstSliding ? 'sliding_attention' : 'full_attention',
     );
-  return windowsOf(layerTypes, config.num_hidden_layers, window, where);
+  return windowsOf(types, config.num_hidden_layers, window, where);
 }
 
 /** transformers' default for both architectures. */

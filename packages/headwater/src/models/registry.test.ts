@@ -83,13 +83,13 @@ describe('definitionOf', () => {
   });
 
   it.each([
-    ['llama', { hidden_act: 'gelu' }, ['hidden_act', '"gelu"', 'silu']],
+    ['llama', { hidden_act: 'relu6' }, ['hidden_act', '"relu6"', 'silu']],
     ['llama', { attention_dropout: 0.1 }, ['attention_dropout', '0.1', '0']],
-    ['llama', { rope_parameters: { rope_type: 'yarn', factor: 4 } }, ['rope_type', '"yarn"', 'llama3']],
+    ['llama', { rope_parameters: { rope_type: 'axial' } }, ['rope_type', '"axial"', 'llama3']],
     [
       'llama',
-      { rope_parameters: null, rope_scaling: { type: 'linear', factor: 2 } },
-      ['rope_scaling.type', '"linear"'],
+      { rope_parameters: null, rope_scaling: { type: 'linear', factor: 2, beta_fast: 32 } },
+      ['rope_scaling.beta_fast', '"linear"'],
     ],
     ['llama', { rope_parameters: { rope_type: 'default', factor: 4 } }, ['rope_parameters.factor']],
     [
@@ -141,7 +141,7 @@ describe('definitionOf', () => {
   });
 
   it('names every offending key at once', () => {
-    const { message } = refusal('llama', { hidden_act: 'relu', mlp_bias: 'no', frobnicate: 1 });
+    const { message } = refusal('llama', { hidden_act: 'sine', mlp_bias: 'no', frobnicate: 1 });
     for (const key of ['hidden_act', 'mlp_bias', 'frobnicate']) expect(message).toContain(key);
   });
 

@@ -42,6 +42,7 @@ export const OP_CASES: readonly OpCase[] = [
   { name: 'erf', inputs: [f(3, 4)], build: ops.erf },
   { name: 'gelu', inputs: [f(3, 4)], build: (x) => ops.gelu(ops.scale(x, 3)) },
   { name: 'geluTanh', inputs: [f(3, 4)], build: (x) => ops.geluTanh(ops.scale(x, 3)) },
+  { name: 'relu', inputs: [f(3, 4)], build: ops.relu },
   { name: 'swiGlu', inputs: [f(3, 4), f(3, 4)], build: ops.swiGlu },
   {
     name: 'where',
@@ -110,6 +111,8 @@ export const OP_CASES: readonly OpCase[] = [
     inputs: [f(2, 3, 4, 6), f(8, 3), f(8, 3)],
     build: (x, c, s) => ops.rotaryEmbedding(x, stopped(c), stopped(s)),
   },
+  // A gradient through what is detached would not be zero, as the differences of the rounded value are.
+  { name: 'detach', inputs: [f(3, 4)], build: (x) => ops.detach(stopped(x)) },
   { name: 'argMax', inputs: [f(4, 6)], build: (x) => ops.cast(ops.argMax(x), 'float32') },
   cachedAttentionCase('of one token a row', [3, 4, 2, 1, 8, 6], {}),
   cachedAttentionCase('of several tokens, capped', [1, 4, 2, 3, 8, 9], { softCap: 0.7 }),

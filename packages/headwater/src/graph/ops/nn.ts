@@ -5,7 +5,7 @@ import { sizeOf, type TensorType, tensor } from '../../base/tensor.ts';
 import { apply, defineOp, type OnnxContext, type Value } from '../ir.ts';
 import { at, mapRows, refTensor } from '../ref-array.ts';
 import { dim } from '../shapes.ts';
-import { add, exp, mul, neg, scale, sigmoid, sub } from './arithmetic.ts';
+import { add, exp, greater, mul, neg, scale, sigmoid, sub, where } from './arithmetic.ts';
 import { reduceSum } from './shape.ts';
 import { only, three, two } from './types.ts';
 
@@ -36,6 +36,21 @@ function siluKernel(c: OnnxContext, x: string): string {
 
 /** x · sigmoid(x). */
 export const silu = (x: Value): Value => apply(SILU, [x], {});
+
+const RELU = defineOp<None>({
+  id: 'relu',
+  infer: (inputs) => [only(inputs)],
+  vjp: ({ inputs, grads }) => {
+    const x = only(inputs);
+    const zero = x.graph.scalar(0);
+    return [grads[0] && where(greater(x, zero), grads[0], zero)];
+  },
+  onnx: (c) => c.emit('Relu', c.inputs),
+  reference: (inputs) => [{ shape: only(inputs).shape, data: only(inputs).data.map((x) => Math.max(x, 0)) }],
+});
+
+/** max(x, 0); its gradient at 0 is 0. */
+export const relu = (x: Value): Value => apply(RELU, [x], {});
 
 const SWIGLU = defineOp<None>({
   id: 'swiGlu',

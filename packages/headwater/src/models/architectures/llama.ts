@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
-import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
+import { preNormDecoder, rotatedLayers } from '../blocks/pre-norm-decoder.ts';
 import { decoderKeys, decoderOf, parseConfig } from '../config.ts';
 
 const schema = z.strictObject({
@@ -23,7 +23,7 @@ export const llama: Architecture = {
       outputBias: config.attention_bias,
       mlpBias: config.mlp_bias,
       qkNorm: false,
-      windows: new Array<undefined>(config.num_hidden_layers).fill(undefined),
+      layers: rotatedLayers(new Array(config.num_hidden_layers).fill(undefined)),
     });
   },
 };

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
-import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
+import { preNormDecoder, rotatedLayers } from '../blocks/pre-norm-decoder.ts';
 import { decoderKeys, decoderOf, parseConfig, positiveInt } from '../config.ts';
 
 const schema = z.strictObject({
@@ -29,7 +29,7 @@ export const mistral: Architecture = {
       outputBias: false,
       mlpBias: false,
       qkNorm: false,
-      windows: new Array<number | undefined>(config.num_hidden_layers).fill(window),
+      layers: rotatedLayers(new Array(config.num_hidden_layers).fill(window)),
     });
   },
 };

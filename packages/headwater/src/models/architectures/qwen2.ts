@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
-import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
+import { preNormDecoder, rotatedLayers } from '../blocks/pre-norm-decoder.ts';
 import { decoderOf, parseConfig } from '../config.ts';
 import { qwenKeys, qwenWindows } from '../qwen-config.ts';
 
@@ -20,7 +20,7 @@ export const qwen2: Architecture = {
       outputBias: false,
       mlpBias: false,
       qkNorm: false,
-      windows: qwenWindows(config, where),
+      layers: rotatedLayers(qwenWindows(config, where)),
     });
   },
 };

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Architecture } from '../architecture.ts';
-import { preNormDecoder } from '../blocks/pre-norm-decoder.ts';
+import { preNormDecoder, rotatedLayers } from '../blocks/pre-norm-decoder.ts';
 import { decoderOf, parseConfig, positiveInt } from '../config.ts';
 import { qwenKeys, qwenWindows } from '../qwen-config.ts';
 
@@ -25,7 +25,7 @@ export const qwen3: Architecture = {
       outputBias: config.attention_bias,
       mlpBias: false,
       qkNorm: true,
-      windows: qwenWindows(config, where),
+      layers: rotatedLayers(qwenWindows(config, where)),
     });
   },
 };

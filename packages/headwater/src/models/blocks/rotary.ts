@@ -1,79 +1,92 @@
 /**
- * Rotary position embeddings (Su et al. 2021, arXiv:2104.09864) as Hugging Face computes them: frequencies, their
- * llama3 scaling, and the tables of a graph. The rotation itself is an op of the graph.
+ * Rotary position embeddings (Su et al. 2021, arXiv:2104.09864) as Hugging Face computes them: the tables of a graph and
+ * their rows at given positions. Frequencies are in `rope-scaling.ts`; the rotation itself is an op of the graph.
  */
 
-import { tensor } from '../../base/tensor.ts';
+import { type Tensor, tensor } from '../../base/tensor.ts';
 import type { Value } from '../../graph/ir.ts';
-import { gather, reshape } from '../../graph/ops/index.ts';
+import {
+  cast,
+  concat,
+  expand,
+  gather,
+  greater,
+  reduceSum,
+  reshape,
+  rotaryEmbedding,
+  slice,
+  where,
+} from '../../graph/ops/index.ts';
+import { dim } from '../../graph/shapes.ts';
+import type { ForwardInputs } from '../model.ts';
+import { attentionFactorOf, inverseFrequencies, type Reach, type RotaryConfig } from './rope-scaling.ts';
 
-interface Llama3Scaling {
-  readonly factor: number;
-  readonly lowFreqFactor: number;
-  readonly highFreqFactor: number;
-  readonly originalMaxPositionEmbeddings: number;
+interface Tables {
+  readonly cos: Tensor<'float32'>;
+  readonly sin: Tensor<'float32'>;
 }
 
-export interface RotaryConfig {
-  readonly ropeTheta: number;
-  readonly llama3?: Llama3Scaling;
-}
-
-/**
- * f_i = θ^(−2i/Dh), i < Dh/2. With llama3 scaling and wavelength λ = 2π/f: long waves (λ > L/low) are divided by the
- * factor, short ones (λ < L/high) stay, between them f·((1−s)/factor + s) with s = (L/λ − low)/(high − low), L the
- * original context length. Rounded to float32 at each step, because the checkpoints were trained with these bits.
- */
-export function inverseFrequencies({ ropeTheta, llama3 }: RotaryConfig, headDim: number): Float32Array {
-  const frequencies = Float32Array.from({ length: headDim / 2 }, (_, i) =>
-    Math.fround(1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim))),
-  );
-  return llama3 === undefined ? frequencies : frequencies.map((f) => scaleLlama3(f, llama3));
-}
-
-function scaleLlama3(frequency: number, scaling: Llama3Scaling): number {
-  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings: context } = scaling;
-  const wavelength = (2 * Math.PI) / frequency;
-  if (wavelength > context / lowFreqFactor) return frequency / factor;
-  if (wavelength < context / highFreqFactor) return frequency;
-  const smooth = (context / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-  return ((1 - smooth) * frequency) / factor + smooth * frequency;
-}
-
-/** cos and sin of position · frequency for positions 0 … rows − 1, each [rows, Dh/2]. */
-export function rotaryTables(config: RotaryConfig, headDim: number, rows: number) {
-  const frequencies = inverseFrequencies(config, headDim);
+/** cos and sin of position · frequency for positions 0 … rows − 1, each [rows, d/2], times the attention factor. */
+export function rotaryTables(config: RotaryConfig, rows: number, reach: Reach = 'short'): Tables {
+  const frequencies = inverseFrequencies(config, reach);
+  const factor = attentionFactorOf(config);
   const half = frequencies.length;
   const cos = new Float32Array(rows * half);
   const sin = new Float32Array(rows * half);
   for (let position = 0; position < rows; position++)
     for (let i = 0; i < half; i++) {
       const angle = Math.fround(position * (frequencies[i] as number));
-      cos[position * half + i] = Math.cos(angle);
-      sin[position * half + i] = Math.sin(angle);
+      cos[position * half + i] = factor * Math.cos(angle);
+      sin[position * half + i] = factor * Math.sin(angle);
     }
   return { cos: tensor('float32', [rows, half], cos), sin: tensor('float32', [rows, half], sin) };
 }
 
-/** cos and sin of every row, [N, Dh/2]; made once per graph and shared by its layers. */
+/** cos and sin of every row, [N, d/2]; made once per graph and shared by its layers. */
 export interface Rotation {
   readonly cos: Value;
   readonly sin: Value;
 }
 
-/** Reads the rows of the tables at `positions` (int32 [B, T]). */
+/** Rows of the tables at the positions of a graph. `limit`: the model's max_position_embeddings. */
 export function rotationAt(
-  positions: Value,
+  { positions, maxPositions = Number.POSITIVE_INFINITY }: Pick<ForwardInputs, 'positions' | 'maxPositions'>,
   config: RotaryConfig,
-  headDim: number,
-  maxPositions: number,
+  limit: number,
 ): Rotation {
-  const tables = rotaryTables(config, headDim, maxPositions);
+  const numRows = Math.min(maxPositions, limit);
+  const { scaling } = config;
+  const short = rowsAt(positions, rotaryTables(config, numRows));
+  if (scaling?.kind !== 'longrope' || numRows <= scaling.originalMaxPositionEmbeddings) return short;
+  const long = rowsAt(positions, rotaryTables(config, numRows, 'long'));
+  const isLong = reachesBeyond(positions, scaling.originalMaxPositionEmbeddings);
+  return { cos: where(isLong, long.cos, short.cos), sin: where(isLong, long.sin, short.sin) };
+}
+
+function rowsAt(positions: Value, { cos, sin }: Tables): Rotation {
   const [batch, length] = positions.shape as [number, number];
   const rows = reshape(positions, [batch * length]);
   const { graph } = positions;
-  return {
-    cos: gather(graph.constant(tables.cos), rows, 0),
-    sin: gather(graph.constant(tables.sin), rows, 0),
-  };
+  return { cos: gather(graph.constant(cos), rows, 0), sin: gather(graph.constant(sin), rows, 0) };
+}
+
+/**
+ * [N, 1]: whether any token of the same batch row has a position ≥ context. transformers asks the whole batch, which is
+ * the same when its rows are padded to one length; a row's result must not depend on its neighbours.
+ */
+function reachesBeyond(positions: Value, context: number): Value {
+  const [batch, length] = positions.shape as [number, number];
+  const { graph } = positions;
+  const last = graph.constant(tensor('int32', [], Int32Array.of(context - 1)));
+  const count = reduceSum(cast(greater(positions, last), 'float32'), [1], true);
+  return greater(reshape(expand(count, [batch, length]), [batch * length, 1]), graph.scalar(0));
+}
+
+/** Rotates the leading d dimensions of every head; x [B, H, T, Dh], d ≤ Dh. */
+export function rotate(x: Value, { cos, sin }: Rotation): Value {
+  const headDim = dim(x.shape, 3);
+  const rotaryDim = 2 * dim(cos.shape, 1);
+  if (rotaryDim === headDim) return rotaryEmbedding(x, cos, sin);
+  const turned = rotaryEmbedding(slice(x, { axis: 3, start: 0, end: rotaryDim }), cos, sin);
+  return concat([turned, slice(x, { axis: 3, start: rotaryDim, end: headDim })], 3);
 }
