@@ -28,6 +28,7 @@ interface TrainBenchOptions {
   readonly threads: number;
   readonly steps: number;
   readonly prepack: boolean;
+  readonly recompute?: true;
   readonly device: Device;
   readonly json?: true;
 }
@@ -44,6 +45,7 @@ export function benchCommand(): Command {
     .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
     .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
     .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 5)
+    .option('--recompute', 'compute the inside of each block again in the backward pass')
     .option('--no-prepack', 'leave frozen weights in the mapped file, as several workers on one machine do')
     .addOption(deviceOption().default('cpu'))
     .addOption(jsonOption())
@@ -106,7 +108,7 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
   });
   const tuning = lora.bind(loraOptions(options), model.definition);
   const params = await tuning.init(rng('bench'), (name) => readWeight(model.weights, name));
-  const engine = createEngine({ model, tuning, executor });
+  const engine = createEngine({ model, tuning, executor, recompute: options.recompute === true });
   const { vocabSize } = model.definition.shape;
   const result = await benchTraining(engine, params, {
     batchSize: options.batch,
@@ -148,6 +150,7 @@ function show(result: BenchResult, options: TrainBenchOptions, { vocabSize, rand
     threads: options.threads,
     steps: options.steps,
     prepackedWeights: options.prepack,
+    recompute: options.recompute === true,
     secondsPerStep: rounded(result.secondsPerStep, 4),
     tokensPerSecond: rounded(result.tokensPerSecond, 1),
     peakRssMB: Math.round(process.resourceUsage().maxRSS / 1024),

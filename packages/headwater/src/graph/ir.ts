@@ -12,6 +12,14 @@ import { type DType, type Tensor, type TensorType, tensor } from '../base/tensor
 /** Which kernels an emitted graph may use. `portable`: ops that CPU, WebGPU and WASM all have; `cpu`: fused kernels too. */
 export type KernelSet = 'cpu' | 'portable';
 
+/** Nodes first ≤ id < end, made from `input` to give `output`, that the backward pass computes again (`recompute.ts`). */
+export interface RecomputedBlock {
+  readonly first: number;
+  readonly end: number;
+  readonly input: Value;
+  readonly output: Value;
+}
+
 export type Attrs = Readonly<Record<string, unknown>>;
 
 export interface Value extends TensorType {
@@ -123,6 +131,7 @@ export class Graph {
   readonly weights = new Map<string, Value>();
   readonly constants = new Map<Value, Tensor>();
   readonly outputs = new Map<string, Value>();
+  readonly recomputed: RecomputedBlock[] = [];
   #nextValue = 0;
 
   /** A tensor fed at each run. The same name gives the same value; another type for it is our mistake. */

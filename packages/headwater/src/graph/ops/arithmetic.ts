@@ -5,7 +5,7 @@ import { type DType, sizeOf, type TensorType } from '../../base/tensor.ts';
 import { type Attrs, apply, defineOp, type Op, type Value, type VjpArgs } from '../ir.ts';
 import { broadcastAt, refTensor } from '../ref-array.ts';
 import { broadcastShapes } from '../shapes.ts';
-import { reshape, sumTo } from './shape.ts';
+import { sumTo } from './shape.ts';
 import { only, three, two } from './types.ts';
 
 type None = Record<string, never>;
@@ -198,11 +198,25 @@ const WHERE = defineOp<None>({
 /** condition ? a : b, elementwise with broadcasting. */
 export const where = (condition: Value, a: Value, b: Value): Value => apply(WHERE, [condition, a, b], {});
 
-const CAST = defineOp<{ dtype: DType }>({
+interface CastAttrs extends Attrs {
+  readonly dtype: DType;
+  /** How often the same values were cast before. */
+  readonly again: number;
+}
+
+const CAST = defineOp<CastAttrs>({
   id: 'cast',
   infer: (inputs, { dtype }) => [{ dtype, shape: only(inputs).shape }],
   vjp: ({ inputs, grads }) => [grads[0] && cast(grads[0], only(inputs).dtype)],
-  onnx: (c, { dtype }) => c.emit('Cast', c.inputs, { to: { int: ONNX_TYPE[dtype] } }),
+  onnx: (c, { dtype, again }) => {
+    const to = { to: { int: ONNX_TYPE[dtype] } };
+    if (again === 0) return c.emit('Cast', c.inputs, to);
+    // Extra axes keep the engine's optimizer from merging the casts.
+    const { shape } = only(c.inputTypes);
+    const [other] = c.emit('Reshape', [only(c.inputs), c.ints([...new Array(again).fill(1), ...shape])]);
+    const [cast] = c.emit('Cast', [other], to);
+    return c.emit('Reshape', [cast, c.ints(shape)]);
+  },
   reference: ([x], { dtype }) => {
     const whole = dtype !== 'float32' && dtype !== 'float16' && dtype !== 'bfloat16';
     const { shape, data } = x as { shape: readonly number[]; data: Float64Array };
@@ -228,16 +242,14 @@ export const ONNX_TYPE: Record<DType, number> = {
 };
 
 export function cast(x: Value, dtype: DType): Value {
-  return x.dtype === dtype ? x : apply(CAST, [x], { dtype });
+  return x.dtype === dtype ? x : apply(CAST, [x], { dtype, again: 0 });
 }
 
-/**
- * The same cast once more: a 16-bit weight is widened again for the backward pass instead of living on as float32. The
- * extra axis keeps the engine's optimizer from merging the two casts.
- */
+/** The same cast once more: a large 16-bit weight is widened for each use instead of living on as float32 between them. */
 export function recast(x: Value): Value {
   if (!isLargeCast(x)) return x;
-  return reshape(cast(reshape(uncast(x), [1, ...x.shape]), x.dtype), x.shape);
+  const { again } = x.node.attrs as CastAttrs;
+  return apply(CAST, [uncast(x)], { dtype: x.dtype, again: again + 1 });
 }
 
 /** Elements from which on a second cast is cheaper than a float32 copy that lives through both passes. */

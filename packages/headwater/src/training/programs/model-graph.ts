@@ -3,6 +3,7 @@
 import type { Graph, Value } from '../../graph/ir.ts';
 import { gather } from '../../graph/ops/index.ts';
 import type { Projection } from '../../graph/projection.ts';
+import { recomputed } from '../../graph/recompute.ts';
 import { baseSites } from '../../models/base-sites.ts';
 import type { Attend, Block, Model } from '../../models/model.ts';
 import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
@@ -54,20 +55,28 @@ export function positionsBelow({ virtual }: BoundTuning, length: number): number
   return virtual?.as === 'cache' ? length + virtual.count : length;
 }
 
-/** `maxPositions`: positions fed stay below it. `training` switches dropout on. */
+export interface NetworkMode {
+  /** Switches dropout on. */
+  readonly training: boolean;
+  /** Positions fed stay below it. */
+  readonly maxPositions: number;
+  /** The backward pass computes the inside of each block again instead of keeping it. */
+  readonly recompute?: boolean;
+}
+
 export function network(
   graph: Graph,
   model: ProgramModel,
   tuning: BoundTuning,
   inputs: SequenceInputs,
   attendIn: (wrapped: Wrapped) => Attend,
-  mode: { readonly training: boolean; readonly maxPositions: number },
+  mode: NetworkMode,
 ): Network {
   const wrapped = tuning.wrap(graph, baseSites(graph, model), mode);
-  const { maxPositions } = mode;
+  const { maxPositions, recompute = false } = mode;
   const { sites } = wrapped;
   const attend = attendIn(wrapped);
-  const block: Block = (_layer, x, body) => body(x);
+  const block: Block = (_layer, x, body) => (recompute ? recomputed(x, body) : body(x));
   const hidden = model.definition.forward({ ...inputs, sites, attend, maxPositions, block });
   return { ...wrapped, hidden, output: (rows) => model.definition.output(sites, rows) };
 }

@@ -5,6 +5,7 @@ import { crossEntropy } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
 import type { BoundTuning, DropoutSite } from '../../tuning/kind.ts';
 import {
+  type NetworkMode,
   network,
   type ProgramModel,
   positionsBelow,
@@ -35,7 +36,7 @@ export function trainProgram(
   model: ProgramModel,
   tuning: BoundTuning,
   shape: TargetShape,
-  mode: { readonly training: boolean },
+  mode: Pick<NetworkMode, 'training' | 'recompute'>,
 ): TrainProgram {
   const graph = new Graph();
   const inputs = sequenceInputs(graph, shape);

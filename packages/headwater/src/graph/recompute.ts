@@ -1,0 +1,84 @@
+/**
+ * Blocks of a network whose inside the backward pass computes again from their input instead of keeping it (Chen et al.
+ * 2016, arXiv:1604.06174). It knows nodes and values, no layers; `autodiff.ts` asks it what to differentiate with.
+ */
+
+import { assert } from '../base/errors.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Graph, Node, RecomputedBlock, Value } from './ir.ts';
+import { after, concat, equal, isLargeCast, recast, reduceSum, reshape, slice, where } from './ops/index.ts';
+
+/** `body(x)`, whose inside a backward pass computes again from x. */
+export function recomputed(x: Value, body: (x: Value) => Value): Value {
+  const { graph } = x;
+  const first = graph.nodes.length;
+  const output = body(x);
+  graph.recomputed.push({ first, end: graph.nodes.length, input: x, output });
+  return output;
+}
+
+/** A value of the forward pass → the one that the backward pass of a node may use: the same, or computed again. */
+export type Seen = (value: Value) => Value;
+
+const unchanged: Seen = (value) => value;
+
+/**
+ * For each node the values that its gradient is made of. The inside of a block is built again when the walk through the
+ * graph enters it from above, from an input that waits for every gradient known until then: nothing of it can be computed
+ * earlier, and the block above is done with, gradients of its parameters included. `known`: these gradients.
+ */
+export function recomputation(
+  graph: Graph,
+  known: (block: RecomputedBlock) => readonly Value[],
+): (node: Node) => Seen {
+  const again = new Map<RecomputedBlock, Seen>();
+  const waited = new Set<Value>();
+  const enter = (block: RecomputedBlock): Seen => {
+    const signals = known(block).filter((value) => !waited.has(value));
+    for (const value of signals) waited.add(value);
+    return rebuilt(graph, block, availableAfter(block.input, signals));
+  };
+  return (node) => {
+    const block = graph.recomputed.find(({ first, end }) => first <= node.id && node.id < end);
+    if (block === undefined) return unchanged;
+    const seen = again.get(block) ?? enter(block);
+    again.set(block, seen);
+    return seen;
+  };
+}
+
+/** The nodes of a block that depend on its input, applied again to `input`. Parameters and masks stay the same values. */
+function rebuilt(graph: Graph, block: RecomputedBlock, input: Value): Seen {
+  const again = new Map([[block.input, input]]);
+  for (const node of graph.nodes.slice(block.first, block.end)) {
+    if (!node.inputs.some((value) => again.has(value))) continue;
+    const outputs = graph.apply(node.op, inputsAgain(node, again), node.attrs);
+    for (const [i, output] of node.outputs.entries()) again.set(output, outputs[i] as Value);
+  }
+  return (value) => again.get(value) ?? value;
+}
+
+/** A large weight is widened again too, and late: what the product waits for has to be the younger input (`after`). */
+function inputsAgain(node: Node, again: ReadonlyMap<Value, Value>): Value[] {
+  const widened = new Map(
+    node.inputs.filter((value) => !again.has(value) && isLargeCast(value)).map((v) => [v, recast(v)]),
+  );
+  return node.inputs.map((value) => {
+    const mapped = again.get(value);
+    if (mapped === undefined) return widened.get(value) ?? value;
+    return widened.size === 0 ? mapped : after(mapped);
+  });
+}
+
+/**
+ * `x`, bit for bit, once all `signals` are computed: where(s = s, x, x) with s the sum of one element of each. A copy that
+ * no optimizer of ONNX Runtime takes away, made of kernels that every provider has.
+ */
+function availableAfter(x: Value, signals: readonly Value[]): Value {
+  assert(signals.length > 0, 'a block is computed again before any gradient is known');
+  const elements = signals.map((signal) =>
+    slice(reshape(signal, [sizeOf(signal.shape)]), { axis: 0, start: 0, end: 1 }),
+  );
+  const sum = reduceSum(concat(elements, 0), [0], true);
+  return where(equal(sum, sum), x, x);
+}
