@@ -9,11 +9,20 @@ import { join, resolve } from 'node:path';
 import { canonicalJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { firstNonFinite, float32Values } from '../base/half.ts';
-import { arrayFromBytes, type DType, type DTypeArrays, sameShape, sizeOf, tensor } from '../base/tensor.ts';
+import {
+  arrayFromBytes,
+  type DType,
+  type DTypeArrays,
+  sameShape,
+  sizeOf,
+  type Tensor,
+  tensor,
+} from '../base/tensor.ts';
 import type { WeightSource } from '../runtime/executor.ts';
+import { freshHead } from './fresh-head.ts';
 import { type ResolveOptions, resolveModel } from './hub-node.ts';
 import type { Model, ModelDefinition } from './model.ts';
-import { definitionOf } from './registry.ts';
+import { definitionOf, needsLabels } from './registry.ts';
 import { readBytes, streamBytes } from './safetensors-node.ts';
 import { openShards, readJson, type StoredTensor } from './shards-node.ts';
 import { specialTokenIds } from './special-token-ids.ts';
@@ -26,6 +35,20 @@ export interface OpenCheckpointOptions {
    * that open a model which was checked before pass false.
    */
   readonly checkFinite?: boolean;
+  /** Classes of a classification head; a function is asked only where an encoder has none of its own. */
+  readonly labels?: GivenLabels | undefined;
+}
+
+type Labels = readonly string[];
+export type GivenLabels = Labels | (() => Promise<Labels | undefined>);
+
+async function givenLabels(
+  config: unknown,
+  where: string,
+  labels: GivenLabels | undefined,
+): Promise<Labels | undefined> {
+  if (typeof labels !== 'function') return labels;
+  return needsLabels(config, where) ? labels() : undefined;
 }
 
 const AUTOMATIC_CHECK_BYTES = 512e6;
@@ -36,14 +59,19 @@ export async function openCheckpoint(folder: string, options: OpenCheckpointOpti
   await checkFolder(absolute);
   const configPath = join(absolute, 'config.json');
   const config = await readJson(configPath);
-  const definition = definitionOf(config, configPath);
-  const stored = checkedTensors(definition, await openShards(absolute), absolute);
+  const labels = await givenLabels(config, configPath, options.labels);
+  const found = await openShards(absolute);
+  const definition = definitionOf(config, configPath, { labels, tensorNames: new Set(found.keys()) });
+  const fresh = freshHead(definition);
+  const stored = checkedTensors(definition, found, fresh, absolute);
   const model: Model = {
     source: options.source ?? folder,
     folder: absolute,
     definition,
-    weights: weightSource(stored, absolute),
-    storedTypes: new Map([...stored].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
+    weights: weightSource(stored, fresh, absolute),
+    storedTypes: new Map(
+      [...stored, ...fresh].map(([name, { dtype, shape }]) => [name, { dtype, shape }] as const),
+    ),
     digest: () => digestOf(config, stored),
     ...specialTokenIds(config, await readJsonIfThere(join(absolute, 'generation_config.json')), configPath),
   };
@@ -77,10 +105,11 @@ function isStoredWeight(entry: StoredTensor): entry is StoredWeight {
 function checkedTensors(
   definition: ModelDefinition,
   found: ReadonlyMap<string, StoredTensor>,
+  fresh: ReadonlyMap<string, unknown>,
   folder: string,
 ): Map<string, StoredWeight> {
   const result = new Map<string, StoredWeight>();
-  for (const name of [...definition.parameters.keys()].sort()) {
+  for (const name of [...definition.parameters.keys()].filter((known) => !fresh.has(known)).sort()) {
     const shape = definition.parameters.get(name)!;
     const stored = [name, ...definition.otherNames(name)].find((candidate) => found.has(candidate));
     const entry = stored === undefined ? undefined : found.get(stored);
@@ -118,9 +147,15 @@ function missingTensor(
   );
 }
 
-function weightSource(stored: ReadonlyMap<string, StoredWeight>, folder: string): WeightSource {
+function weightSource(
+  stored: ReadonlyMap<string, StoredWeight>,
+  fresh: ReadonlyMap<string, Tensor<'float32'>>,
+  folder: string,
+): WeightSource {
   return {
     locate(name) {
+      const made = fresh.get(name);
+      if (made !== undefined) return { kind: 'memory', tensor: made };
       const entry = stored.get(name);
       if (entry === undefined)
         throw new HeadwaterError('MODEL_INVALID', `there is no tensor "${name}"`, { where: folder });
@@ -186,9 +221,9 @@ async function readJsonIfThere(path: string): Promise<unknown> {
  */
 export async function openModel(
   source: string,
-  options: ResolveOptions & Pick<OpenCheckpointOptions, 'checkFinite'> = {},
+  options: ResolveOptions & Pick<OpenCheckpointOptions, 'checkFinite' | 'labels'> = {},
 ): Promise<Model> {
-  const { checkFinite: check, ...resolving } = options;
+  const { checkFinite: check, labels, ...resolving } = options;
   const folder = await resolveModel(source, resolving);
-  return openCheckpoint(folder, { source, ...(check === undefined ? {} : { checkFinite: check }) });
+  return openCheckpoint(folder, { source, labels, ...(check === undefined ? {} : { checkFinite: check }) });
 }

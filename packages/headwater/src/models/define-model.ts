@@ -9,7 +9,14 @@ import type { LinearModule, ModelDefinition } from './model.ts';
 
 export type ModelFunctions = Pick<
   ModelDefinition,
-  'architecture' | 'shape' | 'objective' | 'tokenEmbedding' | 'headModules' | 'forward' | 'output'
+  | 'architecture'
+  | 'shape'
+  | 'objective'
+  | 'tokenEmbedding'
+  | 'headModules'
+  | 'classifier'
+  | 'forward'
+  | 'output'
 > & {
   /** Names besides `otherNames`'s general one: without the prefix that all but the head have. */
   readonly otherNames?: ModelDefinition['otherNames'];

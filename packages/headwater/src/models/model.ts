@@ -64,6 +64,17 @@ export interface LinearModule extends LinearShape {
   readonly module: string;
 }
 
+/** The head of a classifier beyond its formula. */
+export interface Classifier {
+  /** Class i, column i of the logits, is labels[i]. */
+  readonly labels: readonly string[];
+  /** Modules that the checkpoint does not hold: matrices start as N(0, initializerRange²), seeded, and biases as 0. */
+  readonly freshModules: readonly string[];
+  readonly initializerRange: number;
+  /** What config.json says of a model saved with this head, where the source may say something else. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
 /** A loaded configuration bound to its architecture: builds graphs, knows names and shapes, holds no weights. */
 export interface ModelDefinition {
   /** Hugging Face `model_type`. */
@@ -82,6 +93,8 @@ export interface ModelDefinition {
   readonly embeddingScale: number;
   /** Modules that PEFT saves whole beside an adapter (`modules_to_save`); a classifier's, none for causal models. */
   readonly headModules: readonly string[];
+  /** Of a classifier; absent in causal models. */
+  readonly classifier?: Classifier;
   /** Final hidden states after the last norm, [N, D]. */
   forward(inputs: ForwardInputs): Value;
   /** From hidden rows [M, D] to logits [M, V], V = classes for a classifier: `graph/projection.ts` says how. */

@@ -1,20 +1,48 @@
 /** Every architecture, by Hugging Face `model_type`. */
 
 import { HeadwaterError } from '../base/errors.ts';
-import type { Architecture } from './architecture.ts';
+import type { Architecture, DefineOptions } from './architecture.ts';
+import { bert } from './architectures/bert.ts';
+import { distilbert } from './architectures/distilbert.ts';
 import { llama } from './architectures/llama.ts';
 import { mistral } from './architectures/mistral.ts';
 import { qwen2 } from './architectures/qwen2.ts';
 import { qwen3 } from './architectures/qwen3.ts';
+import { roberta } from './architectures/roberta.ts';
 import type { RawConfig } from './config.ts';
 import type { ModelDefinition } from './model.ts';
 
 export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
-  [llama, mistral, qwen2, qwen3].map((architecture) => [architecture.id, architecture]),
+  [llama, mistral, qwen2, qwen3, bert, roberta, distilbert].map((architecture) => [
+    architecture.id,
+    architecture,
+  ]),
 );
 
-/** The definition that a parsed config.json describes; throws MODEL_UNSUPPORTED or MODEL_INVALID. */
-export function definitionOf(config: unknown, where: string): ModelDefinition {
+/**
+ * The definition that a parsed config.json describes. Throws MODEL_UNSUPPORTED or MODEL_INVALID, OPTION_INVALID for
+ * classes that do not fit.
+ */
+export function definitionOf(config: unknown, where: string, options: DefineOptions = {}): ModelDefinition {
+  const { raw, architecture } = architectureOf(config, where);
+  if (options.labels !== undefined && architecture.lacksHead === undefined)
+    throw new HeadwaterError('OPTION_INVALID', `labels are given, but ${architecture.id} models write text`, {
+      where,
+      hint: 'Leave labels out, or choose an encoder (bert, roberta, distilbert).',
+    });
+  return architecture.define(raw, where, options);
+}
+
+/** Whether the configuration is an encoder's whose classes must be given. Throws like `definitionOf`. */
+export function needsLabels(config: unknown, where: string): boolean {
+  const { raw, architecture } = architectureOf(config, where);
+  return architecture.lacksHead?.(raw) ?? false;
+}
+
+function architectureOf(
+  config: unknown,
+  where: string,
+): { readonly raw: RawConfig; readonly architecture: Architecture } {
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw new HeadwaterError('MODEL_INVALID', 'the configuration is no JSON object', { where });
   const raw = config as RawConfig;
@@ -30,5 +58,5 @@ export function definitionOf(config: unknown, where: string): ModelDefinition {
       where,
       hint: 'Headwater runs no code from model repositories; choose a model that transformers supports itself.',
     });
-  return architecture.define(raw, where);
+  return { raw, architecture };
 }

@@ -29,7 +29,12 @@ export const bert: Architecture = {
       headModules: ['classifier'],
       pooler: 'bert.pooler',
       output: (sites, rows, shape) =>
-        classProjection(sites, tanh(headLinear(sites, rows, 'bert.pooler.dense', shape)), 'classifier', shape),
+        classProjection(
+          sites,
+          tanh(headLinear(sites, rows, 'bert.pooler.dense', shape)),
+          'classifier',
+          shape,
+        ),
     });
   },
 };

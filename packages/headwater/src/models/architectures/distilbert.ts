@@ -5,9 +5,9 @@ import { relu } from '../../graph/ops/index.ts';
 import type { Architecture } from '../architecture.ts';
 import { activation } from '../blocks/activation.ts';
 import { lacksHead } from '../classification-head.ts';
-import { positiveInt } from '../config.ts';
+import { off, positiveInt } from '../config.ts';
 import { classProjection, encoderClassifier, headLinear } from '../encoder-classifier.ts';
-import { dropout, off, parseEncoderConfig } from '../encoder-config.ts';
+import { dropout, parseEncoderConfig } from '../encoder-config.ts';
 
 const schema = z.strictObject({
   dim: positiveInt,
