@@ -29,13 +29,18 @@ export interface WeightSource {
 export interface SessionOptions {
   /** For messages and profiles. */
   readonly label?: string;
+  /** Whether this session may repack frozen matrices for its kernels; default: as the executor does. */
+  readonly prepack?: boolean;
 }
 
 export interface Session {
   readonly inputs: ReadonlyMap<string, TensorType>;
   readonly outputs: ReadonlyMap<string, TensorType>;
-  /** Feeds every input, returns every output. Inputs are not copied; outputs are fresh buffers. */
-  run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  /**
+   * Feeds every input, returns every output. Inputs are not copied; outputs are fresh buffers, or those of `into` by name,
+   * which are overwritten and may be the memory of an input that the graph changes in place (a cache).
+   */
+  run(inputs: ReadonlyMap<string, Tensor>, into?: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
   release(): Promise<void>;
 }
 

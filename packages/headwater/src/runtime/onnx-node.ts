@@ -51,22 +51,26 @@ async function openSession(
   graph: Graph,
   weights: WeightSource,
   options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
-  { label = 'graph' }: SessionOptions,
+  { label = 'graph', prepack = options.prepack }: SessionOptions,
 ): Promise<Session> {
   const locations = new Map([...graph.weights.keys()].map((name) => [name, weights.locate(name)]));
   const folder = commonFolder([...locations.values()]);
   const place = (name: string) => placement(locations.get(name) as WeightLocation, folder);
-  const model = writeOnnx(graph, {
-    kernels: options.kernels ?? (options.device === 'cpu' ? 'cpu' : 'portable'),
-    place,
-  });
-  const native = await createNative(model.bytes, folder, hasLargeTensor(graph), options, label);
+  const kernels = options.kernels ?? (options.device === 'cpu' ? 'cpu' : 'portable');
+  const model = writeOnnx(graph, { kernels, place });
+  const choice = { ...options, prepack: prepack === true };
+  const native = await createNative(model.bytes, folder, hasLargeTensor(graph), choice, label);
+  // Only the fused kernels are known to read an input that they overwrite in the right order.
+  const inPlace = kernels === 'cpu';
   return {
     inputs: model.inputs,
     outputs: model.outputs,
-    async run(inputs) {
+    async run(inputs, into = new Map()) {
       try {
-        return fromNative(await native.run(toNative(model.inputs, inputs)), model.outputs);
+        const feeds = toNative(model.inputs, inputs);
+        if (into.size === 0) return fromNative(await native.run(feeds), model.outputs);
+        if (inPlace) return fromNative(await native.run(feeds, fetches(model.outputs, into)), model.outputs);
+        return copied(fromNative(await native.run(feeds), model.outputs), into);
       } catch (cause) {
         throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
       }
@@ -174,9 +178,34 @@ function toNative(
       throw new Error(
         `input ${name} is ${value.dtype}[${value.shape}], expected ${type.dtype}[${type.shape}]`,
       );
-    feeds[name] = new OrtTensor(value.dtype as 'float32', value.data as Float32Array, type.shape);
+    feeds[name] = nativeTensor(value, type);
   }
   return feeds;
+}
+
+/** The outputs that the engine allocates are null. */
+function fetches(
+  types: ReadonlyMap<string, TensorType>,
+  into: ReadonlyMap<string, Tensor>,
+): Record<string, OrtTensor | null> {
+  const result: Record<string, OrtTensor | null> = {};
+  for (const [name, type] of types) {
+    const target = into.get(name);
+    result[name] = target === undefined ? null : nativeTensor(target, type);
+  }
+  return result;
+}
+
+function copied(outputs: Map<string, Tensor>, into: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  for (const [name, target] of into) {
+    (target.data as Float32Array).set(outputs.get(name)!.data as Float32Array);
+    outputs.set(name, target);
+  }
+  return outputs;
+}
+
+function nativeTensor(value: Tensor, type: TensorType): OrtTensor {
+  return new OrtTensor(value.dtype as 'float32', value.data as Float32Array, type.shape);
 }
 
 function fromNative(

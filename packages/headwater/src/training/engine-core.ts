@@ -1,8 +1,12 @@
 /** The engine: a runner with the training loop, scoring and generation behind the `Engine` contract. One thread, no files. */
 
+import { HeadwaterError } from '../base/errors.ts';
+import type { ModelDefinition } from '../models/model.ts';
 import { accumulatedGradients } from './accumulate.ts';
-import type { Engine, GenerateOptions } from './engine.ts';
-import { cachedLogits, generateTokens, recomputedLogits, sequenceLogits } from './generation.ts';
+import type { Engine } from './engine.ts';
+import { createDecoder } from './generation/decoder.ts';
+import { generateAll, generateRecomputed, sequenceLogits } from './generation/generate.ts';
+import { createGenerator } from './generation/generator.ts';
 import { createRunner, type EngineParts } from './runner.ts';
 import { scoreExamples } from './score.ts';
 import { trainSteps } from './train.ts';
@@ -10,11 +14,14 @@ import { batchesBehind, numVirtualTokens, shapeForText } from './virtual-tokens.
 
 /** Examples per pass when gradients are asked for without a batch size. */
 const GRADIENT_ROWS = 8;
+/** Texts side by side when nobody says how many. */
+const GENERATION_ROWS = 8;
 
 export function createEngine(parts: EngineParts): Engine {
   const runner = createRunner(parts);
   const { virtual } = runner;
-  const shape = shapeForText(parts.model.definition.shape, virtual);
+  const { definition } = parts.model;
+  const shape = shapeForText(definition.shape, virtual);
   const first = numVirtualTokens(virtual) * shape.vocabSize;
   return {
     train: (params, examples, options, onStep) => trainSteps(runner, params, examples, options, onStep),
@@ -27,9 +34,29 @@ export function createEngine(parts: EngineParts): Engine {
     score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     logits: async (params, tokens) =>
       (await sequenceLogits(runner, params, tokens)).slice(first, first + tokens.length * shape.vocabSize),
-    generate: (params, prompt, options: GenerateOptions, onToken) => {
-      const logits = options.useCache === false ? recomputedLogits : cachedLogits;
-      return generateTokens(logits(runner, params, shape), shape, prompt, options, onToken);
+    async generate(params, prompt, options, onToken) {
+      checkGenerates(definition);
+      const subject = { runner, params, shape };
+      if (options.useCache === false) return generateRecomputed(subject, prompt, options, onToken);
+      const [result] = await generateAll(subject, [{ prompt, options, onToken }], 1);
+      return result!.tokens;
+    },
+    async generateBatch(params, requests, { batchSize = GENERATION_ROWS } = {}) {
+      checkGenerates(definition);
+      return generateAll({ runner, params, shape }, requests, batchSize);
+    },
+    openGenerator(params, { batchSize, maxTokens }) {
+      checkGenerates(definition);
+      const numVirtual = virtual?.count ?? 0;
+      const most = numVirtual + Math.min(maxTokens, shape.maxPositionEmbeddings);
+      return createGenerator(createDecoder(runner, params, shape, { numSlots: batchSize, maxTokens: most }));
     },
   };
+}
+
+function checkGenerates({ objective, architecture }: ModelDefinition): void {
+  if (objective === 'causal-lm') return;
+  throw new HeadwaterError('MODEL_UNSUPPORTED', `a ${architecture} classifier does not continue text`, {
+    hint: 'Text needs a causal language model; classifiers are scored with `headwater eval`.',
+  });
 }

@@ -5,6 +5,9 @@
 
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
+import type { Generated, GenerationRequest, Generator } from './generation/generator.ts';
+import type { PenaltyOptions } from './penalties.ts';
+import type { SamplingOptions, TokenLogprob } from './sampling.ts';
 
 export interface OptimizerOptions {
   readonly kind: 'adamw' | 'sgd';
@@ -71,16 +74,32 @@ export interface ExampleScore {
   readonly numCorrect: number;
 }
 
-export interface GenerateOptions {
+export interface GenerateOptions extends SamplingOptions, PenaltyOptions {
   readonly maxNewTokens: number;
+  /** A token of these ends the text and is not part of it. */
   readonly stopTokenIds: readonly number[];
-  /** 0 = greedy. */
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
   readonly seedPath: readonly (string | number)[];
+  /** Tell `onToken` log p of each token and of so many most likely ones. Omitted: neither. */
+  readonly topLogprobs?: number;
   /** Recompute the whole sequence for each token instead of using the cache (a test oracle). */
   readonly useCache?: boolean;
+}
+
+/** Of the model's own distribution, before temperature, cuts and penalties; nats. */
+export interface TokenDetails {
+  readonly logprob?: number;
+  /** Most likely first. */
+  readonly top?: readonly TokenLogprob[];
+}
+
+/** Called with every new token; the answer 'stop' ends the text with it. */
+export type OnToken = (id: number, details: TokenDetails) => unknown;
+
+export interface GeneratorOptions {
+  /** Requests that run side by side. */
+  readonly batchSize: number;
+  /** Tokens of prompt and answer together; at most the model's positions. */
+  readonly maxTokens: number;
 }
 
 export interface Engine {
@@ -103,10 +122,22 @@ export interface Engine {
   ): Promise<ExampleScore[]>;
   /** Logits [T, V] of one token sequence. */
   logits(params: Params, tokens: Int32Array): Promise<Float32Array>;
+  /**
+   * The new tokens, without the prompt. Throws OPTION_INVALID for an empty prompt and when prompt and new tokens exceed the
+   * model's positions, MODEL_UNSUPPORTED for models that do not continue text.
+   */
   generate(
     params: Params,
     prompt: Int32Array,
     options: GenerateOptions,
-    onToken?: (id: number) => void,
+    onToken?: OnToken,
   ): Promise<Int32Array>;
+  /** As `generate` for many prompts, at most `batchSize` of them at a time; each has its own length, options and end. */
+  generateBatch(
+    params: Params,
+    requests: readonly GenerationRequest[],
+    options?: { readonly batchSize?: number },
+  ): Promise<Generated[]>;
+  /** Generation that goes on: requests come and go, what they have in common with earlier ones is not computed again. */
+  openGenerator(params: Params, options: GeneratorOptions): Generator;
 }

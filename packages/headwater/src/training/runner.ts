@@ -39,9 +39,9 @@ export interface Runner {
   score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
   /** Logits [B·T, V]. */
   logits(params: Params, batch: SequenceBatch): Promise<Float32Array>;
-  /** One piece of generation; feeds and outputs as `decodeProgram` names them. */
-  decode(params: Params, shape: DecodeShape, feeds: Feeds): Promise<Map<string, Tensor>>;
-  /** The rows that every cache begins with, where `virtual.as` is cache; named as `prefixProgram` names them. */
+  /** One piece of generation; feeds and outputs as `decodeProgram` names them, `into` as `Session.run` takes it. */
+  decode(params: Params, shape: DecodeShape, feeds: Feeds, into: Feeds): Promise<Map<string, Tensor>>;
+  /** The rows that every cache begins with, where `virtual.as` is cache; named by `prefixOutput`. */
   prefix(params: Params): Promise<Map<string, Tensor>>;
 }
 
@@ -66,10 +66,15 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     sessions.set(label, known);
     return known;
   };
-  const run = async ({ session }: Loaded, params: Params, feeds: Feeds): Promise<Map<string, Tensor>> => {
+  const run = async (
+    { session }: Loaded,
+    params: Params,
+    feeds: Feeds,
+    into?: Feeds,
+  ): Promise<Map<string, Tensor>> => {
     checkParams(tuning, params);
     checkPositions(feeds.get('positions'), model.definition.shape.maxPositionEmbeddings, tuning.virtual);
-    return session.run(new Map([...params, ...feeds]));
+    return session.run(new Map([...params, ...feeds]), into);
   };
   const sequenceFeeds = (batch: SequenceBatch) => feedsOf(batch, tuning.virtual);
   return {
@@ -104,9 +109,11 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
       const loaded = await session(`logits ${batchSize}×${length}`, build);
       return float32(await run(loaded, params, sequenceFeeds(batch)), 'logits').data;
     },
-    async decode(params, shape, feeds) {
+    async decode(params, shape, feeds, into) {
       const build = () => ({ graph: decodeProgram(model, tuning, shape) });
-      return run(await session(`decode ${shape.length} over ${shape.capacity}`, build), params, feeds);
+      const { batchSize, length, capacity } = shape;
+      const loaded = await session(`decode ${batchSize}×${length} over ${capacity}`, build);
+      return run(loaded, params, feeds, into);
     },
     async prefix(params) {
       const build = () => ({ graph: prefixProgram(model, tuning) });

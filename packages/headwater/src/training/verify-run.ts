@@ -5,7 +5,7 @@ import { tensor } from '../base/tensor.ts';
 import type { ModelShape } from '../models/model.ts';
 import { accumulatedGradients } from './accumulate.ts';
 import { clipToNorm, globalNorm } from './clip.ts';
-import { cachedLogits, generateTokens } from './generation.ts';
+import { generateAll } from './generation/generate.ts';
 import { initialState, optimizerStep } from './optimizers/optimizer.ts';
 import { optimizers } from './optimizers/registry.ts';
 import type { Runner } from './runner.ts';
@@ -33,7 +33,7 @@ export interface SectionResult {
   readonly unmatched: readonly string[];
 }
 
-/** Logits where the attention mask is 1. */
+/** Logits where the attention mask is 1; of a classifier, [B, V], those of each sequence's first row. */
 export async function compareLogits(
   what: string,
   section: Section,
@@ -42,15 +42,25 @@ export async function compareLogits(
 ): Promise<Comparison | undefined> {
   const reference = section.tensors.get('logits');
   if (reference === undefined) return undefined;
-  const V = shape.vocabSize;
-  const counted = (values: Float32Array) => {
-    if (values.length !== attended.length * V) return values;
-    return Float32Array.from(
-      attended.flatMap((yes, row) => (yes ? [...values.subarray(row * V, (row + 1) * V)] : [])),
-    );
+  const V = shape.numLogits;
+  const got = await runner.logits(params, batch);
+  const row = (values: Float32Array, i: number) => values.subarray(i * V, (i + 1) * V);
+  const rows = (values: Float32Array, which: readonly number[]) =>
+    Float32Array.from(which.flatMap((i) => [...row(values, i)]));
+  const everywhere = (values: Float32Array) =>
+    values.length === attended.length * V
+      ? rows(
+          values,
+          attended.flatMap((yes, i) => (yes ? [i] : [])),
+        )
+      : values;
+  const perSequence = reference.shape.length === 2;
+  const firstRows = Array.from({ length: batch.batchSize }, (_, b) => b * (got.length / V / batch.batchSize));
+  const pair = {
+    name: `${section.prefix}logits`,
+    got: perSequence ? rows(got, firstRows) : everywhere(got),
+    reference: perSequence ? realNumbers(reference) : everywhere(realNumbers(reference)),
   };
-  const got = counted(await runner.logits(params, batch));
-  const pair = { name: `${section.prefix}logits`, got, reference: counted(realNumbers(reference)) };
   return compare(what, [pair], TOLERANCES.values);
 }
 
@@ -139,8 +149,8 @@ export async function compareGreedy(
     if (found === undefined) return { comparisons: [], unmatched: [name] };
     const { prompt, continuation } = found;
     const options = { ...GREEDY, maxNewTokens: continuation.length };
-    const got = await generateTokens(cachedLogits(runner, params, shape), shape, prompt, options);
-    pairs.push({ name, got, reference: continuation });
+    const [got] = await generateAll({ runner, params, shape }, [{ prompt, options }], 1);
+    pairs.push({ name, got: got!.tokens, reference: continuation });
   }
   return { comparisons: [compareTokens(`${what} greedy tokens`, pairs)], unmatched: [] };
 }

@@ -11,6 +11,7 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import {
   add,
   and,
+  cachedAttention,
   concat,
   equal,
   expand,
@@ -136,43 +137,27 @@ function causalBlocks(q: Value, k: Value, v: Value, mask: Value, options: Attend
   return concat(parts, 2);
 }
 
-/** The keys and values of one layer: what the cache holds before this run and the rows that this run adds. */
+/** The keys and values of one layer: what the cache holds before this run and, given back, after it. All [B, K, C, Dh]. */
 export interface LayerCache {
-  /** [1, K, C, Dh]; undefined when nothing can be cached yet (C = 0). */
-  readonly past: { readonly k: Value; readonly v: Value } | undefined;
-  /** Called with the new rows [1, K, T, Dh]. */
+  readonly past: { readonly k: Value; readonly v: Value };
+  /** Called with the caches that the new rows have joined. */
   readonly keep: (k: Value, v: Value) => void;
 }
 
 /**
- * Attention of T new tokens over C cache rows, of which the first `numPast` (int32 [1]) are filled, and over themselves.
- * New token i has index numPast + i in the sequence; cache row j has index j. B = 1.
+ * Attention of T new tokens a row over C cache rows, of which the first `numPast` (int32 [B]) are filled, and over
+ * themselves. New token i of row b has index numPast_b + i in its sequence; cache row j has index j.
  */
-export function cachedAttention(
-  numPast: Value,
-  T: number,
-  C: number,
-  layers: (layer: number) => LayerCache,
-): Attend {
-  const { graph } = numPast;
-  const past = expand(reshape(numPast, [1, 1, 1, 1]), [1, 1, T, 1]);
-  const rowIndex = add(past, range(graph, T, 0, [1, 1, T, 1]));
-  const newIndex = add(reshape(numPast, [1, 1, 1, 1]), range(graph, T, 0, [1, 1, 1, T]));
-  const sees: Visibility = ({ window }) => {
-    const near = (keys: Value) =>
-      window === undefined ? [] : [greater(keys, add(rowIndex, range(graph, 1, -window, [1, 1, 1, 1])))];
-    const fresh = [lessOrEqual(newIndex, rowIndex), ...near(newIndex)].reduce(and);
-    if (C === 0) return [fresh];
-    const cacheIndex = range(graph, C, 0, [1, 1, 1, C]);
-    return [[greater(past, cacheIndex), ...near(cacheIndex)].reduce(and), fresh];
-  };
-  const masks = maskPerWindow(graph, sees);
+export function cacheAttention(numPast: Value, layers: (layer: number) => LayerCache): Attend {
   return (layer, q, k, v, options) => {
-    const cache = layers(layer);
-    cache.keep(k, v);
-    const keys = cache.past === undefined ? k : concat([cache.past.k, k], 2);
-    const values = cache.past === undefined ? v : concat([cache.past.v, v], 2);
-    return attention(q, keys, values, masks(options), options);
+    assert(!options.bidirectional, 'a cache has no later tokens to look at');
+    const { past, keep } = layers(layer);
+    const { out, presentK, presentV } = cachedAttention(
+      { q, k, v, pastK: past.k, pastV: past.v, numPast },
+      options,
+    );
+    keep(presentK, presentV);
+    return out;
   };
 }
 

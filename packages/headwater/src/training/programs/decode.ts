@@ -1,6 +1,6 @@
 /**
- * One piece of generation as a graph: T new tokens over a key-value cache with room for C. T > 1 with C = 0 is the
- * prompt, T = 1 a step. The graph never writes the cache: it returns the new rows and the caller keeps them.
+ * One piece of generation as a graph: T new tokens for each of B sequences over a key-value cache with room for C. T > 1
+ * is a piece of a prompt, T = 1 a step. Each sequence has its own length.
  */
 
 import { assert } from '../../base/errors.ts';
@@ -9,11 +9,13 @@ import { gather, reshape } from '../../graph/ops/index.ts';
 import { logitsOf } from '../../graph/projection.ts';
 import { baseSites } from '../../models/base-sites.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
-import { cachedAttention, type LayerCache } from './attention.ts';
+import { cacheAttention, type LayerCache } from './attention.ts';
 import { network, type ProgramModel, sequenceInputs } from './model-graph.ts';
 
 export interface DecodeShape {
-  /** T, tokens of this piece; those past the real ones are ignored. */
+  /** B, sequences. */
+  readonly batchSize: number;
+  /** T, tokens of this piece; what comes after the real ones is ignored. */
   readonly length: number;
   /** C, rows of the cache. */
   readonly capacity: number;
@@ -22,15 +24,14 @@ export interface DecodeShape {
 export const CACHE_SIDES = ['k', 'v'] as const;
 export type CacheSide = (typeof CACHE_SIDES)[number];
 
-/** Input with the cache of a layer, [1, K, C, Dh]. */
+/** Input with the cache of a layer, [B, K, C, Dh]. */
 export const cacheInput = (side: CacheSide, layer: number): string => `cache.${side}.${layer}`;
-/** Output with the new rows of a layer, [1, K, T, Dh]. */
-export const cacheOutput = (side: CacheSide, layer: number): string => `new.${side}.${layer}`;
+/** Output with the cache that the new rows have joined, [B, K, C, Dh]; may be written over the input. */
+export const cacheOutput = (side: CacheSide, layer: number): string => `present.${side}.${layer}`;
+/** Output with the rows of a layer that come before all sequences, [1, K, P, Dh]. */
+export const prefixOutput = (side: CacheSide, layer: number): string => `prefix.${side}.${layer}`;
 
-/**
- * The rows with which every cache begins under a kind that puts keys and values before all sequences (`virtual.as: cache`):
- * outputs named as the new rows of each layer, [1, K, P, Dh].
- */
+/** The rows with which every cache begins under a kind that puts keys and values before all sequences (`virtual.as: cache`). */
 export function prefixProgram(model: ProgramModel, tuning: BoundTuning): Graph {
   const graph = new Graph();
   const { prefix } = tuning.wrap(graph, baseSites(graph, model), { training: false });
@@ -38,34 +39,33 @@ export function prefixProgram(model: ProgramModel, tuning: BoundTuning): Graph {
   for (let layer = 0; layer < model.definition.shape.numHiddenLayers; layer++) {
     const rows = prefix(layer);
     for (const side of CACHE_SIDES)
-      graph.output(cacheOutput(side, layer), reshape(rows[side], [1, ...rows[side].shape]));
+      graph.output(prefixOutput(side, layer), reshape(rows[side], [1, ...rows[side].shape]));
   }
   return graph;
 }
 
 /**
- * Inputs: tokens, positions int32 [1, T]; numPast int32 [1], the filled cache rows; last int32 [1], the row whose logits
- * are wanted; caches; the trained tensors. Outputs: `logits` [V] and the new cache rows.
+ * Inputs: tokens, positions int32 [B, T]; numPast int32 [B], the filled cache rows; last int32 [B], the rows of [B·T] whose
+ * logits are wanted; caches; the trained tensors. Outputs: `logits` [B, V] and the caches.
  */
 export function decodeProgram(model: ProgramModel, tuning: BoundTuning, shape: DecodeShape): Graph {
-  const { length, capacity } = shape;
+  const { batchSize, length, capacity } = shape;
   const graph = new Graph();
-  const inputs = sequenceInputs(graph, { batchSize: 1, length });
-  const numPast = graph.input('numPast', 'int32', [1]);
-  const { numKeyValueHeads, headDim, vocabSize } = model.definition.shape;
+  const inputs = sequenceInputs(graph, { batchSize, length });
+  const numPast = graph.input('numPast', 'int32', [batchSize]);
+  const { numKeyValueHeads, headDim } = model.definition.shape;
   const cache = (side: CacheSide, layer: number): Value =>
-    graph.input(cacheInput(side, layer), 'float32', [1, numKeyValueHeads, capacity, headDim]);
+    graph.input(cacheInput(side, layer), 'float32', [batchSize, numKeyValueHeads, capacity, headDim]);
   const layers = (layer: number): LayerCache => ({
-    past: capacity === 0 ? undefined : { k: cache('k', layer), v: cache('v', layer) },
+    past: { k: cache('k', layer), v: cache('v', layer) },
     keep: (k, v) => {
       graph.output(cacheOutput('k', layer), k);
       graph.output(cacheOutput('v', layer), v);
     },
   });
-  const attend = cachedAttention(numPast, length, capacity, layers);
-  const mode = { training: false, maxPositions: capacity + length };
-  const net = network(graph, model, tuning, inputs, () => attend, mode);
-  const row = gather(net.hidden, graph.input('last', 'int32', [1]), 0);
-  graph.output('logits', reshape(logitsOf(net.output(row)), [vocabSize]));
+  const mode = { training: false, maxPositions: capacity };
+  const net = network(graph, model, tuning, inputs, () => cacheAttention(numPast, layers), mode);
+  const rows = gather(net.hidden, graph.input('last', 'int32', [batchSize]), 0);
+  graph.output('logits', logitsOf(net.output(rows)));
   return graph;
 }
