@@ -9,6 +9,7 @@ import { checkStoreCommand } from './check-store.ts';
 import { clientsCommand } from './clients.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { exportGgufCommand } from './export-gguf.ts';
 import { fail } from './fail.ts';
 import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
@@ -58,6 +59,7 @@ function createProgram(): Command {
     evalCommand(),
     generateCommand(),
     mergeCommand(),
+    exportGgufCommand(),
     verifyCommand(),
     inspectCommand(),
     benchCommand(),

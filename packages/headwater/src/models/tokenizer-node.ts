@@ -7,6 +7,7 @@ import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
 import { type ChatTemplate, type ChatTemplateSource, makeChatTemplate } from './chat-template.ts';
 import { makeTokenizer, type Tokenizer } from './tokenizer.ts';
+import type { TokenizerFiles } from './tokenizer-files.ts';
 import { tokenizerFromVocabMerges } from './tokenizer-vocab-merges.ts';
 
 export interface LoadedTokenizer {
@@ -17,18 +18,26 @@ export interface LoadedTokenizer {
 
 /** Throws TOKENIZER_INVALID (absent, malformed or unsupported files). */
 export async function loadTokenizer(folder: string, clock: Clock = systemClock): Promise<LoadedTokenizer> {
-  const map = (await readJson(join(folder, 'special_tokens_map.json'))) ?? {};
-  const ownConfig = (await readJson(join(folder, 'tokenizer_config.json'))) ?? {};
-  const config = { ...map, ...ownConfig };
-  const whole = await readJson(join(folder, 'tokenizer.json'));
-  const json = whole ?? (await fromVocabMerges(folder, config));
-  const tokenizer = makeTokenizer({ tokenizer: json, config, where: folder });
-  const source = await readChatTemplate(folder, config);
+  const files = await readTokenizerFiles(folder);
+  const tokenizer = makeTokenizer(files);
   const context = { specialTokens: tokenizer.specialTokens, clock, where: folder };
+  const { chatTemplate: source } = files;
   return {
     tokenizer,
     chatTemplate: source === undefined ? undefined : makeChatTemplate(source, context),
   };
+}
+
+/** The files as they are, for formats that want vocabulary and merges themselves. Throws TOKENIZER_INVALID. */
+export async function readTokenizerFiles(
+  folder: string,
+): Promise<TokenizerFiles & { readonly chatTemplate: ChatTemplateSource | undefined }> {
+  const map = (await readJson(join(folder, 'special_tokens_map.json'))) ?? {};
+  const ownConfig = (await readJson(join(folder, 'tokenizer_config.json'))) ?? {};
+  const config = { ...map, ...ownConfig };
+  const whole = await readJson(join(folder, 'tokenizer.json'));
+  const tokenizer = whole ?? (await fromVocabMerges(folder, config));
+  return { tokenizer, config, chatTemplate: await readChatTemplate(folder, config), where: folder };
 }
 
 async function fromVocabMerges(folder: string, config: Record<string, unknown>): Promise<unknown> {
