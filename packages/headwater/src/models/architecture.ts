@@ -15,6 +15,8 @@ export interface Architecture {
   /** Hugging Face `model_type`. */
   readonly id: string;
   readonly summary: string;
+  /** Entries of `auto_map` whose Python code transformers has since taken in, as published checkpoints still name it. */
+  readonly upstreamCode?: Readonly<Record<string, string>>;
   /** Encoders: the checkpoint has no classification head, so `define` needs labels. */
   lacksHead?(config: RawConfig): boolean;
   /** Throws MODEL_UNSUPPORTED or MODEL_INVALID, naming `where` and every offending key. */

@@ -29,6 +29,7 @@ const TRAINING_AND_MEMORY = [
   'tf_legacy_loss',
   'chunk_size_feed_forward',
   'use_cache',
+  'cache_implementation',
   'return_dict',
   'output_attentions',
   'output_hidden_states',

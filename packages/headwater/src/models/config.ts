@@ -13,13 +13,16 @@ import { reachOf, ropeObject, ropeObjectOf, rotaryFrom } from './rope-config.ts'
 export type RawConfig = Readonly<Record<string, unknown>>;
 
 export const positiveInt = z.int().positive();
-const layerCount = positiveInt.max(10_000);
+export const layerCount = positiveInt.max(10_000);
 
 /** Only the value that Hugging Face's code treats as "off". */
 export const off = z.literal(false).optional();
 
+/** Of the first training. It changes no logit; fine-tuning with an adapter has the adapter's own dropout. */
+export const dropout = z.number().min(0).max(1).optional();
+
 /** What configurations of decoders say besides, and the only values that such a decoder can mean by it. */
-const commonKeys = {
+export const commonKeys = {
   tie_word_embeddings: z.boolean().default(false),
   rope_interleaved: off,
   is_encoder_decoder: off,

@@ -4,19 +4,26 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { Architecture, DefineOptions } from './architecture.ts';
 import { bert } from './architectures/bert.ts';
 import { distilbert } from './architectures/distilbert.ts';
+import { gemma2 } from './architectures/gemma2.ts';
+import { gemma3, gemma3Text } from './architectures/gemma3.ts';
+import { gptNeox } from './architectures/gpt-neox.ts';
+import { gpt2 } from './architectures/gpt2.ts';
 import { llama } from './architectures/llama.ts';
 import { mistral } from './architectures/mistral.ts';
+import { olmo2 } from './architectures/olmo2.ts';
+import { phi3 } from './architectures/phi3.ts';
 import { qwen2 } from './architectures/qwen2.ts';
 import { qwen3 } from './architectures/qwen3.ts';
 import { roberta } from './architectures/roberta.ts';
+import { smollm3 } from './architectures/smollm3.ts';
 import type { RawConfig } from './config.ts';
 import type { ModelDefinition } from './model.ts';
 
 export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
-  [llama, mistral, qwen2, qwen3, bert, roberta, distilbert].map((architecture) => [
-    architecture.id,
-    architecture,
-  ]),
+  [
+    ...[llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma2, gemma3Text, gemma3, phi3, gpt2, gptNeox],
+    ...[bert, roberta, distilbert],
+  ].map((architecture) => [architecture.id, architecture]),
 );
 
 /**
@@ -53,10 +60,20 @@ function architectureOf(
       `model_type is ${JSON.stringify(raw.model_type) ?? 'missing'}; supported: ${[...ARCHITECTURES.keys()].join(', ')}`,
       { where, hint: 'Choose a model of a supported architecture.' },
     );
-  if (raw.auto_map !== undefined)
-    throw new HeadwaterError('MODEL_UNSUPPORTED', 'auto_map: the model comes with its own Python code', {
-      where,
-      hint: 'Headwater runs no code from model repositories; choose a model that transformers supports itself.',
-    });
-  return { raw, architecture };
+  const { auto_map: code, ...rest } = raw;
+  if (code === undefined || isUpstream(code, architecture)) return { raw: rest, architecture };
+  throw new HeadwaterError('MODEL_UNSUPPORTED', 'auto_map: the model comes with its own Python code', {
+    where,
+    hint: 'Headwater runs no code from model repositories; choose a model that transformers supports itself.',
+  });
+}
+
+/** `owner/name--module.Class` names code of another repository; a tokenizer's code is not the network's. */
+function isUpstream(code: unknown, { upstreamCode = {} }: Architecture): boolean {
+  if (typeof code !== 'object' || code === null) return false;
+  return Object.entries(code).every(
+    ([key, value]) =>
+      key === 'AutoTokenizer' ||
+      (key in upstreamCode && String(value).replace(/^.*--/, '') === upstreamCode[key]),
+  );
 }
