@@ -106,9 +106,16 @@ export function named(
   );
 }
 
-/** In memory PEFT inserts the adapter's name: `lora_A.default.weight` is `lora_A.weight` in the file. */
+/**
+ * In memory PEFT inserts the adapter's name: `lora_A.default.weight` is `lora_A.weight` in the file, `ia3_l.default` is
+ * `ia3_l`, and a module trained whole is found below `modules_to_save.default`.
+ */
 function adapterName(name: string): string {
-  return name.replace('.default.', '.');
+  return name
+    .replace('.modules_to_save.default.', '.')
+    .replace(/\.lora_magnitude_vector\.default\.weight$/, '.lora_magnitude_vector')
+    .replace('.default.', '.')
+    .replace(/\.default$/, '');
 }
 
 export interface OptimizerSteps {

@@ -45,7 +45,10 @@ const WHOLE = ['llama', 'llama-tied-mha', 'llama3-rope', 'mistral', 'qwen2', 'qw
   join(huggingface, name),
   9,
 ]);
-const VARIANTS = ['llama-rslora', 'llama-lora-rank-pattern'].map((name) => [join(huggingface, name), 7]);
+const VARIANTS = ['llama-rslora', 'llama-lora-rank-pattern', 'llama-dora', 'llama-ia3'].map((name) => [
+  join(huggingface, name),
+  7,
+]);
 const OTHER_FORMS = ['left-padded', 'sharded-window'].map((name) => [
   join(FIXTURES, 'training/other-forms', name),
   9,
@@ -128,12 +131,12 @@ describe('verify', () => {
   });
 
   it('says which adapter settings it does not compute', async () => {
-    const folder = await changed('dora', () => {});
+    const folder = await changed('settings', () => {});
     const path = join(folder, 'adapter/adapter_config.json');
     const config = JSON.parse(await readFile(path, 'utf8'));
     for (const [change, word] of [
-      [{ use_dora: true }, 'use_dora'],
-      [{ peft_type: 'IA3' }, 'IA3'],
+      [{ use_qalora: true }, 'use_qalora'],
+      [{ peft_type: 'LOHA' }, 'LOHA'],
     ] as const) {
       await writeFile(path, JSON.stringify({ ...config, ...change }));
       const error = await failure(folder);

@@ -73,6 +73,34 @@ export interface LowRankUpdate {
 /** W as the checkpoint stores it, flattened → W′ in the same layout, a new array. */
 export type MergeWeight = (stored: Float32Array) => Float32Array;
 
+/** Where a contribution gets its values: trained tensors and dropout masks, by the names that its graph gives them. */
+export interface TuningInputs {
+  trained(tensor: TrainableTensor): Value;
+  /** `x` with the elements dropped that the mask of `site` names; not yet scaled by 1 / (1 − p). p = 0: `x`. */
+  dropped(x: Value, site: string, dropoutProbability: number): Value;
+}
+
+/** A linear module as it is called: x [N, D] → y [N, E]. */
+export interface LinearSite {
+  readonly x: Value;
+  readonly y: Value;
+  readonly module: string;
+  readonly shape: LinearShape;
+  /** The network without deltas. */
+  readonly sites: Sites;
+}
+
+/**
+ * What a kind adds to a network. Contributions of several adapters add up with weights: linear modules give
+ * y + Σ wᵢ · deltaᵢ, parameters of the checkpoint become θ + Σ wᵢ (θᵢ − θ). `contribution.ts` applies them.
+ */
+export interface Contribution {
+  /** Added to the output of a linear module; undefined: nothing. */
+  readonly delta?: (site: LinearSite) => Value | undefined;
+  /** Trained values of checkpoint parameters, by checkpoint name. */
+  readonly parameters?: ReadonlyMap<string, Value>;
+}
+
 /** A kind bound to options and a model layout. */
 export interface BoundTuning {
   readonly kind: string;
@@ -91,6 +119,8 @@ export interface BoundTuning {
   ): Promise<Params>;
   /** Declares inputs in `graph` and wraps the frozen sites. `training` switches dropout on. */
   wrap(graph: Graph, base: Sites, mode: { readonly training: boolean }): Wrapped;
+  /** The same as a contribution, by which several adapters work together. Absent: the kind cannot be weighted. */
+  contribute?(inputs: TuningInputs, mode: { readonly training: boolean }): Contribution;
   /** What the adapter file holds, where that is not the trained tensors themselves (p-tuning keeps only its embeddings). */
   adapterTensors?(params: Params): Params;
   /**

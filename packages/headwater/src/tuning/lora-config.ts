@@ -1,10 +1,18 @@
 /**
- * LoRA's options and their form in PEFT's `adapter_config.json` (PEFT 0.21 fields). Settings that change the result and
- * that we do not compute are refused by name, never ignored.
+ * Options of LoRA and DoRA and their form in PEFT's `adapter_config.json` (PEFT 0.21 fields). Knows the fields, no tensors.
  */
 
 import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
+import type { ModelLayout } from './kind.ts';
+import {
+  emptyToUndefined,
+  type KnownSettings,
+  parsedOptions,
+  refuseUnread,
+  taskType,
+} from './peft-config.ts';
+import { modulesToSaveOption } from './saved-modules.ts';
 
 const names = z.array(z.string().min(1)).min(1);
 const positiveInt = z.int().positive();
@@ -23,6 +31,11 @@ export const loraOptions = z.strictObject({
   layersPattern: z.union([z.string().min(1), names]).optional(),
   rankPattern: z.record(z.string(), positiveInt).default({}),
   alphaPattern: z.record(z.string(), z.number().positive()).default({}),
+  bias: z
+    .enum(['none', 'all', 'lora_only'])
+    .default('none')
+    .describe('Biases that are trained too: all of the model, or those of the targets (lora_only).'),
+  modulesToSave: modulesToSaveOption,
 });
 
 export type LoraOptions = z.infer<typeof loraOptions>;
@@ -32,11 +45,9 @@ const UNUSED: Readonly<Record<string, unknown>> = {
   alora_invocation_tokens: null,
   arrow_config: null,
   auto_mapping: null,
-  bias: 'none',
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
-  fan_in_fan_out: false,
   kasa_config: null,
   layer_replication: null,
   loftq_config: {},
@@ -44,149 +55,109 @@ const UNUSED: Readonly<Record<string, unknown>> = {
   lora_ga_config: null,
   megatron_config: null,
   megatron_core: 'megatron.core',
-  modules_to_save: null,
   monteclora_config: null,
   qalora_group_size: 16,
   target_parameters: null,
   trainable_token_indices: null,
   use_bdlora: null,
-  use_dora: false,
   use_qalora: false,
   velora_config: null,
 };
 
-/** Settings that say how an adapter was made or stored and change nothing in what it computes. */
-const HARMLESS = new Set([
-  'auto_mapping',
-  'base_model_name_or_path',
-  'corda_config',
-  'ensure_weight_tying',
-  'eva_config',
-  'inference_mode',
-  'lora_ga_config',
-  'megatron_core',
-  'peft_type',
-  'peft_version',
-  'qalora_group_size',
-  'revision',
-  'runtime_config',
-  'task_type',
-]);
+const SETTINGS: KnownSettings = {
+  read: new Set([
+    'r',
+    'lora_alpha',
+    'use_rslora',
+    'use_dora',
+    'lora_dropout',
+    'target_modules',
+    'exclude_modules',
+    'layers_to_transform',
+    'layers_pattern',
+    'rank_pattern',
+    'alpha_pattern',
+    'init_lora_weights',
+    'bias',
+    'modules_to_save',
+  ]),
+  harmless: new Set([
+    'corda_config',
+    'ensure_weight_tying',
+    'eva_config',
+    // How the base stores its matrices, which PEFT corrects by itself.
+    'fan_in_fan_out',
+    'lora_ga_config',
+    'megatron_core',
+    'qalora_group_size',
+    'runtime_config',
+  ]),
+  unused: UNUSED,
+  computed: 'LoRA and DoRA (rank, alpha, rsLoRA, patterns, biases, modules to save)',
+};
 
-const READ = new Set([
-  'r',
-  'lora_alpha',
-  'use_rslora',
-  'lora_dropout',
-  'target_modules',
-  'exclude_modules',
-  'layers_to_transform',
-  'layers_pattern',
-  'rank_pattern',
-  'alpha_pattern',
-  'init_lora_weights',
-]);
+/** What a configuration says beyond the options, known once they are bound to a model. */
+export interface WrittenFacts {
+  readonly layout: ModelLayout;
+  /** For target_modules (a shorthand may be spelled out). */
+  readonly targets: string | readonly string[];
+  readonly modulesToSave: readonly string[];
+  readonly useDora: boolean;
+}
 
-/** `targets`: what to write for targetModules (a shorthand may be spelled out). */
-export function toPeftConfig(
-  options: LoraOptions,
-  targets: string | readonly string[],
-): Record<string, unknown> {
+export function toPeftConfig(options: LoraOptions, facts: WrittenFacts): Record<string, unknown> {
+  const { layout, targets, modulesToSave, useDora } = facts;
   return {
     ...UNUSED,
     alpha_pattern: options.alphaPattern,
+    bias: options.bias,
     exclude_modules: options.excludeModules ?? null,
+    fan_in_fan_out: layout.linears.some(({ stored }) => stored === 'in-out'),
     inference_mode: true,
     init_lora_weights: true,
     layers_pattern: options.layersPattern ?? null,
     layers_to_transform: options.layersToTransform ?? null,
     lora_alpha: options.alpha,
     lora_dropout: options.dropout,
+    modules_to_save: modulesToSave.length === 0 ? null : modulesToSave,
     peft_type: 'LORA',
     peft_version: '0.21.0',
     r: options.rank,
     rank_pattern: options.rankPattern,
     revision: null,
     target_modules: targets,
-    task_type: 'CAUSAL_LM',
+    task_type: taskType(layout),
+    use_dora: useDora,
     use_rslora: options.useRslora,
   };
 }
 
 /** Options from a LORA configuration. Throws ADAPTER_INVALID on settings that we do not compute. */
 export function fromPeftConfig(config: Record<string, unknown>): LoraOptions {
-  refuseUnsupported(config);
-  const parsed = loraOptions.safeParse(
-    withoutUndefined({
-      rank: config.r ?? undefined,
-      alpha: config.lora_alpha ?? undefined,
-      useRslora: config.use_rslora ?? undefined,
-      dropout: config.lora_dropout ?? undefined,
-      targetModules: config.target_modules ?? undefined,
-      excludeModules: emptyToUndefined(config.exclude_modules),
-      layersToTransform: emptyToUndefined(config.layers_to_transform),
-      layersPattern: emptyToUndefined(config.layers_pattern),
-      rankPattern: config.rank_pattern ?? undefined,
-      alphaPattern: config.alpha_pattern ?? undefined,
-    }),
-  );
-  if (parsed.success) {
-    if (config.target_modules === undefined || config.target_modules === null)
-      throw new HeadwaterError('ADAPTER_INVALID', 'adapter_config.json names no target_modules');
-    return parsed.data;
-  }
-  const issue = parsed.error.issues[0];
-  throw new HeadwaterError(
-    'ADAPTER_INVALID',
-    `adapter_config.json: ${issue?.path.join('.') ?? 'options'}: ${issue?.message ?? 'wrong value'}`,
-  );
+  refuseUnread(config, SETTINGS);
+  refuseChangedBase(config.init_lora_weights);
+  if (config.target_modules === undefined || config.target_modules === null)
+    throw new HeadwaterError('ADAPTER_INVALID', 'adapter_config.json names no target_modules');
+  return parsedOptions(loraOptions, {
+    rank: config.r,
+    alpha: config.lora_alpha,
+    useRslora: config.use_rslora,
+    dropout: config.lora_dropout,
+    targetModules: config.target_modules,
+    excludeModules: emptyToUndefined(config.exclude_modules),
+    layersToTransform: emptyToUndefined(config.layers_to_transform),
+    layersPattern: emptyToUndefined(config.layers_pattern),
+    rankPattern: config.rank_pattern,
+    alphaPattern: config.alpha_pattern,
+    bias: config.bias,
+    modulesToSave: emptyToUndefined(config.modules_to_save),
+  });
 }
 
-function refuseUnsupported(config: Record<string, unknown>): void {
-  for (const [key, value] of Object.entries(config)) {
-    if (READ.has(key) || HARMLESS.has(key) || isNothing(value) || sameJson(value, UNUSED[key])) continue;
-    throw new HeadwaterError(
-      'ADAPTER_INVALID',
-      `adapter_config.json asks for ${key} = ${JSON.stringify(value)}`,
-      {
-        hint: 'Headwater computes plain LoRA (rank, alpha, rsLoRA, patterns); this setting would change the result.',
-      },
-    );
-  }
-  const init = config.init_lora_weights;
-  // pissa, olora, corda, loftq and lora_ga change the base weights when the adapter is attached.
-  if (typeof init === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(init))
-    throw new HeadwaterError(
-      'ADAPTER_INVALID',
-      `adapter_config.json asks for init_lora_weights = "${init}"`,
-      {
-        hint: 'It was trained against changed base weights. Convert it to plain LoRA with PEFT first.',
-      },
-    );
-  const task = config.task_type;
-  if (task !== undefined && task !== null && task !== 'CAUSAL_LM')
-    throw new HeadwaterError(
-      'ADAPTER_INVALID',
-      `adapter_config.json is for task_type ${JSON.stringify(task)}`,
-      {
-        hint: 'Only adapters of causal language models (CAUSAL_LM) are supported.',
-      },
-    );
-}
-
-function isNothing(value: unknown): boolean {
-  if (value === undefined || value === null || value === false) return true;
-  return typeof value === 'object' && Object.keys(value).length === 0;
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function emptyToUndefined(value: unknown): unknown {
-  return value === null || value === '' || (Array.isArray(value) && value.length === 0) ? undefined : value;
-}
-
-function withoutUndefined(record: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
+/** pissa, olora, corda, loftq and lora_ga change the base weights when the adapter is attached. */
+function refuseChangedBase(init: unknown): void {
+  if (typeof init !== 'string' || ['gaussian', 'eva', 'orthogonal'].includes(init)) return;
+  throw new HeadwaterError('ADAPTER_INVALID', `adapter_config.json asks for init_lora_weights = "${init}"`, {
+    hint: 'It was trained against changed base weights. Convert it to plain LoRA with PEFT first.',
+  });
 }

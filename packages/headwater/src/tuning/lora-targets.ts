@@ -5,6 +5,7 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
+import type { ModelLayout } from './kind.ts';
 
 export interface TargetRules {
   /** Names or name suffixes; a lone string is `all-linear` or a regular expression over the whole name. */
@@ -40,6 +41,41 @@ export function withoutIdleTargets<T extends TargetRules>(names: readonly string
   if (typeof rules.targetModules === 'string') return rules;
   const targetModules = rules.targetModules.filter((target) => hasTarget(names, target));
   return targetModules.length === 0 ? rules : { ...rules, targetModules };
+}
+
+/**
+ * PEFT adapts embeddings and vocabulary matrices too, by products that Headwater does not compute. Throws OPTION_INVALID when
+ * a listed target is the name of such a module.
+ */
+export function refuseOtherModules(
+  targetModules: string | readonly string[],
+  { linears, parameters }: Pick<ModelLayout, 'linears' | 'parameters'>,
+): void {
+  if (typeof targetModules === 'string') return;
+  const linear = linears.map(({ module }) => module);
+  const others = [...parameters.keys()].map((name) => name.replace(/\.[^.]+$/, ''));
+  for (const target of targetModules) {
+    if (hasTarget(linear, target)) continue;
+    const other = others.find((name) => isSuffix(name, target));
+    if (other === undefined) continue;
+    throw new HeadwaterError(
+      'OPTION_INVALID',
+      `targetModules "${target}" is ${other}, no linear module of the blocks`,
+      {
+        hint: `Adapters of embeddings and vocabulary matrices are not computed. modulesToSave: [${target}] trains it whole.`,
+      },
+    );
+  }
+}
+
+/** The shortest endings of names that select exactly `selected` among `names`; full names where no endings do. */
+export function writtenNames(names: readonly string[], selected: readonly string[]): string[] {
+  for (const depth of [1, 2]) {
+    const endings = [...new Set(selected.map((name) => name.split('.').slice(-depth).join('.')))];
+    const reached = names.filter((name) => endings.some((ending) => isSuffix(name, ending)));
+    if (reached.length === selected.length) return endings.sort();
+  }
+  return [...selected].sort();
 }
 
 function hasTarget(names: readonly string[], target: string): boolean {

@@ -9,6 +9,7 @@ import { adapterConfigText, parseAdapter } from './peft-adapter.ts';
 import { tuningKinds } from './registry.ts';
 
 const layout = testLayout({
+  parameters: new Map([['model.embed_tokens.weight', [16, 8]]]),
   linears: ['q_proj', 'k_proj'].map((name) => ({
     module: `model.layers.0.${name}`,
     inFeatures: 4,
@@ -44,14 +45,10 @@ describe('adapter_config.json', () => {
   });
 
   it.each([
-    ['use_dora', true],
-    ['bias', 'all'],
     ['lora_bias', true],
-    ['modules_to_save', ['lm_head']],
     ['target_parameters', ['experts.w']],
     ['trainable_token_indices', [1]],
     ['layer_replication', [[0, 1]]],
-    ['fan_in_fan_out', true],
     ['use_qalora', true],
     ['init_lora_weights', 'pissa'],
     ['task_type', 'SEQ_CLS'],
@@ -64,6 +61,8 @@ describe('adapter_config.json', () => {
 
   it.each([
     ['use_dora', false],
+    ['fan_in_fan_out', true],
+    ['modules_to_save', ['score']],
     ['modules_to_save', []],
     ['init_lora_weights', 'gaussian'],
     ['inference_mode', false],
@@ -75,7 +74,11 @@ describe('adapter_config.json', () => {
   });
 
   it('is refused for another PEFT type, without targets and with a wrong rank', () => {
-    expect(refusal({ peft_type: 'IA3' }).message).toContain('"IA3"');
+    expect(refusal({ peft_type: 'LOHA' }).message).toContain('"LOHA"');
+    expect(refusal({ bias: 'some' }).message).toContain('bias');
+    // Read, but then the tensors are others.
+    expect(refusal({ use_dora: true }).message).toContain('missing');
+    expect(refusal({ target_modules: ['q_proj', 'embed_tokens'] }).message).toContain('model.embed_tokens');
     expect(refusal({ target_modules: null }).message).toContain('target_modules');
     expect(refusal({ r: -1 }).message).toContain('rank');
     expect(refusal({ target_modules: ['w_pack'] }).code).toBe('ADAPTER_INVALID');

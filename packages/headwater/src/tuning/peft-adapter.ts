@@ -7,6 +7,7 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import { float32Values } from '../base/half.ts';
 import { type Params, sameShape, type Tensor, tensor } from '../base/tensor.ts';
 import type { BoundTuning, ModelLayout, TuningKind } from './kind.ts';
+import { checkTask } from './peft-config.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
@@ -51,7 +52,9 @@ function boundKind(
 ): BoundTuning {
   for (const kind of kinds.values()) {
     const options = kind.fromAdapterConfig(config);
-    if (options !== undefined) return bound(kind, options, layout, config);
+    if (options === undefined) continue;
+    checkTask(config, layout);
+    return bound(kind, options, layout, config);
   }
   const type = JSON.stringify(config.peft_type ?? null);
   throw new HeadwaterError(

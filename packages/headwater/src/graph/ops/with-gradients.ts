@@ -1,4 +1,4 @@
-/** A value with a hand-written backward pass: the forward already knows its gradient better than the chain rule would. */
+/** Values whose backward pass is written by hand: the forward knows the gradient better than the chain rule, or stops it. */
 
 import { assert } from '../../base/errors.ts';
 import { type Attrs, apply, defineOp, type Value } from '../ir.ts';
@@ -31,3 +31,14 @@ export function withGradients(
   assert(scalar.shape.length === 0, 'withGradients takes a scalar');
   return apply(WITH_GRADIENTS, [scalar, ...inputs], { gradientOf });
 }
+
+const DETACH = defineOp<Readonly<Record<string, never>>>({
+  id: 'detach',
+  infer: (inputs) => [only(inputs)],
+  vjp: { nonDifferentiable: 'a constant of the backward pass' },
+  onnx: (c) => [only(c.inputs)],
+  reference: (inputs) => [only(inputs)],
+});
+
+/** `x`, through which no gradient flows. */
+export const detach = (x: Value): Value => apply(DETACH, [x], {});
