@@ -118,8 +118,11 @@ describe('openCheckpoint', () => {
     expect(model.bosTokenId).toBe(1);
     await rm(file('generation_config.json'));
     expect((await openCheckpoint(folder)).eosTokenIds).toEqual([2]);
-    await editJson('config.json', { eos_token_id: 160 });
-    expect((await failure()).message).toContain('outside of the vocabulary of 160');
+    await editJson('config.json', { eos_token_id: [160, 3], bos_token_id: 50256, pad_token_id: -1 });
+    const small = await openCheckpoint(folder);
+    expect(small).toMatchObject({ eosTokenIds: [3], bosTokenId: undefined, padTokenId: undefined });
+    await editJson('config.json', { eos_token_id: 'end' });
+    expect((await failure()).message).toContain('eos_token_id');
   });
 });
 

@@ -19,29 +19,21 @@ const schema = z.object({
   pad_token_id: z.union([id, z.literal(-1)]).nullish(),
 });
 
-/** Throws MODEL_INVALID for ids that are no token ids or outside of the vocabulary. */
+/**
+ * Ids outside of the vocabulary are dropped: small models keep their architecture's default ids in config.json, and such
+ * a token can neither end a text nor begin one. Throws MODEL_INVALID for ids that are no token ids.
+ */
 export function specialTokenIds(config: unknown, generation: unknown, where: string): SpecialTokenIds {
   const [own, preferred] = [parse(config, where), parse(generation, where)];
+  const numTokens = own.vocab_size ?? Number.POSITIVE_INFINITY;
+  const known = (id: number | null | undefined) =>
+    id === null || id === undefined || id < 0 || id >= numTokens ? undefined : id;
   const eos = preferred.eos_token_id ?? own.eos_token_id ?? [];
-  const pad = preferred.pad_token_id ?? own.pad_token_id ?? undefined;
-  const ids = {
-    eosTokenIds: Array.isArray(eos) ? eos : [eos],
-    bosTokenId: preferred.bos_token_id ?? own.bos_token_id ?? undefined,
-    padTokenId: pad === -1 ? undefined : pad,
+  return {
+    eosTokenIds: [eos].flat().filter((id) => known(id) !== undefined),
+    bosTokenId: known(preferred.bos_token_id) ?? known(own.bos_token_id),
+    padTokenId: known(preferred.pad_token_id ?? own.pad_token_id),
   };
-  const outside = [...ids.eosTokenIds, ids.bosTokenId, ids.padTokenId].find(
-    (token) => token !== undefined && own.vocab_size !== undefined && token >= own.vocab_size,
-  );
-  if (outside !== undefined)
-    throw new HeadwaterError(
-      'MODEL_INVALID',
-      `token id ${outside} is outside of the vocabulary of ${own.vocab_size}`,
-      {
-        where,
-        hint: 'Check eos_token_id, bos_token_id and pad_token_id.',
-      },
-    );
-  return ids;
 }
 
 function parse(value: unknown, where: string): z.infer<typeof schema> {

@@ -25,6 +25,8 @@ export interface Subject {
   readonly runner: Runner;
   readonly params: Params;
   readonly shape: ModelShape;
+  /** What references may call a trained tensor besides its name. */
+  readonly otherNames?: (name: string) => readonly string[];
 }
 
 export interface SectionResult {
@@ -68,7 +70,7 @@ export async function compareLogits(
 export async function compareGradients(
   what: string,
   section: Section,
-  { runner, params }: Subject,
+  { runner, params, otherNames }: Subject,
   { batch }: ReferenceInputs,
 ): Promise<SectionResult> {
   const { loss, grads } = await accumulatedGradients(runner, params, [batch]);
@@ -78,7 +80,7 @@ export async function compareGradients(
     const pair = { name: `${section.prefix}loss`, got: [loss], reference: realNumbers(reference) };
     comparisons.push(compare(`${what} loss`, [pair], TOLERANCES.losses));
   }
-  const { pairs, unmatched } = paired(named(section, 'grad.'), grads);
+  const { pairs, unmatched } = paired(named(section, 'grad.'), grads, otherNames);
   if (pairs.length > 0)
     comparisons.push(compare(`${what} gradients`, pairs, TOLERANCES.values, { isGradient: true }));
   return { comparisons, unmatched };
@@ -160,11 +162,13 @@ const GREEDY = { stopTokenIds: [], temperature: 0, topP: 1, topK: 0, seedPath: [
 function paired(
   references: ReadonlyMap<string, { readonly name: string; readonly value: Tensor }>,
   ours: Params,
+  otherNames: Subject['otherNames'] = () => [],
 ): { readonly pairs: Pair[]; readonly unmatched: string[] } {
+  const own = new Map([...ours.keys()].flatMap((name) => otherNames(name).map((other) => [other, name])));
   const pairs: Pair[] = [];
   const unmatched: string[] = [];
   for (const [key, { name, value }] of references) {
-    const got = ours.get(key)?.data;
+    const got = (ours.get(key) ?? ours.get(own.get(key) ?? ''))?.data;
     if (got === undefined) unmatched.push(name);
     else pairs.push({ name, got, reference: realNumbers(value) });
   }
