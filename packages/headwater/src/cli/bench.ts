@@ -9,7 +9,7 @@ import { readWeight } from '../models/checkpoint-node.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import type { Device } from '../runtime/executor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import { type BenchResult, benchTraining } from '../training/bench.ts';
+import { type BenchResult, benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
 import { benchLoad } from './bench-load.ts';
@@ -109,17 +109,17 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const tuning = lora.bind(loraOptions(options), model.definition);
   const params = await tuning.init(rng('bench'), (name) => readWeight(model.weights, name));
   const engine = createEngine({ model, tuning, executor, recompute: options.recompute === true });
-  const { vocabSize } = model.definition.shape;
+  const { numLogits } = model.definition.shape;
   const result = await benchTraining(engine, params, {
     batchSize: options.batch,
     length: options.seq,
     steps: options.steps,
-    vocabSize,
+    ...drawnFrom(model),
     seed: 0,
     nowMs: () => performance.now(),
   });
   await executor.dispose();
-  show(result, options, { vocabSize, random });
+  show(result, options, { numLogits, random });
 }
 
 function loraOptions({ rank, targets }: TrainBenchOptions) {
@@ -128,11 +128,11 @@ function loraOptions({ rank, targets }: TrainBenchOptions) {
 }
 
 interface Sanity {
-  readonly vocabSize: number;
+  readonly numLogits: number;
   readonly random: boolean;
 }
 
-function show(result: BenchResult, options: TrainBenchOptions, { vocabSize, random }: Sanity): void {
+function show(result: BenchResult, options: TrainBenchOptions, { numLogits, random }: Sanity): void {
   const { headwater, onnxruntime, node, platform, cpu, memoryBytes } = describeEnvironment();
   const report = {
     engine: `headwater ${headwater} on onnxruntime-node ${onnxruntime}`,
@@ -159,13 +159,13 @@ function show(result: BenchResult, options: TrainBenchOptions, { vocabSize, rand
   };
   const rows = Object.entries(report).map(([name, value]) => [name, textOf(value)]);
   if (!options.json) console.log(renderTable({ head: ['one LoRA training step', ''], rows, numeric: false }));
-  checkSanity(result, vocabSize, random, options.json === true);
+  checkSanity(result, numLogits, random, options.json === true);
   if (options.json) console.log(JSON.stringify(report));
 }
 
 /** A random model knows nothing: −log(1/V) per token, a little more because its logits are not all equal. */
-function checkSanity(result: BenchResult, vocabSize: number, random: boolean, quiet: boolean): void {
-  const chance = Math.log(vocabSize);
+function checkSanity(result: BenchResult, numLogits: number, random: boolean, quiet: boolean): void {
+  const chance = Math.log(numLogits);
   const plausible = !random || Math.abs(result.lossAtInit - chance) < 0.05 * chance;
   const text = `loss at init ${significant(result.lossAtInit)}, ln V = ${significant(chance)}`;
   if (!plausible || !Number.isFinite(result.loss))

@@ -11,7 +11,7 @@ import type { Model } from '../models/model.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type EstimateInput, estimateRun } from '../runs/estimate.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import { benchTraining } from '../training/bench.ts';
+import { benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { findRecipe } from './find-recipe.ts';
 import { collect, jsonOption, nonNegative, wholeNumber } from './options.ts';
@@ -89,7 +89,7 @@ async function modelAndData(recipe: Recipe, registries: RunRegistries, numOwners
     if (numOwners !== undefined) {
       const download = (progress: object) =>
         onProgress({ type: 'download', ...progress } as Parameters<typeof onProgress>[0]);
-      const model = await openModel(recipe.model, { onProgress: download });
+      const model = await openModel(recipe.model, { onProgress: download, labels: recipe.labels });
       return { model, numOwners, tokensPerExample: recipe.data.maxLength, tokensAreAtMost: true };
     }
     const { model, owners } = await prepareRun(recipe, registries, { onProgress });
@@ -129,7 +129,7 @@ async function measuredSpeed(
     batchSize: training.microBatchSize ?? training.batchSize,
     length: Math.max(2, Math.round(tokensPerExample)),
     steps: MEASURED_STEPS,
-    vocabSize: model.definition.shape.vocabSize,
+    ...drawnFrom(model),
     seed: recipe.seed,
     nowMs: () => performance.now(),
   });

@@ -89,8 +89,8 @@ function visible(text: string): string {
 }
 
 function data({ tokenization, split, recipe }: Preview): string {
-  const { numTokenized, numTokens, numTargets, promptsTruncated, completionsTruncated, dropped } =
-    tokenization;
+  const { numTokenized, numTokens, numTargets, dropped } = tokenization;
+  const { promptsTruncated, completionsTruncated, textsTruncated } = tokenization;
   const { validationSampleSize, sampleSize, full } = recipe.evaluation;
   const rows = [
     ['examples to train on', formatCount(split.train)],
@@ -103,6 +103,7 @@ function data({ tokenization, split, recipe }: Preview): string {
     ['tokens that are learnt', formatCount(numTargets)],
     [`prompts cut to ${recipe.data.maxLength} tokens`, formatCount(promptsTruncated)],
     ['answers cut', formatCount(completionsTruncated)],
+    ['texts with a class cut', formatCount(textsTruncated)],
     ['left out (nothing to learn)', formatCount(dropped)],
   ];
   return renderTable({ head: ['your data', ''], rows });

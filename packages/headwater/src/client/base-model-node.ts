@@ -30,6 +30,7 @@ export async function openBaseModel(manifest: Manifest, options: BaseModelOption
   const place = await placeOf(manifest, options);
   const { signal, onHub } = options;
   const model = await openModel(place, {
+    labels: labelsOf(manifest),
     ...(signal === undefined ? {} : { signal }),
     ...(onHub === undefined ? {} : { onProgress: onHub }),
   });
@@ -60,7 +61,13 @@ export async function openModelTexts(manifest: Manifest, options: BaseModelOptio
   const texts = files.filter((file) => !isWeights(file));
   const folder = await cachedModel({ ...manifest.model, digest: `${digest}-text`, files: texts }, options);
   const config = join(folder, 'config.json');
-  return { codec: await loadTokenizer(folder), definition: definitionOf(await readJson(config), config) };
+  const definition = definitionOf(await readJson(config), config, { labels: labelsOf(manifest) });
+  return { codec: { ...(await loadTokenizer(folder)), labels: definition.classifier?.labels }, definition };
+}
+
+/** Classes of a classifier, where the run names them. The manifest's recipe was checked when it was carried over. */
+function labelsOf({ recipe: { labels } }: Manifest): readonly string[] | undefined {
+  return Array.isArray(labels) ? labels.map(String) : undefined;
 }
 
 async function placeOf({ model }: Manifest, options: BaseModelOptions): Promise<string> {

@@ -133,13 +133,17 @@ function place(
     batch.tokens[start + i] = token;
     batch.positions[start + i] = i;
     batch.segments[start + i] = segment;
-    if (i === 0 || example.supervised[i] !== 1) return;
-    batch.targetIndex[slot] = start + i - 1;
-    batch.targetIds[slot] = token;
-    batch.targetMask[slot] = 1;
-    batch.targetExample[slot++] = index;
+    if (i > 0 && example.supervised[i] === 1) fillSlot(batch, slot++, start + i - 1, token, index);
   });
+  if (example.classId !== undefined) fillSlot(batch, slot++, start, example.classId, index);
   return slot;
+}
+
+function fillSlot(batch: Batch, slot: number, row: number, id: number, example: number): void {
+  batch.targetIndex[slot] = row;
+  batch.targetIds[slot] = id;
+  batch.targetMask[slot] = 1;
+  batch.targetExample[slot] = example;
 }
 
 /** First-fit decreasing: longest first, each into the first row with room; rows stay in order of creation. */
@@ -185,6 +189,7 @@ function rowLength(examples: readonly TokenizedExample[], row: readonly number[]
 }
 
 /** A sequence's first token has no context to be predicted from. */
-function countTargets(example: TokenizedExample): number {
-  return example.supervised.reduce((sum, flag, i) => sum + (i > 0 ? flag : 0), 0);
+function countTargets({ supervised, classId }: TokenizedExample): number {
+  const ofSequence = classId === undefined ? 0 : 1;
+  return supervised.reduce((sum, flag, i) => sum + (i > 0 ? flag : 0), ofSequence);
 }

@@ -8,6 +8,7 @@ import type { BrokenRow, Row, RowReader, RowSource } from './readers/reader.ts';
 import {
   asText,
   type DataSchema,
+  type ExampleBody,
   listColumn,
   RowProblem,
   type RowValues,
@@ -71,11 +72,16 @@ function convert<O>(
     const values = mappedValues(row.values, columns.mapping);
     const meta = metaOf({ ...row, values }, fileName, columns);
     const bodies = schema.toExamples(values, options);
-    return { examples: bodies.map((body) => ({ ...body, meta })) };
+    return { examples: bodies.map((body) => ({ ...body, meta: withClass(meta, body) })) };
   } catch (cause) {
     if (!(cause instanceof RowProblem)) throw cause;
     return { where: row.where, problem: cause.message };
   }
+}
+
+/** Texts with a class need no labelColumn to be split and dealt out by it. */
+function withClass(meta: ExampleMeta, body: ExampleBody): ExampleMeta {
+  return meta.label === undefined && body.kind === 'classification' ? { ...meta, label: body.label } : meta;
 }
 
 /** The file's own columns stay; a mapped one hides a column of the same name. */

@@ -7,6 +7,7 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import type { ChatTemplate } from '../models/chat-template.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { type ChatTokens, tokenizeChat } from './tokenize-chat.ts';
+import { classIdOf, framedTokens } from './tokenize-class.ts';
 import { commonPrefixLength } from './tokenize-prefix.ts';
 import type { ChatMessage, Example, TokenizedExample } from './types.ts';
 
@@ -14,6 +15,8 @@ import type { ChatMessage, Example, TokenizedExample } from './types.ts';
 export interface TextCodec {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate | undefined;
+  /** Classes of a classifier, in the order of its logits. */
+  readonly labels?: readonly string[] | undefined;
 }
 
 export interface TokenizeOptions {
@@ -36,6 +39,8 @@ export interface TokenizeReport {
   readonly completionsTruncated: number;
   /** Examples left out: too long with `overflow: drop`, or without a single target. */
   readonly dropped: number;
+  /** Texts with a class that lost tokens from their right. */
+  readonly textsTruncated: number;
   /** Plain texts cut into several sequences; nothing is lost. */
   readonly textsChunked: number;
 }
@@ -47,7 +52,10 @@ export interface TokenizedDataset {
   readonly report: TokenizeReport;
 }
 
-/** Throws DATA_INVALID (a chat that the template refuses), OPTION_INVALID (chat data for a model without template). */
+/**
+ * Throws DATA_INVALID (a chat that the template refuses, a class that the model has not), OPTION_INVALID (data for another
+ * sort of model, chats for one without template).
+ */
 export function tokenizeExamples(
   examples: readonly Example[],
   codec: TextCodec,
@@ -56,11 +64,19 @@ export function tokenizeExamples(
   assert(options.maxLength >= 2, `maxLength ${options.maxLength} leaves nothing to predict`);
   const tokenized: TokenizedExample[] = [];
   const source: number[] = [];
-  const counts = { promptsTruncated: 0, completionsTruncated: 0, dropped: 0, textsChunked: 0 };
+  const counts = {
+    promptsTruncated: 0,
+    completionsTruncated: 0,
+    textsTruncated: 0,
+    dropped: 0,
+    textsChunked: 0,
+  };
   examples.forEach((example, index) => {
-    const whole = sequenceOf(example, codec);
-    const pieces = example.kind === 'text' ? chunks(whole, options) : fitted(whole, options, counts);
-    const useful = pieces.map((piece) => finished(piece, example)).filter((piece) => piece.numTargets > 0);
+    checkFits(example, codec);
+    const useful =
+      example.kind === 'classification'
+        ? classified(example, codec, options, counts)
+        : pieces(example, codec, options, counts);
     if (useful.length === 0) counts.dropped++;
     if (useful.length > 1) counts.textsChunked++;
     for (const piece of useful) {
@@ -81,6 +97,52 @@ export function tokenizeExamples(
   };
 }
 
+type Classified = Extract<Example, { kind: 'classification' }>;
+type Continued = Exclude<Example, Classified>;
+
+/** Throws OPTION_INVALID when data and model are made for different things. */
+function checkFits({ kind, meta }: Example, { labels }: TextCodec): void {
+  const classifies = labels !== undefined;
+  if (classifies === (kind === 'classification')) return;
+  throw new HeadwaterError(
+    'OPTION_INVALID',
+    classifies
+      ? `the model is a classifier, but the data are for models that write text (${kind})`
+      : 'the data are texts with a class, but the model has no classification head',
+    {
+      where: meta.where,
+      hint: classifies
+        ? 'Use the schema classification, or a causal language model.'
+        : 'Use an encoder (bert, roberta, distilbert), or a schema with something to write, such as prompt-completion.',
+    },
+  );
+}
+
+function classified(
+  { text, label, meta }: Classified,
+  { tokenizer, labels }: TextCodec,
+  { maxLength, overflow }: TokenizeOptions,
+  counts: { textsTruncated: number },
+): TokenizedExample[] {
+  const classId = classIdOf(label, labels!, meta.where);
+  const { tokens, truncated } = framedTokens(text, tokenizer, maxLength);
+  if (truncated && overflow === 'drop') return [];
+  if (truncated) counts.textsTruncated++;
+  const named = { label: meta.label ?? label };
+  return [{ tokens, supervised: new Uint8Array(tokens.length), numTargets: 1, classId, ...named }];
+}
+
+function pieces(
+  example: Continued,
+  codec: TextCodec,
+  options: TokenizeOptions,
+  counts: { promptsTruncated: number; completionsTruncated: number },
+): TokenizedExample[] {
+  const whole = sequenceOf(example, codec);
+  const parts = example.kind === 'text' ? chunks(whole, options) : fitted(whole, options, counts);
+  return parts.map((part) => finished(part, example)).filter((part) => part.numTargets > 0);
+}
+
 /** Token ids of a chat so far, ready for the assistant to answer. */
 export function chatPromptTokens(messages: readonly ChatMessage[], codec: TextCodec): Int32Array {
   const text = requireTemplate(codec).render(messages, { addGenerationPrompt: true });
@@ -94,7 +156,7 @@ export function promptTokens(prompt: string, { tokenizer }: TextCodec): Int32Arr
 }
 
 /** Tokens of one example before any cut. */
-function sequenceOf(example: Example, codec: TextCodec): ChatTokens {
+function sequenceOf(example: Continued, codec: TextCodec): ChatTokens {
   if (example.kind === 'chat') {
     return tokenizeChat(example.messages, codec.tokenizer, requireTemplate(codec), example.meta.where);
   }

@@ -9,7 +9,14 @@ export type Example =
       readonly completion: string;
       readonly meta: ExampleMeta;
     }
-  | { readonly kind: 'text'; readonly text: string; readonly meta: ExampleMeta };
+  | { readonly kind: 'text'; readonly text: string; readonly meta: ExampleMeta }
+  /** A text and its class: the name, or its number as text. */
+  | {
+      readonly kind: 'classification';
+      readonly text: string;
+      readonly label: string;
+      readonly meta: ExampleMeta;
+    };
 
 export interface ChatMessage {
   readonly role: string;
@@ -31,8 +38,10 @@ export interface ExampleMeta {
 export interface TokenizedExample {
   readonly tokens: Int32Array;
   readonly supervised: Uint8Array;
-  /** Number of supervised tokens. */
+  /** Number of supervised tokens; 1 for a class. */
   readonly numTargets: number;
+  /** The class of the whole sequence, for classifiers: told at its first token. No token is supervised then. */
+  readonly classId?: number;
   readonly label?: string;
 }
 

@@ -81,12 +81,10 @@ export function chanceLevels(tasks: readonly TaskChoice[], test: readonly Exampl
 
 /** Scores of the pieces → figures. */
 export function summarise(set: EvaluationSet, pieceScores: readonly ExampleScore[]): EvaluationResult {
-  const texts = Array.from({ length: set.textIds.size }, () => ({ nll: 0, numTargets: 0, numCorrect: 0 }));
+  const texts: ExampleScore[] = Array.from({ length: set.textIds.size }, () => NO_SCORE);
   for (const [i, score] of pieceScores.entries()) {
-    const text = texts[set.pieceText[i]!]!;
-    text.nll += score.nll;
-    text.numTargets += score.numTargets;
-    text.numCorrect += score.numCorrect;
+    const text = set.pieceText[i]!;
+    texts[text] = sumOfScores(texts[text]!, score);
   }
   const owners = [...new Set(set.examples.flatMap(({ meta }) => meta.owner ?? []))].sort();
   const figures = (owner?: string) => scoresOf(set, texts, owner);
@@ -99,6 +97,18 @@ export function summarise(set: EvaluationSet, pieceScores: readonly ExampleScore
         return [owner, { numExamples, scores: figures(owner) }];
       }),
     ),
+  };
+}
+
+const NO_SCORE: ExampleScore = { nll: 0, numTargets: 0, numCorrect: 0 };
+
+/** Of the pieces of one text. A text with a class is one piece. */
+function sumOfScores(a: ExampleScore, b: ExampleScore): ExampleScore {
+  return {
+    ...b,
+    nll: a.nll + b.nll,
+    numTargets: a.numTargets + b.numTargets,
+    numCorrect: a.numCorrect + b.numCorrect,
   };
 }
 

@@ -13,6 +13,7 @@ import { partitionExamples } from '../data/partition/registry.ts';
 import { stratifiedSample, stratifiedSplit } from '../data/split.ts';
 import { type DataSummary, summarizePartition } from '../data/summary.ts';
 import { type TextCodec, type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
+import { classesOf } from '../data/tokenize-class.ts';
 import type { Example, TokenizedExample } from '../data/types.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
 import { openModel } from '../models/checkpoint-node.ts';
@@ -80,22 +81,38 @@ export async function prepareRun(
   onProgress({ type: 'preparing', what: 'model', detail: recipe.model });
   const download = ({ file, doneBytes, totalBytes }: HubProgress) =>
     onProgress({ type: 'download', file, doneBytes, totalBytes });
+  const load = async () => {
+    onProgress({ type: 'preparing', what: 'data', detail: [recipe.data.train.files].flat().join(', ') });
+    return loadParts(recipe, registries);
+  };
+  let loading: Promise<Parts> | undefined;
+  const loaded = () => {
+    loading ??= load();
+    return loading;
+  };
   const model = await openModel(recipe.model, {
     onProgress: download,
+    labels: recipe.labels ?? (async () => classesOf(Object.values(await loaded()).flat())),
     ...(signal === undefined ? {} : { signal }),
   });
   const codec = await codecOf(model);
-  onProgress({ type: 'preparing', what: 'data', detail: [recipe.data.train.files].flat().join(', ') });
-  const parts = await loadParts(recipe, registries);
+  const parts = await loaded();
   const partition = partitionExamples(parts.train, recipe.partition, recipe.seed, registries.partitioners);
-  return prepareParts({ recipe, registries, model, codec }, parts, partition);
+  return prepareParts({ recipe: withClasses(recipe, model), registries, model, codec }, parts, partition);
 }
 
-/** The model's tokenizer, which must know the model's vocabulary. */
+/** The classes of a fresh head are part of the recipe from now on: workers have no data to take them from. */
+function withClasses(recipe: Recipe, { definition: { classifier } }: Model): Recipe {
+  if (classifier === undefined || classifier.freshModules.length === 0) return recipe;
+  return { ...recipe, labels: [...classifier.labels] };
+}
+
+/** The model's tokenizer, which must know the model's vocabulary, and its classes. */
 export async function codecOf(model: Model): Promise<TextCodec> {
+  const { shape, classifier } = model.definition;
   const codec = await loadTokenizer(model.folder);
-  checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
-  return codec;
+  checkVocabulary(codec.tokenizer, shape.vocabSize, model.folder);
+  return { ...codec, labels: classifier?.labels };
 }
 
 export interface PrepareContext {
@@ -233,8 +250,11 @@ export function metricsOf(
 function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOut: HeldOutSets): string {
   const digest = (examples: readonly TokenizedExample[]) => {
     const hash = createHash('sha256');
-    for (const { tokens, supervised } of examples)
-      hash.update(`${tokens.length} `).update(tokens).update(supervised);
+    for (const { tokens, supervised, classId } of examples)
+      hash
+        .update(`${tokens.length}${classId === undefined ? '' : ` of class ${classId}`} `)
+        .update(tokens)
+        .update(supervised);
     return hash.digest('hex');
   };
   return digestJson({

@@ -1,5 +1,5 @@
 /**
- * Tokenized examples in shared memory: one physical copy for the main thread and all workers. It knows tokens and masks,
+ * Tokenized examples in shared memory: one physical copy for the main thread and all workers. It knows tokens, masks and classes,
  * no owners and no text.
  */
 
@@ -13,7 +13,11 @@ export interface SharedExamples {
   readonly supervised: SharedArrayBuffer;
   /** float64 [count + 1]: where each example begins. */
   readonly offsets: SharedArrayBuffer;
+  /** int32 [count]: the class of each example; −1: none. */
+  readonly classIds: SharedArrayBuffer;
 }
+
+const NO_CLASS = -1;
 
 export function shareExamples(examples: readonly TokenizedExample[]): SharedExamples {
   const total = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
@@ -21,15 +25,18 @@ export function shareExamples(examples: readonly TokenizedExample[]): SharedExam
     tokens: new SharedArrayBuffer(4 * total),
     supervised: new SharedArrayBuffer(total),
     offsets: new SharedArrayBuffer(8 * (examples.length + 1)),
+    classIds: new SharedArrayBuffer(4 * examples.length),
   };
   const tokens = new Int32Array(shared.tokens);
   const supervised = new Uint8Array(shared.supervised);
   const offsets = new Float64Array(shared.offsets);
+  const classIds = new Int32Array(shared.classIds);
   for (const [i, example] of examples.entries()) {
     const at = offsets[i]!;
     tokens.set(example.tokens, at);
     supervised.set(example.supervised, at);
     offsets[i + 1] = at + example.tokens.length;
+    classIds[i] = example.classId ?? NO_CLASS;
   }
   return shared;
 }
@@ -39,13 +46,17 @@ export function viewExamples(shared: SharedExamples): TokenizedExample[] {
   const tokens = new Int32Array(shared.tokens);
   const supervised = new Uint8Array(shared.supervised);
   const offsets = new Float64Array(shared.offsets);
+  const classIds = new Int32Array(shared.classIds);
   return Array.from({ length: offsets.length - 1 }, (_, i) => {
     const [begin, end] = [offsets[i]!, offsets[i + 1]!];
     const mask = supervised.subarray(begin, end);
+    const classId = classIds[i]!;
+    const hasClass = classId !== NO_CLASS;
     return {
       tokens: tokens.subarray(begin, end),
       supervised: mask,
-      numTargets: mask.reduce((n, flag) => n + flag, 0),
+      numTargets: mask.reduce((n, flag) => n + flag, hasClass ? 1 : 0),
+      ...(hasClass ? { classId } : {}),
     };
   });
 }

@@ -38,7 +38,11 @@ export interface WorkerInit {
 async function open(init: WorkerInit): Promise<JobRunner> {
   const { recipe } = init;
   const registries = await registriesWith(recipe.plugins);
-  const model = await openCheckpoint(init.modelFolder, { source: recipe.model, checkFinite: false });
+  const model = await openCheckpoint(init.modelFolder, {
+    source: recipe.model,
+    checkFinite: false,
+    labels: recipe.labels,
+  });
   const tuning = bindTuning(recipe, model.definition, registries);
   const { record, options } = recordOf(registries.methods, recipe.federation.method);
   const executor = createNodeExecutor({

@@ -247,6 +247,13 @@ export const recipeShape = z.strictObject({
   description: z.string().optional(),
   seed: z.int().nonnegative().default(0).describe('Every random choice of the run follows from it.'),
   model: z.string().describe('Folder, relative to the recipe, or hub id `owner/name[@revision]`.'),
+  labels: z
+    .array(z.string().min(1))
+    .min(2)
+    .optional()
+    .describe(
+      'Encoders: the classes, in the order of their numbers. Names those of the model’s head; other classes than the model’s put a fresh head in its place. Default: those of the model; for a model without head those of the data, which only `headwater run` can see all.',
+    ),
   adapter: z.string().optional().describe('PEFT folder to start from instead of fresh adapter tensors.'),
   device: z.enum(DEVICES).default('cpu'),
   frozenWeights: z

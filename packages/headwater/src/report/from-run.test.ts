@@ -58,6 +58,7 @@ const results: RunResults = {
       numTargets: 0,
       promptsTruncated: 7,
       completionsTruncated: 0,
+      textsTruncated: 0,
       dropped: 0,
       textsChunked: 0,
     },

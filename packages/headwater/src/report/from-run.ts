@@ -126,12 +126,13 @@ function dataSection({ facts, owners }: RunResults): Section {
     numeric: true,
     lastIsText: labelled,
   };
-  const { promptsTruncated, completionsTruncated, dropped } = tokenization;
+  const { promptsTruncated, completionsTruncated, textsTruncated, dropped } = tokenization;
   const cuts = [
     ...(promptsTruncated > 0 ? [`${formatCount(promptsTruncated)} prompts lost tokens to maxLength.`] : []),
     ...(completionsTruncated > 0
       ? [`${formatCount(completionsTruncated)} completions were cut at maxLength.`]
       : []),
+    ...(textsTruncated > 0 ? [`${formatCount(textsTruncated)} texts were cut at maxLength.`] : []),
     ...(dropped > 0 ? [`${formatCount(dropped)} examples were left out: no target remained.`] : []),
     ...Object.entries(facts.heldOut).map(
       ([split, { numExamples, available }]) =>

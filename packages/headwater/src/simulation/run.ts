@@ -63,7 +63,7 @@ export async function run(given: RecipeInput | string, options: RunOptions = {})
     throw options.signal?.aborted === true ? stoppedEarly(error) : error;
   });
   if (options.signal?.aborted === true) throw stoppedEarly();
-  const opened = await openRunFolder(folder, recipeToYaml(recipe));
+  const opened = await openRunFolder(folder, recipeToYaml(prepared.recipe));
   try {
     return await runInFolder(opened, prepared, registries, options);
   } catch (error) {

@@ -6,6 +6,7 @@
 import { rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
+import type { Model } from '../models/model.ts';
 import type { Engine } from './engine.ts';
 
 export interface BenchOptions {
@@ -14,14 +15,27 @@ export interface BenchOptions {
   /** Timed steps; one more is taken before them. */
   readonly steps: number;
   readonly vocabSize: number;
+  /** Of a classifier: each example has a random class instead of supervised tokens. */
+  readonly numClasses?: number;
   readonly seed: number;
   readonly nowMs: () => number;
+}
+
+/** What random examples for a model are drawn from. */
+export function drawnFrom({
+  definition,
+}: Pick<Model, 'definition'>): Pick<BenchOptions, 'vocabSize' | 'numClasses'> {
+  const { shape, classifier } = definition;
+  return {
+    vocabSize: shape.vocabSize,
+    ...(classifier === undefined ? {} : { numClasses: classifier.labels.length }),
+  };
 }
 
 export interface BenchResult {
   readonly secondsPerStep: number;
   readonly tokensPerSecond: number;
-  /** Before any step was taken: close to ln V for random weights. */
+  /** Before any step was taken: close to the logarithm of the number of logits for random weights. */
   readonly lossAtInit: number;
   /** Of the last step. */
   readonly loss: number;
@@ -72,14 +86,22 @@ function trainOptions({ batchSize, length, steps, seed }: BenchOptions) {
   } as const;
 }
 
-/** Every token but the first is a target, as with `labels = input_ids`. */
-function randomExamples({ batchSize, length, vocabSize, seed }: BenchOptions): TokenizedExample[] {
+/** Every token but the first is a target, as with `labels = input_ids`; or the sequence has a class. */
+function randomExamples({
+  batchSize,
+  length,
+  vocabSize,
+  numClasses,
+  seed,
+}: BenchOptions): TokenizedExample[] {
   const random = rng('bench', seed);
-  return Array.from({ length: batchSize }, () => ({
-    tokens: Int32Array.from({ length }, () => random.below(vocabSize)),
-    supervised: new Uint8Array(length).fill(1, 1),
-    numTargets: length - 1,
-  }));
+  return Array.from({ length: batchSize }, () => {
+    const tokens = Int32Array.from({ length }, () => random.below(vocabSize));
+    const supervised = new Uint8Array(length);
+    if (numClasses !== undefined)
+      return { tokens, supervised, numTargets: 1, classId: random.below(numClasses) };
+    return { tokens, supervised: supervised.fill(1, 1), numTargets: length - 1 };
+  });
 }
 
 function median(values: readonly number[]): number {

@@ -6,20 +6,24 @@ import type { ExampleScore } from './engine.ts';
 import type { Runner } from './runner.ts';
 import { batchesBehind } from './virtual-tokens.ts';
 
+type Score = { -readonly [K in keyof ExampleScore]: ExampleScore[K] };
+
 export async function scoreExamples(
   runner: Runner,
   params: Params,
   examples: readonly TokenizedExample[],
   options: { readonly batchSize: number; readonly maxLength: number },
 ): Promise<ExampleScore[]> {
-  const scores = examples.map(() => ({ nll: 0, numTargets: 0, numCorrect: 0 }));
+  const scores: Score[] = examples.map(() => ({ nll: 0, numTargets: 0, numCorrect: 0 }));
   for (const batch of batchesBehind(runner.virtual, examples, { ...options, order: 'length' })) {
     const { nll, argMax } = await runner.score(params, batch);
     forEachTarget(batch, (slot, example) => {
       const score = scores[example]!;
       score.nll += nll[slot]!;
       score.numTargets += 1;
-      score.numCorrect += argMax[slot] === batch.targetIds[slot] ? 1 : 0;
+      const [target, predicted] = [batch.targetIds[slot]!, argMax[slot]!];
+      score.numCorrect += predicted === target ? 1 : 0;
+      if (examples[example]!.classId !== undefined) score.classified = { target, predicted };
     });
   }
   return scores;

@@ -8,6 +8,7 @@ import { rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import { type DataFiles, loadDataset, type SchemaChoice } from '../data/dataset-node.ts';
 import { tokenizeExamples } from '../data/tokenize.ts';
+import { classesOf } from '../data/tokenize-class.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
@@ -23,6 +24,8 @@ export interface TrainModelOptions {
   readonly model: string;
   /** Files relative to the working folder, and how a row becomes an example. */
   readonly data: DataFiles & { readonly schema: SchemaChoice };
+  /** Encoders: the classes. Default: those of the model's head, or else those of the data. */
+  readonly labels?: readonly string[];
   /** PEFT's LoRA settings; rank 8, alpha 16 and all linear modules when omitted. */
   readonly lora?: Readonly<Record<string, unknown>>;
   /** Optimizer steps. */
@@ -44,10 +47,12 @@ export interface TrainModelOptions {
 /** Throws what opening models and data throws, OPTION_INVALID, TRAINING_DIVERGED and STORAGE_FAILED. */
 export async function train(options: TrainModelOptions): Promise<TrainResult> {
   const { data, steps, seed = 0, maxLength = 512, batchSize = 8, device = 'cpu' } = options;
-  const model = await openModel(options.model);
-  const codec = await loadTokenizer(model.folder);
-  checkVocabulary(codec.tokenizer, model.definition.shape.vocabSize, model.folder);
   const examples = await loadDataset(data, data.schema, {}, '.');
+  const labels = options.labels ?? (async () => classesOf(examples));
+  const model = await openModel(options.model, { labels });
+  const { shape, classifier } = model.definition;
+  const codec = { ...(await loadTokenizer(model.folder)), labels: classifier?.labels };
+  checkVocabulary(codec.tokenizer, shape.vocabSize, model.folder);
   const { tokenized } = tokenizeExamples(examples, codec, { maxLength });
   const settings = { rank: 8, alpha: 16, targetModules: 'all-linear', ...options.lora };
   const tuning = lora.bind(lora.options.parse(settings), model.definition);

@@ -37,6 +37,7 @@ export function factsOf(
       numTargets: 0,
       promptsTruncated: 0,
       completionsTruncated: 0,
+      textsTruncated: 0,
       dropped: 0,
       textsChunked: 0,
     },

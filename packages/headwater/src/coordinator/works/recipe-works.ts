@@ -48,7 +48,10 @@ export async function openRecipeWorks(
 ): Promise<RunWorks> {
   const { recipe, registries } = await resolveRecipe(given);
   const { onDownload, shared } = options;
-  const model = await openModel(recipe.model, onDownload === undefined ? {} : { onProgress: onDownload });
+  const model = await openModel(recipe.model, {
+    labels: recipe.labels,
+    ...(onDownload === undefined ? {} : { onProgress: onDownload }),
+  });
   const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
   const method = bindMethod(record, methodOptions);
   const compression = bindRecipeCompression(recipe, registries);

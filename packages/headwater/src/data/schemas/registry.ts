@@ -1,6 +1,7 @@
 /** The data schemas that come with Headwater, by id. */
 
 import { alpaca } from './alpaca.ts';
+import { classification } from './classification.ts';
 import { messages } from './messages.ts';
 import { promptCompletion } from './prompt-completion.ts';
 import type { DataSchema } from './schema.ts';
@@ -8,7 +9,7 @@ import { sharegpt } from './sharegpt.ts';
 import { text } from './text.ts';
 
 export const schemas: ReadonlyMap<string, DataSchema<unknown>> = new Map<string, DataSchema<unknown>>(
-  [promptCompletion, alpaca, messages, sharegpt, text].map((schema) => [
+  [promptCompletion, alpaca, messages, sharegpt, text, classification].map((schema) => [
     schema.id,
     schema as DataSchema<unknown>,
   ]),

@@ -30,7 +30,8 @@ const textOf = (example: Example) =>
 function scoreOf(text: Example) {
   const numTargets = textOf(text).split('>')[1]!.split(' ').length;
   const nll = NLL[textOf(text)]!;
-  return { nll, numTargets, numCorrect: nll < 2.1 ? numTargets : 0 };
+  const classified = { target: 0, predicted: nll < 2.1 ? 0 : 1 };
+  return { nll, numTargets, numCorrect: nll < 2.1 ? numTargets : 0, classified };
 }
 
 function scored(kind: string, given: object = {}, list: readonly Example[] = examples) {
@@ -139,5 +140,28 @@ describe('multiple choice', () => {
     expect(refuse({ choices: ['yes', 'no'] })).toThrow(/"perhaps not" is not among/);
     expect(refuse({ choices: 'example' })).toThrow(/no options/);
     expect(refuse({}, [{ kind: 'text', text: 'x', meta: { where: 't:1' } }])).toThrow(/no completion/);
+  });
+});
+
+describe('classification', () => {
+  const task = tasks.get('classification')!;
+  const answered = (target: number, predicted: number, example = 0): ScoredRequest => ({
+    example,
+    texts: [],
+    answer: 0,
+    scores: [{ nll: 1, numTargets: 1, numCorrect: 0, classified: { target, predicted } }],
+  });
+
+  it('gives accuracy and the F1 of the classes that occur, each counting the same', () => {
+    // As scikit-learn: truths 0 0 0 1 2, answers 0 0 1 1 0. F1: 4/6, 2/3, 0.
+    const scored = [answered(0, 0), answered(0, 0), answered(0, 1), answered(1, 1), answered(2, 0)];
+    const { accuracy, macroF1 } = task.summarise(scored, {});
+    expect(accuracy).toBeCloseTo(3 / 5, 12);
+    expect(macroF1).toBeCloseTo((4 / 6 + 2 / 3 + 0) / 3, 12);
+  });
+
+  it('refuses models that write text', () => {
+    const { classified: _, ...written } = answered(0, 0).scores[0]!;
+    expect(() => task.summarise([{ ...answered(0, 0), scores: [written] }], {})).toThrow(/texts with a class/);
   });
 });

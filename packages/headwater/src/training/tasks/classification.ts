@@ -1,0 +1,57 @@
+/**
+ * How well a classifier tells classes apart: the share of right answers, and the F1 score of each class averaged over the
+ * classes that occur (as truth or as answer), so that rare classes count as much as frequent ones.
+ */
+
+import { z } from 'zod';
+import { HeadwaterError } from '../../base/errors.ts';
+import { answerScore, type EvaluationTask, requireSome, type ScoredRequest, uniformChance } from './task.ts';
+
+const options = z.strictObject({});
+
+export const classification: EvaluationTask<z.infer<typeof options>> = {
+  id: 'classification',
+  summary: 'accuracy and macro-averaged F1 of a classifier',
+  options,
+  metrics: [
+    { id: 'accuracy', summary: 'share of examples, 0 to 1', higherIsBetter: true },
+    { id: 'macroF1', summary: 'mean of the classes’ F1 scores, 0 to 1', higherIsBetter: true },
+  ],
+  summarise(scored) {
+    requireSome(scored, 'classification');
+    const answers = scored.map(classOf);
+    const right = answers.filter(({ target, predicted }) => target === predicted);
+    return { accuracy: right.length / answers.length, macroF1: macroF1(answers) };
+  },
+  chance: uniformChance,
+};
+
+interface Answer {
+  readonly target: number;
+  readonly predicted: number;
+}
+
+function classOf(request: ScoredRequest): Answer {
+  const { classified } = answerScore(request);
+  if (classified !== undefined) return classified;
+  throw new HeadwaterError('RECIPE_INVALID', 'the task classification is for texts with a class', {
+    hint: 'Use an encoder with the schema classification, or the tasks exact-match and multiple-choice for models that write.',
+  });
+}
+
+/** F1 of class c = 2 · (truth and answer are c) / (truths that are c + answers that are c). */
+function macroF1(answers: readonly Answer[]): number {
+  const counts = new Map<number, { both: number; either: number }>();
+  const count = (id: number) => {
+    const known = counts.get(id) ?? { both: 0, either: 0 };
+    counts.set(id, known);
+    return known;
+  };
+  for (const { target, predicted } of answers) {
+    count(target).either++;
+    count(predicted).either++;
+    if (target === predicted) count(target).both++;
+  }
+  const scores = [...counts.values()].map(({ both, either }) => (2 * both) / either);
+  return scores.reduce((sum, score) => sum + score, 0) / scores.length;
+}
