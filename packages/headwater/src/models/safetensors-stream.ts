@@ -29,27 +29,31 @@ export function createSafetensorsReader(
   sink: SafetensorsSink,
   options: SafetensorsOptions,
 ): SafetensorsReader {
-  let start: Uint8Array | undefined = new Uint8Array(0);
+  /** A header that is not whole yet. */
+  let start: Uint8Array | undefined;
   let tensors: TensorsReader | undefined;
 
   function pushHeader(piece: Uint8Array): void {
-    start = joined(start!, piece);
-    if (start.byteLength < 8) return;
-    const dataOffset = 8 + safetensorsHeaderBytes(start, undefined, options);
-    if (start.byteLength < dataOffset) return;
-    const header = parseSafetensorsHeader(start, undefined, options);
+    const bytes = start === undefined ? piece : joined(start, piece);
+    const dataOffset = 8 + (bytes.byteLength < 8 ? 1 : safetensorsHeaderBytes(bytes, undefined, options));
+    if (bytes.byteLength < dataOffset) {
+      // The piece is its sender's again after this call.
+      start = start === undefined ? bytes.slice() : bytes;
+      return;
+    }
+    const header = parseSafetensorsHeader(bytes, undefined, options);
     sink.header(header);
-    const rest = start.subarray(dataOffset);
     start = undefined;
     tensors = tensorsReader(header, sink, options);
-    tensors.push(rest);
+    tensors.push(bytes.subarray(dataOffset));
   }
 
   return {
     push: (piece) => (tensors === undefined ? pushHeader(piece) : tensors.push(piece)),
     end() {
       if (tensors === undefined) {
-        safetensorsHeaderBytes(start!, start!.byteLength, options);
+        const bytes = start ?? new Uint8Array(0);
+        safetensorsHeaderBytes(bytes, bytes.byteLength, options);
         throw refuse('MetadataIncompleteBuffer', 'the file ends inside its header', options);
       }
       tensors.end();

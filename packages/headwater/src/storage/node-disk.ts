@@ -25,8 +25,8 @@ export interface NodeDiskOptions {
 const { O_APPEND, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY } = fs.constants;
 const FLAGS = { read: O_RDONLY, write: O_RDWR | O_CREAT, append: O_WRONLY | O_CREAT | O_APPEND };
 
-/** Of as many bytes the file system makes a copy in less time than a hand-over takes. */
-const FEW_BYTES = 64 * 1024;
+/** Of as many bytes the file system makes a copy in less time than a hand-over takes; reading may have to wait for the disk. */
+const FEW_BYTES = { read: 2 ** 16, written: 2 ** 18 };
 
 export function nodeDisk(root: string, options: NodeDiskOptions = {}): Disk {
   const { durability, blocking = isMainThread ? 'short' : 'all' } = options;
@@ -83,14 +83,14 @@ interface Operations {
 }
 
 function operationsOf(blocking: 'short' | 'all'): Operations {
-  const isShort = (bytes: number) => blocking === 'all' || bytes <= FEW_BYTES;
+  const isShort = (bytes: number, few: number) => blocking === 'all' || bytes <= few;
   return {
     read: async (file, buffer, position) =>
-      isShort(buffer.byteLength)
+      isShort(buffer.byteLength, FEW_BYTES.read)
         ? fs.readSync(file, buffer, { position })
         : handedOver((done) => fs.read(file, buffer, 0, buffer.byteLength, position, done)),
     write: async (file, buffer, position) =>
-      isShort(buffer.byteLength)
+      isShort(buffer.byteLength, FEW_BYTES.written)
         ? fs.writeSync(file, buffer, 0, buffer.byteLength, position)
         : handedOver((done) => fs.write(file, buffer, 0, buffer.byteLength, position, done)),
     sync: async (file) => {

@@ -10,7 +10,7 @@ export interface SmallBlobs {
   read(digest: string, bytes: number): Promise<Uint8Array> | undefined;
 }
 
-const MAX_BYTES = 2 ** 20;
+const MAX_BYTES = 2 ** 22;
 const MAX_KEPT = 4;
 
 export function createSmallBlobs(blobs: Pick<Blobs, 'get'>): SmallBlobs {
