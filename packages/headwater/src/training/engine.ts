@@ -6,8 +6,9 @@
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { Generated, GenerationRequest, Generator } from './generation/generator.ts';
-import type { PenaltyOptions } from './penalties.ts';
-import type { SamplingOptions, TokenLogprob } from './sampling.ts';
+import type { GenerateOptions, OnToken } from './generation/options.ts';
+
+export type { GenerateOptions, OnToken, TokenDetails } from './generation/options.ts';
 
 export interface OptimizerOptions {
   readonly kind: 'adamw' | 'sgd';
@@ -72,28 +73,9 @@ export interface ExampleScore {
   readonly numTargets: number;
   /** Targets whose argmax is right; exact match under greedy decoding ⇔ numCorrect === numTargets. */
   readonly numCorrect: number;
+  /** Of a sequence with a class: its class and the likeliest one. */
+  readonly classified?: { readonly target: number; readonly predicted: number };
 }
-
-export interface GenerateOptions extends SamplingOptions, PenaltyOptions {
-  readonly maxNewTokens: number;
-  /** A token of these ends the text and is not part of it. */
-  readonly stopTokenIds: readonly number[];
-  readonly seedPath: readonly (string | number)[];
-  /** Tell `onToken` log p of each token and of so many most likely ones. Omitted: neither. */
-  readonly topLogprobs?: number;
-  /** Recompute the whole sequence for each token instead of using the cache (a test oracle). */
-  readonly useCache?: boolean;
-}
-
-/** Of the model's own distribution, before temperature, cuts and penalties; nats. */
-export interface TokenDetails {
-  readonly logprob?: number;
-  /** Most likely first. */
-  readonly top?: readonly TokenLogprob[];
-}
-
-/** Called with every new token; the answer 'stop' ends the text with it. */
-export type OnToken = (id: number, details: TokenDetails) => unknown;
 
 export interface GeneratorOptions {
   /** Requests that run side by side. */

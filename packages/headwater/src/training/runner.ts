@@ -9,7 +9,7 @@ import { type Params, sameShape, sizeOf, type Tensor, tensor } from '../base/ten
 import type { Batch } from '../data/types.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
-import type { Executor, Session } from '../runtime/executor.ts';
+import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
 import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
 import { logitsProgram, scoreProgram } from './programs/score.ts';
@@ -40,7 +40,13 @@ export interface Runner {
   /** Logits [B·T, V]. */
   logits(params: Params, batch: SequenceBatch): Promise<Float32Array>;
   /** One piece of generation; feeds and outputs as `decodeProgram` names them, `into` as `Session.run` takes it. */
-  decode(params: Params, shape: DecodeShape, feeds: Feeds, into: Feeds): Promise<Map<string, Tensor>>;
+  decode(
+    params: Params,
+    shape: DecodeShape,
+    feeds: Feeds,
+    into: Feeds,
+    options: SessionOptions,
+  ): Promise<Map<string, Tensor>>;
   /** The rows that every cache begins with, where `virtual.as` is cache; named by `prefixOutput`. */
   prefix(params: Params): Promise<Map<string, Tensor>>;
 }
@@ -54,15 +60,20 @@ interface Loaded {
 
 export function createRunner({ model, tuning, executor, recompute = false }: EngineParts): Runner {
   const sessions = new Map<string, Promise<Loaded>>();
-  const load = async (label: string, build: () => { graph: Graph; dropout?: readonly DropoutSite[] }) => {
+  const load = async (
+    label: string,
+    build: () => { graph: Graph; dropout?: readonly DropoutSite[] },
+    options: SessionOptions,
+  ) => {
     const { graph, dropout = [] } = build();
-    return { session: await executor.load(graph, model.weights, { label }), dropout };
+    return { session: await executor.load(graph, model.weights, { ...options, label }), dropout };
   };
   const session = (
     label: string,
     build: () => { graph: Graph; dropout?: readonly DropoutSite[] },
+    options: SessionOptions = {},
   ): Promise<Loaded> => {
-    const known = sessions.get(label) ?? load(label, build);
+    const known = sessions.get(label) ?? load(label, build, options);
     sessions.set(label, known);
     return known;
   };
@@ -109,10 +120,10 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
       const loaded = await session(`logits ${batchSize}×${length}`, build);
       return float32(await run(loaded, params, sequenceFeeds(batch)), 'logits').data;
     },
-    async decode(params, shape, feeds, into) {
+    async decode(params, shape, feeds, into, options) {
       const build = () => ({ graph: decodeProgram(model, tuning, shape) });
       const { batchSize, length, capacity } = shape;
-      const loaded = await session(`decode ${batchSize}×${length} over ${capacity}`, build);
+      const loaded = await session(`decode ${batchSize}×${length} over ${capacity}`, build, options);
       return run(loaded, params, feeds, into);
     },
     async prefix(params) {

@@ -98,7 +98,11 @@ export function createDecoder(
         feeds.set(cacheInput(side, layer), view);
         into.set(cacheOutput(side, layer), view);
       }
-    const outputs = await runner.decode(params, { batchSize, length, capacity: maxTokens }, feeds, into);
+    // A session whose executor repacks weights has its own copy of them: steps of one and of all are worth that, the
+    // pieces of prompts and the batches in between share the file.
+    const repacks = length === 1 && (batchSize === 1 || batchSize === numSlots);
+    const shape = { batchSize, length, capacity: maxTokens };
+    const outputs = await runner.decode(params, shape, feeds, into, repacks ? {} : { prepack: false });
     return outputs.get('logits')!.data as Float32Array;
   }
   /** Open sequences move to the first slots when a smaller batch then holds them all. */

@@ -7,12 +7,12 @@ import { HeadwaterError } from '../../base/errors.ts';
 import { rng } from '../../base/random.ts';
 import type { Params } from '../../base/tensor.ts';
 import type { ModelShape } from '../../models/model.ts';
-import type { GenerateOptions, OnToken } from '../engine.ts';
 import type { Runner } from '../runner.ts';
 import { sampleToken } from '../sampling.ts';
 import { numVirtualTokens, withVirtualTokens } from '../virtual-tokens.ts';
 import { createDecoder } from './decoder.ts';
 import { createGenerator, type Generated, type GenerationRequest } from './generator.ts';
+import type { GenerateOptions, OnToken } from './options.ts';
 import { bucketLength } from './pieces.ts';
 
 /** What generation needs of an engine; `shape` has the positions that are left for text. */

@@ -4,10 +4,10 @@
  */
 
 import { type Rng, rng } from '../../base/random.ts';
-import type { GenerateOptions, OnToken } from '../engine.ts';
 import { penalised } from '../penalties.ts';
 import { chosenLogprob, sampleToken } from '../sampling.ts';
 import type { Decoder, Sequence } from './decoder.ts';
+import type { GenerateOptions, OnToken } from './options.ts';
 
 export interface GenerationRequest {
   readonly prompt: Int32Array;
