@@ -60,6 +60,8 @@ export type Vjp<A extends Attrs> = (args: VjpArgs<A>) => readonly (Value | undef
 /** What an op sees when it writes itself as ONNX nodes. */
 export interface OnnxContext {
   readonly kernels: KernelSet;
+  /** Frozen operands are repacked for the kernels when the session is made. */
+  readonly packed: boolean;
   /** Names of the inputs. */
   readonly inputs: readonly string[];
   readonly inputTypes: readonly TensorType[];
@@ -71,6 +73,8 @@ export interface OnnxContext {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     options?: { readonly domain?: string; readonly outputs?: number },
   ): [string, ...string[]];
+  /** An input that is a weight or a constant, its bytes read as another type. */
+  retyped(input: string, type: 'uint8' | 'uint4', shape: readonly number[]): string;
   /** A constant initializer. */
   constant(value: Tensor): string;
   /** int64 vector initializer (shapes, axes). */

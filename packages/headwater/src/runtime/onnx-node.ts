@@ -57,7 +57,7 @@ async function openSession(
   const folder = commonFolder([...locations.values()]);
   const place = (name: string) => placement(locations.get(name) as WeightLocation, folder);
   const kernels = options.kernels ?? (options.device === 'cpu' ? 'cpu' : 'portable');
-  const model = writeOnnx(graph, { kernels, place });
+  const model = writeOnnx(graph, { kernels, place, packed: prepack === true });
   const choice = { ...options, prepack: prepack === true };
   const native = await createNative(model.bytes, folder, hasLargeTensor(graph), choice, label);
   // Only the fused kernels are known to read an input that they overwrite in the right order.

@@ -136,12 +136,51 @@ export const OP_CASES: readonly OpCase[] = [
     build: (rows, weight, bias, y, c) =>
       crossEntropy({ rows, weight, bias, softCap: 1.5 }, y, stopped(c), 108),
   },
+  ...([4, 8] as const).flatMap((bits) => [
+    {
+      name: `dequantize ${bits} bits`,
+      inputs: [f(3, 5)],
+      build: (x: Value) => ops.matmul(x, ops.dequantize(quantized(x.graph, [5, 24], { bits, blockSize: 8 }))),
+    },
+    {
+      name: `quantizedMatmul ${bits} bits`,
+      inputs: [f(3, 32)],
+      build: (x: Value) => ops.quantizedMatmul(x, quantized(x.graph, [5, 32], { bits, blockSize: 16 })),
+    },
+    {
+      name: `quantizedMatmul ${bits} bits, an odd number of blocks`,
+      inputs: [f(3, 48)],
+      build: (x: Value) => ops.quantizedMatmul(x, quantized(x.graph, [5, 48], { bits, blockSize: 16 })),
+    },
+  ]),
   {
     name: 'target log-probabilities',
     inputs: [f(5, 4), f(9, 4), index(9, 5)],
     build: (rows, weight, y) => targetLogProbs({ rows, weight }, y).nll,
   },
 ];
+
+/** Random numbers, scales and zero points. */
+function quantized(graph: Graph, [E, D]: readonly [number, number], format: ops.BlockFormat) {
+  const random = rng('quantized', format.bits, D);
+  const shapes = ops.blockShapes(E, D, format);
+  const bytes = (shape: readonly number[]) =>
+    graph.constant(
+      tensor(
+        'uint8',
+        shape,
+        Uint8Array.from({ length: sizeOf(shape) }, () => random.below(256)),
+      ),
+    );
+  const scale = () => (0.5 + random.uniform()) / 2 ** format.bits;
+  const scales = Float32Array.from({ length: sizeOf(shapes.scales) }, scale);
+  return {
+    ...format,
+    packed: bytes(shapes.packed),
+    scales: graph.constant(tensor('float32', shapes.scales, scales)),
+    zeroPoints: bytes(shapes.zeroPoints),
+  };
+}
 
 /** Fewer rows are filled than fit, another number in each. Its operands are whole numbers / 8: it has no gradient. */
 function cachedAttentionCase(

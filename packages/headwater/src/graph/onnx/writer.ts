@@ -37,6 +37,9 @@ import {
 const OPSET = 21n;
 const IR_VERSION = 10n;
 
+/** TensorProto.DataType of a type that tensors here do not have. */
+const UINT4 = 21;
+
 /** Where a frozen weight lies: in a file next to the model, or in memory. */
 export type WeightPlacement =
   | { readonly location: string; readonly offsetBytes: number; readonly lengthBytes: number }
@@ -52,6 +55,8 @@ export interface OnnxModel {
 export interface WriteOptions {
   readonly kernels: KernelSet;
   readonly place: (weightName: string) => WeightPlacement;
+  /** The session will repack frozen operands for its kernels. Default: no. */
+  readonly packed?: boolean;
 }
 
 export function writeOnnx(graph: Graph, options: WriteOptions): OnnxModel {
@@ -99,10 +104,11 @@ class Writer {
   }
 
   finish(): OnnxModel {
+    const read = new Set(this.#nodes.flatMap(({ input }) => input));
     const graph = create(GraphProtoSchema, {
       name: 'headwater',
       node: this.#nodes,
-      initializer: [...this.#initializers.values()],
+      initializer: [...this.#initializers.values()].filter(({ name }) => read.has(name)),
       input: [...this.#inputs].map(([name, type]) => valueInfo(name, type)),
       output: [...this.#outputs].map(([name, type]) => valueInfo(name, type)),
     });
@@ -122,6 +128,7 @@ class Writer {
   #operation(node: Node): void {
     const context: OnnxContext = {
       kernels: this.#options.kernels,
+      packed: this.#options.packed ?? false,
       inputs: node.inputs.map((input) => this.#nameOf(input)),
       inputTypes: node.inputs,
       outputTypes: node.outputs,
@@ -134,6 +141,7 @@ class Writer {
         );
         return names as [string, ...string[]];
       },
+      retyped: (input, type, shape) => this.#retyped(input, type, shape),
       constant: (value) => this.#constant(value),
       ints: (values) => this.#constant(tensor('int64', [values.length], BigInt64Array.from(values, BigInt))),
       scalar: (value) => this.#constant(tensor('float32', [], Float32Array.of(value))),
@@ -157,6 +165,15 @@ class Writer {
     const key =
       bytes.length <= 64 ? `c_${value.dtype}_${value.shape.join('x')}_${hex(bytes)}` : `c${this.#fresh++}`;
     if (!this.#initializers.has(key)) this.#initializers.set(key, inline(key, value));
+    return key;
+  }
+
+  #retyped(input: string, type: 'uint8' | 'uint4', shape: readonly number[]): string {
+    const key = `${input} as ${type} ${shape.join('x')}`;
+    const source = this.#initializers.get(input);
+    assert(source !== undefined, `${input} has no bytes of its own that could be read as ${type}`);
+    const dataType = type === 'uint4' ? UINT4 : ONNX_TYPE.uint8;
+    this.#initializers.set(key, { ...source, name: key, dataType, dims: shape.map(BigInt) });
     return key;
   }
 

@@ -7,5 +7,6 @@ export * from './gelu.ts';
 export * from './layer-norm.ts';
 export * from './matmul.ts';
 export * from './nn.ts';
+export * from './quantized.ts';
 export * from './shape.ts';
 export * from './with-gradients.ts';
