@@ -1,0 +1,50 @@
+/**
+ * The adaptive servers of Reddi et al. 2021 (arXiv:2003.00295, algorithm 2): m ← β₁ m + (1 − β₁) Δ̄, a second moment v,
+ * w ← w + η m / (√v + τ). They differ only in v. Dialects are what other programs compute under the same names.
+ */
+
+import { z } from 'zod';
+import { elementwiseStep } from './elementwise.ts';
+import type { ServerStepInput, ServerStepOutput } from './method.ts';
+
+/**
+ * `paper`: v starts at τ², fed by Δ̄². `flower`: v starts at 0, fed by Δ̄². `openfedllm`: v starts at τ², fed by the new m²
+ * (there the mean is uniform: set `federation.weighting`).
+ */
+export const dialect = z.enum(['paper', 'flower', 'openfedllm']).default('paper');
+
+export interface AdaptiveOptions {
+  /** β₁. */
+  readonly beta1: number;
+  /** τ: how adaptive the server is; small values are more. */
+  readonly tau: number;
+  readonly dialect: z.infer<typeof dialect>;
+}
+
+export interface AdaptiveRule<O> {
+  /** v from the old v and the square that feeds it. */
+  secondMoment(v: number, square: number, options: O): number;
+  /** A factor on η; default 1. */
+  rate?(round: number, options: O): number;
+}
+
+export function adaptiveStep<O extends AdaptiveOptions>(
+  rule: AdaptiveRule<O>,
+  { round, params, aggregate, state, serverLearningRate, options }: ServerStepInput<O>,
+): ServerStepOutput {
+  const { beta1, tau, dialect } = options;
+  const eta = serverLearningRate * (rule.rate?.(round, options) ?? 1);
+  const elements = {
+    parts: ['moment', 'second-moment'],
+    initial: [0, dialect === 'flower' ? 0 : tau * tau],
+    step({ param, delta, state: memory }: { param: number; delta: number; state: Float64Array }) {
+      const m = beta1 * memory[0]! + (1 - beta1) * delta;
+      const fed = dialect === 'openfedllm' ? m : delta;
+      const v = rule.secondMoment(memory[1]!, fed * fed, options);
+      memory[0] = m;
+      memory[1] = v;
+      return param + (eta * m) / (Math.sqrt(v) + tau);
+    },
+  };
+  return elementwiseStep(elements, params, aggregate, state);
+}

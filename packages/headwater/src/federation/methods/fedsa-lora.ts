@@ -1,0 +1,23 @@
+/**
+ * FedSA-LoRA: A is shared, B stays with its owner (Guo et al., ICLR 2025, arXiv:2410.01463): Ā = Σ p_k A_k; B_k never
+ * travels and goes on where the owner left it. A new owner begins with B = 0.
+ */
+
+import { z } from 'zod';
+import type { Method } from '../method.ts';
+
+/** PEFT's names: `…lora_B.weight`. */
+const FACTOR_B = /\.lora_B\.[^.]+$/;
+
+export const fedsaLora: Method<Record<string, never>> = {
+  id: 'fedsa-lora',
+  summary: 'LoRA: factors A are averaged, factors B stay with their owners',
+  source: 'Guo et al., ICLR 2025, arXiv:2410.01463',
+  options: z.strictObject({}),
+  secureAggregation: 'yes',
+  preconditions: ({ tensors }) =>
+    tensors.some(({ name }) => FACTOR_B.test(name))
+      ? []
+      : ['it needs LoRA factors: tuning.kind must be lora (there is no lora_B among the trained tensors)'],
+  selectTrainable: ({ name }) => (FACTOR_B.test(name) ? 'personal' : 'shared'),
+};
