@@ -15,16 +15,16 @@ import { formatScore, metricLabel } from '../report/metrics.ts';
 import { runPaths } from '../runs/run-folder.ts';
 import type { Device } from '../runtime/executor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import { readAdapterFolder } from '../training/adapter-folder-node.ts';
 import { createEngine } from '../training/engine-core.ts';
-import { frozen } from '../tuning/frozen.ts';
+import { tuningOf } from '../tuning/combined.ts';
 import { findRecipe } from './find-recipe.ts';
 import { collect, deviceOption, jsonOption } from './options.ts';
 import { createDisplay } from './progress.ts';
 import { paint, renderTable } from './style.ts';
+import { readWeightedAdapters, weightedAdapterOption } from './weighted-adapters.ts';
 
 interface EvalOptions {
-  readonly adapter?: string;
+  readonly adapter?: readonly string[];
   readonly split: 'test' | 'validation';
   readonly full?: true;
   readonly set: readonly string[];
@@ -37,7 +37,7 @@ export function evalCommand(): Command {
   return new Command('eval')
     .description('score a model on the held-out data of a recipe, or the result of a run on its own')
     .argument('<recipe-or-run>', 'recipe (base model, unless --adapter is given) or run folder (its adapter)')
-    .option('--adapter <folder>', 'PEFT adapter to score')
+    .addOption(weightedAdapterOption('PEFT adapter to score; may be given several times, with weights'))
     .addOption(new Option('--split <split>', 'which rows').choices(['test', 'validation']).default('test'))
     .option('--full', 'all rows instead of a sample')
     .option('--set <path=value>', 'override a key of the recipe; may be repeated', collect, [])
@@ -49,28 +49,29 @@ export function evalCommand(): Command {
 
 interface Subject {
   readonly recipeFile: string;
-  readonly adapter: string | undefined;
+  /** `FOLDER[=weight]`. */
+  readonly adapters: readonly string[];
   /** For runs that trained a whole model. */
   readonly model: string | undefined;
 }
 
 async function evaluate(given: string, options: EvalOptions): Promise<void> {
-  const subject = findSubject(given, options.adapter);
+  const subject = findSubject(given, options.adapter ?? []);
   const { recipe, registries } = await readRecipe(subject, options);
   const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
   const prepared = await prepareRun(recipe, registries, { onProgress: display.onProgress }).finally(
     display.stop,
   );
-  const result = await score(prepared, registries, subject.adapter, options.split);
+  const result = await score(prepared, registries, subject.adapters, options.split);
   const { facts } = prepared;
-  const about = { model: recipe.model, adapter: subject.adapter ?? null, split: options.split };
+  const about = { model: recipe.model, adapter: subject.adapters.join(', ') || null, split: options.split };
   if (options.json) console.log(JSON.stringify({ ...about, ...result, chance: facts.chance }, null, 2));
   else print(result, about, facts.chance);
 }
 
-function findSubject(given: string, adapter: string | undefined): Subject {
+function findSubject(given: string, adapters: readonly string[]): Subject {
   const isFolder = existsSync(given) && statSync(given).isDirectory();
-  if (!isFolder) return { recipeFile: findRecipe(given), adapter, model: undefined };
+  if (!isFolder) return { recipeFile: findRecipe(given), adapters, model: undefined };
   const paths = runPaths(given);
   if (!existsSync(paths.recipe))
     throw new HeadwaterError('RUN_NOT_FOUND', 'there is no run in this folder', {
@@ -78,8 +79,8 @@ function findSubject(given: string, adapter: string | undefined): Subject {
       hint: 'Give a recipe, or the folder that `headwater run` wrote.',
     });
   const model = existsSync(paths.model) ? paths.model : undefined;
-  if (model !== undefined || adapter !== undefined) return { recipeFile: paths.recipe, adapter, model };
-  if (existsSync(paths.adapter)) return { recipeFile: paths.recipe, adapter: paths.adapter, model };
+  if (model !== undefined || adapters.length > 0) return { recipeFile: paths.recipe, adapters, model };
+  if (existsSync(paths.adapter)) return { recipeFile: paths.recipe, adapters: [paths.adapter], model };
   throw new HeadwaterError('RUN_NOT_FOUND', 'the run has no result yet', {
     where: given,
     hint: 'Continue it with headwater run … --resume.',
@@ -103,7 +104,7 @@ async function readRecipe(
 async function score(
   { model, heldOut, recipe }: PreparedRun,
   registries: RunRegistries,
-  adapter: string | undefined,
+  adapters: readonly string[],
   split: 'test' | 'validation',
 ): Promise<EvaluationResult> {
   const set = heldOut[split];
@@ -111,10 +112,7 @@ async function score(
     throw new HeadwaterError('DATA_INVALID', `the recipe has no ${split} data`, {
       hint: `Give data.${split}, or data.${split}Fraction.`,
     });
-  const { tuning, params } =
-    adapter === undefined
-      ? { tuning: frozen, params: new Map() }
-      : await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
+  const { tuning, params } = tuningOf(await readWeightedAdapters(adapters, model, registries.tuningKinds));
   const executor = createNodeExecutor({ device: recipe.device, threads: availableParallelism() });
   const engine = createEngine({ model, tuning, executor });
   const { batchSize } = recipe.evaluation;

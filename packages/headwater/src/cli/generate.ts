@@ -7,9 +7,10 @@ import { streamDecoder } from '../models/stream-decoder.ts';
 import type { Device } from '../runtime/executor.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
 import { deviceOption, nonNegative, wholeNumber } from './options.ts';
+import { weightedAdapterOption } from './weighted-adapters.ts';
 
 interface GenerateOptions {
-  readonly adapter?: string;
+  readonly adapter?: readonly string[];
   readonly prompt?: string;
   readonly chat?: boolean;
   readonly system?: string;
@@ -25,7 +26,7 @@ export function generateCommand(): Command {
   return new Command('generate')
     .description('write text with a model, token by token; the prompt comes from --prompt or standard input')
     .argument('<model>', 'folder or hub id owner/name')
-    .option('--adapter <folder>', 'PEFT adapter to apply')
+    .addOption(weightedAdapterOption('PEFT adapter to apply; may be given several times, with weights'))
     .option('--prompt <text>', 'what to continue or answer; "" begins with the begin token')
     .option('--chat', "put the prompt into the model's chat template")
     .option('--system <text>', 'system message, with the chat template')
@@ -40,7 +41,7 @@ export function generateCommand(): Command {
 
 async function generate(source: string, options: GenerateOptions): Promise<void> {
   const prompt = options.prompt ?? readPrompt();
-  const opened = await openModel({ model: source, adapter: options.adapter, device: options.device });
+  const opened = await openModel({ model: source, adapters: options.adapter, device: options.device });
   const tokens = promptTokens(opened, prompt, options);
   const decoder = streamDecoder(opened.tokenizer);
   const { maxNewTokens, temperature, topP, topK, seed } = options;

@@ -8,16 +8,16 @@ import { checkVocabulary } from '../models/tokenizer.ts';
 import { type LoadedTokenizer, loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Device } from '../runtime/executor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import { readAdapterFolder } from '../training/adapter-folder-node.ts';
 import type { Engine } from '../training/engine.ts';
 import { createEngine } from '../training/engine-core.ts';
-import { frozen } from '../tuning/frozen.ts';
+import { tuningOf } from '../tuning/combined.ts';
 import { downloadProgress } from './download-progress.ts';
+import { readWeightedAdapters } from './weighted-adapters.ts';
 
 export interface OpenModelOptions {
   readonly model: string;
-  /** PEFT folder. */
-  readonly adapter?: string | undefined;
+  /** `FOLDER[=weight]` of PEFT folders; none: the model alone. */
+  readonly adapters?: readonly string[] | undefined;
   readonly device: Device;
 }
 
@@ -28,14 +28,15 @@ export interface OpenedModel extends LoadedTokenizer {
   close(): Promise<void>;
 }
 
-export async function openModel({ model: source, adapter, device }: OpenModelOptions): Promise<OpenedModel> {
+export async function openModel({
+  model: source,
+  adapters = [],
+  device,
+}: OpenModelOptions): Promise<OpenedModel> {
   const model = await openBase(source);
   const text = await loadTokenizer(model.folder);
   checkVocabulary(text.tokenizer, model.definition.shape.vocabSize, model.folder);
-  const { tuning, params } =
-    adapter === undefined
-      ? { tuning: frozen, params: new Map() }
-      : await readAdapterFolder(adapter, model.definition);
+  const { tuning, params } = tuningOf(await readWeightedAdapters(adapters, model));
   const executor = createNodeExecutor({ device, threads: availableParallelism() });
   const engine = createEngine({ model, tuning, executor });
   return { ...text, model, engine, params, close: () => executor.dispose() };

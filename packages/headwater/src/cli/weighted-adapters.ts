@@ -6,6 +6,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { WeightedAdapter } from '../exports/merged-weights.ts';
 import type { Model } from '../models/model.ts';
 import { readAdapterFolder } from '../training/adapter-folder-node.ts';
+import type { TuningKind } from '../tuning/kind.ts';
 import { collect } from './options.ts';
 
 export function weightedAdapterOption(description: string): Option {
@@ -16,11 +17,12 @@ export function weightedAdapterOption(description: string): Option {
 export async function readWeightedAdapters(
   texts: readonly string[],
   model: Model,
+  kinds?: ReadonlyMap<string, TuningKind<unknown>>,
 ): Promise<WeightedAdapter[]> {
   const adapters: WeightedAdapter[] = [];
   for (const text of texts) {
     const { folder, weight } = folderAndWeight(text);
-    const { tuning, params } = await readAdapterFolder(folder, model.definition);
+    const { tuning, params } = await readAdapterFolder(folder, model.definition, kinds);
     adapters.push({ source: folder, tuning, params, weight });
   }
   return adapters;

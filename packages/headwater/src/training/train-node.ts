@@ -10,24 +10,25 @@ import { type DataFiles, loadDataset, type SchemaChoice } from '../data/dataset-
 import { tokenizeExamples } from '../data/tokenize.ts';
 import { classesOf } from '../data/tokenize-class.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';
+import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Device } from '../runtime/executor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
-import { lora } from '../tuning/lora.ts';
+import type { BoundTuning } from '../tuning/kind.ts';
 import { writeAdapterFolder } from './adapter-folder-node.ts';
+import { chosenTuning, type TuningChoice } from './chosen-tuning.ts';
 import type { OptimizerOptions, ScheduleOptions, StepReport, TrainResult } from './engine.ts';
 import { createEngine } from './engine-core.ts';
+import { writeModelFolder } from './model-folder-node.ts';
 
-export interface TrainModelOptions {
+export interface TrainModelOptions extends TuningChoice {
   /** Folder or hub id `owner/name[@revision]`. */
   readonly model: string;
   /** Files relative to the working folder, and how a row becomes an example. */
   readonly data: DataFiles & { readonly schema: SchemaChoice };
   /** Encoders: the classes. Default: those of the model's head, or else those of the data. */
   readonly labels?: readonly string[];
-  /** PEFT's LoRA settings; rank 8, alpha 16 and all linear modules when omitted. */
-  readonly lora?: Readonly<Record<string, unknown>>;
   /** Optimizer steps. */
   readonly steps: number;
   readonly batchSize?: number;
@@ -39,7 +40,7 @@ export interface TrainModelOptions {
   readonly seed?: number;
   readonly device?: Device;
   readonly threads?: number;
-  /** PEFT folder to write; omitted: nothing is written. */
+  /** Folder to write, an adapter's or a whole model's as the kind has it; omitted: nothing is written. */
   readonly out?: string;
   readonly onStep?: (report: StepReport) => void;
 }
@@ -54,9 +55,12 @@ export async function train(options: TrainModelOptions): Promise<TrainResult> {
   const codec = { ...(await loadTokenizer(model.folder)), labels: classifier?.labels };
   checkVocabulary(codec.tokenizer, shape.vocabSize, model.folder);
   const { tokenized } = tokenizeExamples(examples, codec, { maxLength });
-  const settings = { rank: 8, alpha: 16, targetModules: 'all-linear', ...options.lora };
-  const tuning = lora.bind(lora.options.parse(settings), model.definition);
-  const params: Params = await tuning.init(rng(seed, 'init'), (name) => readWeight(model.weights, name));
+  const tuning = chosenTuning(options, model.definition);
+  const params: Params = await tuning.init(
+    rng(seed, 'init'),
+    (name) => readWeight(model.weights, name),
+    async (text) => codec.tokenizer.encode(text),
+  );
   const executor = createNodeExecutor({ device, threads: options.threads ?? availableParallelism() });
   try {
     const engine = createEngine({ model, tuning, executor });
@@ -73,12 +77,18 @@ export async function train(options: TrainModelOptions): Promise<TrainResult> {
     const rest = { packing: options.packing ?? false, seedPath: [seed, 'train'], ...clip };
     const choice = { optimizer: { ...ADAMW, ...options.optimizer }, schedule, ...amounts, ...rest };
     const result = await engine.train(params, tokenized, choice, options.onStep);
-    if (options.out !== undefined)
-      await writeAdapterFolder(options.out, tuning, result.params, options.model);
+    if (options.out !== undefined) await write(options.out, model, tuning, result.params, options.model);
     return result;
   } finally {
     await executor.dispose();
   }
+}
+
+async function write(folder: string, model: Model, tuning: BoundTuning, params: Params, base: string) {
+  const isWhole = tuning.adapterConfig() === undefined;
+  await (isWhole
+    ? writeModelFolder(folder, model, params)
+    : writeAdapterFolder(folder, tuning, params, base));
 }
 
 const ADAMW: OptimizerOptions = {

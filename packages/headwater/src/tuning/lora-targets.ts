@@ -49,11 +49,15 @@ export function withoutIdleTargets<T extends TargetRules>(names: readonly string
  */
 export function refuseOtherModules(
   targetModules: string | readonly string[],
-  { linears, parameters }: Pick<ModelLayout, 'linears' | 'parameters'>,
+  { linears, parameters, headModules }: Pick<ModelLayout, 'linears' | 'parameters' | 'headModules'>,
 ): void {
   if (typeof targetModules === 'string') return;
   const linear = linears.map(({ module }) => module);
-  const others = [...parameters.keys()].map((name) => name.replace(/\.[^.]+$/, ''));
+  // A head is trained whole, whatever PEFT's all-linear lists.
+  const isHead = (name: string) => headModules.some((module) => name.startsWith(`${module}.`));
+  const others = [...parameters.keys()]
+    .filter((name) => !isHead(name))
+    .map((name) => name.replace(/\.[^.]+$/, ''));
   for (const target of targetModules) {
     if (hasTarget(linear, target)) continue;
     const other = others.find((name) => isSuffix(name, target));
@@ -110,7 +114,8 @@ function isInLayers(name: string, rules: TargetRules): boolean {
   return typeof wanted === 'number' ? index === wanted : wanted.includes(index);
 }
 
-function layerIndex(name: string, layersPattern: TargetRules['layersPattern']): number | undefined {
+/** Number of the layer that a module name lies in. */
+export function layerIndex(name: string, layersPattern: TargetRules['layersPattern']): number | undefined {
   const patterns =
     layersPattern === undefined || layersPattern.length === 0
       ? [String.raw`^.*?\.[^.]*\.(?<idx>\d+)\.`]

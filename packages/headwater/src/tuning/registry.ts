@@ -1,11 +1,18 @@
 /** The tuning kinds that come with Headwater, by id. A plug-in's kinds join a copy of this map. */
 
+import { bitfit } from './bitfit.ts';
+import { bottleneck } from './bottleneck.ts';
 import { dora } from './dora.ts';
 import { full } from './full.ts';
+import { head } from './head.ts';
 import { ia3 } from './ia3.ts';
 import type { TuningKind } from './kind.ts';
+import { layers } from './layers.ts';
 import { lora } from './lora.ts';
 
 export const tuningKinds: ReadonlyMap<string, TuningKind<unknown>> = new Map<string, TuningKind<unknown>>(
-  [lora, dora, ia3, full].map((kind) => [kind.id, kind as TuningKind<unknown>]),
+  [lora, dora, ia3, bottleneck, bitfit, layers, head, full].map((kind) => [
+    kind.id,
+    kind as TuningKind<unknown>,
+  ]),
 );
