@@ -15,7 +15,6 @@ interface ExportGgufOptions {
   readonly adapterOnly?: true;
   readonly out: string;
   readonly type: GgufTensorType;
-  readonly tokenizer: boolean;
 }
 
 export function exportGgufCommand(): Command {
@@ -33,12 +32,11 @@ export function exportGgufCommand(): Command {
         .choices(Object.keys(GGUF_TENSOR_TYPES))
         .default('f16'),
     )
-    .option('--no-tokenizer', 'leave the tokenizer out (a model that has none)')
     .action(exportGguf);
 }
 
 async function exportGguf(options: ExportGgufOptions): Promise<void> {
-  const { out, type, tokenizer } = options;
+  const { out, type } = options;
   const model = await openBase(options.model);
   const adapters = await readWeightedAdapters(options.adapter ?? [], model);
   const [adapter] = adapters;
@@ -49,6 +47,6 @@ async function exportGguf(options: ExportGgufOptions): Promise<void> {
   const { numTensors, sizeBytes } =
     options.adapterOnly && adapter !== undefined
       ? await exportAdapterGguf(model, adapter, out, { type })
-      : await exportModelGguf(model, adapters, out, { type, tokenizer });
+      : await exportModelGguf(model, adapters, out, { type });
   console.log(`${numTensors} tensors, ${formatBytes(sizeBytes)}: ${out}`);
 }

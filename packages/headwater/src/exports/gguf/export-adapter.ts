@@ -20,7 +20,7 @@ export async function exportAdapterGguf(
   model: Model,
   adapter: WeightedAdapter,
   out: string,
-  options: Pick<GgufExportOptions, 'type' | 'freeBytes'>,
+  options: GgufExportOptions,
 ): Promise<GgufExportResult> {
   const { tuning, params, source } = adapter;
   const updates = tuning.lowRank?.(params);

@@ -10,13 +10,11 @@ import { factsOf } from './facts.ts';
 import { GGUF_TENSOR_TYPES, type GgufMetadata, type GgufTensorType, type GgufValue } from './format.ts';
 import { ggufArchitecture } from './registry.ts';
 import { modelTensors } from './tensor-plan.ts';
-import { NO_TOKENIZER, tokenizerMetadata } from './tokenizer.ts';
+import { tokenizerMetadata } from './tokenizer.ts';
 import { writeGgufFile } from './write-file.ts';
 
 export interface GgufExportOptions {
   readonly type: GgufTensorType;
-  /** Without: ids only, for models that have no tokenizer files. Default true. */
-  readonly tokenizer?: boolean;
   readonly freeBytes?: FreeBytes;
 }
 
@@ -47,7 +45,7 @@ export async function exportModelGguf(
   const metadata: GgufMetadata = new Map([
     ...generalMetadata(architecture.ggufId, basename(model.source), options.type),
     ...(own as [string, GgufValue][]),
-    ...(options.tokenizer === false ? NO_TOKENIZER : await tokenizerMetadata(model)),
+    ...(await tokenizerMetadata(model)),
   ]);
   const tensors = modelTensors(model, architecture, facts, weights, options.type);
   const sizeBytes = await writeGgufFile(out, metadata, tensors, options.freeBytes);

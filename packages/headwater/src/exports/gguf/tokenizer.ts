@@ -33,9 +33,6 @@ export async function tokenizerMetadata(model: Model): Promise<Entry[]> {
   return [...familyMetadata(table), ...specialTokens(tokenizer, model), ...chatTemplates(files.chatTemplate)];
 }
 
-/** For models without tokenizer files: ids only. The size of the vocabulary is among the model's own keys. */
-export const NO_TOKENIZER: readonly Entry[] = [['tokenizer.ggml.model', { type: 'string', value: 'none' }]];
-
 function familyMetadata(table: VocabularyTable): Entry[] {
   const { type, byte_fallback: byteFallback } = table.json.model;
   if (type === 'BPE' && byteFallback === true) return sentencePieceMetadata(table);
