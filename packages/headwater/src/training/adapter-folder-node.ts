@@ -73,7 +73,7 @@ export async function writeAdapterFolder(
 ): Promise<void> {
   const config = adapterConfigText(tuning, baseModel);
   await writeFolder(folder, async (temporary) => {
-    await writeSafetensorsFile(join(temporary, ADAPTER_WEIGHTS), params);
+    await writeSafetensorsFile(join(temporary, ADAPTER_WEIGHTS), tuning.adapterTensors?.(params) ?? params);
     await writeSynced(join(temporary, ADAPTER_CONFIG), `${config}\n`);
   });
 }

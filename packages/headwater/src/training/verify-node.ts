@@ -7,6 +7,7 @@ import { access, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
+import { tensor } from '../base/tensor.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { readSafetensors } from '../models/safetensors-node.ts';
@@ -14,15 +15,17 @@ import type { Executor } from '../runtime/executor.ts';
 import { frozen } from '../tuning/frozen.ts';
 import { full } from '../tuning/full.ts';
 import type { BoundTuning, TuningKind } from '../tuning/kind.ts';
+import type { Adapter } from '../tuning/peft-adapter.ts';
 import { tuningKinds } from '../tuning/registry.ts';
 import { readAdapterFolder } from './adapter-folder-node.ts';
 import { createRunner } from './runner.ts';
-import type { Comparison, VerifyReport } from './verify.ts';
+import { type Comparison, compare, TOLERANCES, type VerifyReport } from './verify.ts';
 import {
   INPUTS,
   named,
   optimizerSteps,
   type ReferenceInputs,
+  realNumbers,
   referenceInputs,
   type Section,
   sections,
@@ -37,6 +40,7 @@ import {
   type SectionResult,
   type Subject,
 } from './verify-run.ts';
+import { numVirtualTokens } from './virtual-tokens.ts';
 
 export interface VerifyOptions {
   readonly kinds?: ReadonlyMap<string, TuningKind<unknown>>;
@@ -60,7 +64,7 @@ export async function verifyFolder(
   const { base, adapter } = sections(tensors);
   const results = [
     ...(await verifyBase(model, executor, base, inputs)),
-    ...(await verifyAdapter(folder, model, executor, adapter, inputs, settings, options.kinds)),
+    ...(await verifyAdapter(folder, model, executor, adapter, tensors, settings, options.kinds)),
   ];
   return report(folder, model, tensors, results, options);
 }
@@ -89,17 +93,22 @@ async function verifyAdapter(
   model: Model,
   executor: Executor,
   section: Section,
-  inputs: ReferenceInputs,
+  tensors: Tensors,
   settings: Readonly<Record<string, unknown>>,
   kinds: ReadonlyMap<string, TuningKind<unknown>> = tuningKinds,
 ): Promise<SectionResult[]> {
   if (section.tensors.size === 0) return [];
-  const { tuning, params } = await readAdapterFolder(join(folder, 'adapter'), model.definition, kinds);
+  const adapter = await readAdapterFolder(join(folder, 'adapter'), model.definition, kinds);
+  const { tuning, params } = trainedForm(adapter, section);
   const what = tuning.kind;
   const runner = createRunner({ model, tuning, executor });
   const adapted: Subject = { runner, params, shape: model.definition.shape };
+  const inputs = referenceInputs(tensors, numVirtualTokens(tuning.virtual));
   const logits = await compareLogits(`${what} logits`, section, adapted, inputs);
-  const results: SectionResult[] = [compareStart(what, section, params)];
+  const results: SectionResult[] =
+    tuning === adapter.tuning
+      ? [compareStart(what, section, params)]
+      : await verifyFile(what, section, adapter, { tuning, params }, { model, executor, inputs });
   if (logits !== undefined) results.push({ comparisons: [logits], unmatched: [] });
   if (inputs.hasLabels) {
     results.push(await compareGradients(what, section, adapted, inputs));
@@ -112,6 +121,42 @@ async function verifyAdapter(
   return results;
 }
 
+/**
+ * What the reference trains. Where that is not what the file holds (an encoder whose results are kept), the values are the
+ * reference's own.
+ */
+function trainedForm(adapter: Adapter, section: Section): Pick<Adapter, 'tuning' | 'params'> {
+  const start = named(section, 'param.');
+  if ([...start.keys()].every((name) => adapter.params.has(name))) return adapter;
+  const tuning = adapter.asTrained();
+  const values = tuning.tensors.map(({ name, shape }) => {
+    const data = start.get(name)?.value;
+    return data === undefined ? [] : [[name, tensor('float32', shape, realNumbers(data))] as const];
+  });
+  return values.some((value) => value.length === 0) ? adapter : { tuning, params: new Map(values.flat()) };
+}
+
+/** The file against what follows from the trained tensors, and the logits that it gives by itself. */
+async function verifyFile(
+  what: string,
+  section: Section,
+  { tuning, params }: Adapter,
+  trained: Pick<Adapter, 'tuning' | 'params'>,
+  { model, executor, inputs }: { model: Model; executor: Executor; inputs: ReferenceInputs },
+): Promise<SectionResult[]> {
+  const kept = trained.tuning.adapterTensors?.(trained.params) ?? trained.params;
+  const pairs = [...params].map(([name, { data }]) => ({
+    name,
+    got: kept.get(name)?.data ?? [],
+    reference: data,
+  }));
+  const names = [...named(section, 'param.').values()].map(({ name }) => name);
+  const file = { ...compare(`${what} adapter file`, pairs, TOLERANCES.values), names };
+  const read = { runner: createRunner({ model, tuning, executor }), params, shape: model.definition.shape };
+  const logits = await compareLogits(`${what} logits from the file`, section, read, inputs);
+  return [{ comparisons: [file, ...(logits === undefined ? [] : [logits])], unmatched: [] }];
+}
+
 /** `adamw3` and the like: groups of references after optimizer steps. */
 function stepGroups(section: Section): string[] {
   return [...section.tensors.keys()].flatMap((name) => /^(adamw\d*)\.losses$/.exec(name)?.[1] ?? []);
@@ -119,7 +164,8 @@ function stepGroups(section: Section): string[] {
 
 async function subject(model: Model, tuning: BoundTuning, executor: Executor): Promise<Subject> {
   const params = await tuning.init(rng('verify'), (name) => readWeight(model.weights, name));
-  return { runner: createRunner({ model, tuning, executor }), params, shape: model.definition.shape };
+  const { shape, otherNames } = model.definition;
+  return { runner: createRunner({ model, tuning, executor }), params, shape, otherNames };
 }
 
 const PARTS = ['logits', 'loss', 'gradients', 'AdamW steps', 'greedy tokens'];

@@ -7,7 +7,9 @@ import { HeadwaterError } from '../base/errors.ts';
 import { float32Values } from '../base/half.ts';
 import type { Tensor } from '../base/tensor.ts';
 import type { Batch } from '../data/types.ts';
+import { ENCODER, PROMPT_EMBEDDINGS } from '../tuning/prompt-config.ts';
 import type { OptimizerOptions } from './engine.ts';
+import { virtualToken } from './virtual-tokens.ts';
 
 export type Tensors = ReadonlyMap<string, Tensor>;
 
@@ -17,32 +19,47 @@ export interface ReferenceInputs {
   readonly attended: readonly boolean[];
   /** False when the file has no labels, hence no loss. */
   readonly hasLabels: boolean;
-  /** Attended tokens of each row. */
+  /** Attended real tokens of each row. */
   readonly rows: readonly (readonly number[])[];
 }
 
-/** Tokens are at their column, as transformers numbers positions; masked tokens see and are seen by none of the others. */
-export function referenceInputs(tensors: Tensors): ReferenceInputs {
+/**
+ * Tokens are at their column, as transformers numbers positions; masked tokens see and are seen by none of the others.
+ * `numVirtual` columns of virtual tokens come first: the last of them predicts the first label.
+ */
+export function referenceInputs(tensors: Tensors, numVirtual = 0): ReferenceInputs {
   const ids = tensors.get('input_ids');
   if (ids === undefined || ids.shape.length !== 2) throw invalid('it has no input_ids [B, T]');
-  const [batchSize, length] = ids.shape as [number, number];
-  const tokens = integers(ids);
+  const [batchSize, numReal] = ids.shape as [number, number];
+  const length = numVirtual + numReal;
   const size = batchSize * length;
+  const behind = (values: readonly number[], virtual: (i: number) => number): number[] =>
+    Array.from({ length: batchSize }, (_, b) => [
+      ...Array.from({ length: numVirtual }, (_v, i) => virtual(i)),
+      ...values.slice(b * numReal, (b + 1) * numReal),
+    ]).flat();
   const column = (name: string, fallback: number): number[] => {
     const value = tensors.get(name);
-    if (value === undefined) return new Array<number>(size).fill(fallback);
+    if (value === undefined) return new Array<number>(batchSize * numReal).fill(fallback);
     if (value.shape.join() !== ids.shape.join())
       throw invalid(`${name} is [${value.shape}], input_ids [${ids.shape}]`);
     return integers(value);
   };
-  const mask = column('attention_mask', 1);
-  const labels = column('labels', IGNORED);
+  const tokens = behind(integers(ids), virtualToken);
+  const mask = behind(column('attention_mask', 1), () => 1);
+  const classes = tensors.get('labels')?.shape.join() === `${batchSize}`;
+  const learnt = classes
+    ? classTargets(integers(tensors.get('labels')!), length)
+    : targets(
+        behind(column('labels', IGNORED), () => IGNORED),
+        length,
+      );
   const attended = mask.map((value) => value !== 0);
   const rows = Array.from({ length: batchSize }, (_, b) =>
-    tokens.slice(b * length, (b + 1) * length).filter((_, t) => attended[b * length + t]),
+    tokens.slice(b * length, (b + 1) * length).filter((id, t) => id >= 0 && attended[b * length + t]),
   );
   const batch = {
-    ...{ batchSize, length, tokens: Int32Array.from(tokens), ...targets(labels, length) },
+    ...{ batchSize, length, tokens: Int32Array.from(tokens), ...learnt },
     positions: Int32Array.from({ length: size }, (_, i) => i % length),
     segments: Int32Array.from(mask),
     numTokens: attended.filter(Boolean).length,
@@ -65,6 +82,18 @@ function targets(labels: readonly number[], length: number) {
     targetMask: Float32Array.from(used, (i) => (isReal(i) ? 1 : 0)),
     targetExample: Int32Array.from(used, (i) => (isReal(i) ? Math.floor(i / length) : -1)),
     numTargets: slots.length,
+  };
+}
+
+/** One class a row, labels [B]: told at its first token. */
+function classTargets(labels: readonly number[], length: number) {
+  const rows = labels.map((_, b) => b);
+  return {
+    targetIndex: Int32Array.from(rows, (b) => b * length),
+    targetIds: Int32Array.from(labels),
+    targetMask: new Float32Array(labels.length).fill(1),
+    targetExample: Int32Array.from(rows),
+    numTargets: labels.length,
   };
 }
 
@@ -98,12 +127,21 @@ export function named(
   group: string,
 ): Map<string, { readonly name: string; readonly value: Tensor }> {
   const entries = [...section.tensors].filter(([name]) => name.startsWith(group));
-  return new Map(
+  const byName = new Map(
     entries.map(([name, value]) => [
       adapterName(name.slice(group.length)),
       { name: section.prefix + name, value },
     ]),
   );
+  return withPromptName(byName);
+}
+
+/** A prompt encoder without layers is the prompt itself, which has another name in the file. */
+function withPromptName<T>(byName: Map<string, T>): Map<string, T> {
+  const encoder = [...byName.keys()].filter((name) => name.startsWith(`${ENCODER}.`));
+  const [only] = encoder;
+  if (only !== `${ENCODER}.embedding.weight` || encoder.length > 1) return byName;
+  return new Map([...byName].map(([name, value]) => [name === only ? PROMPT_EMBEDDINGS : name, value]));
 }
 
 /**

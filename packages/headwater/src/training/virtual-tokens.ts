@@ -15,12 +15,15 @@ export function numVirtualTokens(virtual: Virtual): number {
   return virtual?.as === 'tokens' ? virtual.count : 0;
 }
 
+/** Id of the i-th virtual token, from 0. */
+export const virtualToken = (i: number): number => -1 - i;
+
 /** −1 … −P, then the given ids. */
 export function withVirtualTokens(tokens: Int32Array, virtual: Virtual): Int32Array {
   const count = numVirtualTokens(virtual);
   if (count === 0) return tokens;
   const all = new Int32Array(count + tokens.length);
-  for (let i = 0; i < count; i++) all[i] = -1 - i;
+  for (let i = 0; i < count; i++) all[i] = virtualToken(i);
   all.set(tokens, count);
   return all;
 }

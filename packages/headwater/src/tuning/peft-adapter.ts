@@ -23,6 +23,8 @@ export function adapterConfigText(tuning: BoundTuning, baseModel: string): strin
 
 export interface Adapter {
   readonly tuning: BoundTuning;
+  /** What a training with the file's settings trains: other tensors, where the file holds only what came out of them. */
+  readonly asTrained: () => BoundTuning;
   /** float32, whatever the file holds. */
   readonly params: Params;
   /** As the configuration names it. */
@@ -39,22 +41,22 @@ export function parseAdapter(
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw new HeadwaterError('ADAPTER_INVALID', `${ADAPTER_CONFIG} is no JSON object`);
   const settings = config as Record<string, unknown>;
-  const tuning = boundKind(settings, layout, kinds);
+  const { kind, options } = kindOf(settings, kinds);
+  checkTask(settings, layout);
+  const tuning = bound(kind, options, layout, settings);
   const name = settings.base_model_name_or_path;
   const baseModel = typeof name === 'string' && name !== '' ? name : undefined;
-  return { tuning, params: fitted(tuning, tensors, baseModel), baseModel };
+  const params = fitted(tuning, tensors, baseModel);
+  return { tuning, params, baseModel, asTrained: () => kind.bind(options, layout) };
 }
 
-function boundKind(
+function kindOf(
   config: Record<string, unknown>,
-  layout: ModelLayout,
   kinds: ReadonlyMap<string, TuningKind<unknown>>,
-): BoundTuning {
+): { readonly kind: TuningKind<unknown>; readonly options: unknown } {
   for (const kind of kinds.values()) {
     const options = kind.fromAdapterConfig(config);
-    if (options === undefined) continue;
-    checkTask(config, layout);
-    return bound(kind, options, layout, config);
+    if (options !== undefined) return { kind, options };
   }
   const type = JSON.stringify(config.peft_type ?? null);
   throw new HeadwaterError(

@@ -9,10 +9,12 @@ import { ia3 } from './ia3.ts';
 import type { TuningKind } from './kind.ts';
 import { layers } from './layers.ts';
 import { lora } from './lora.ts';
+import { pTuning } from './p-tuning.ts';
+import { prefixTuning } from './prefix-tuning.ts';
+import { promptTuning } from './prompt-tuning.ts';
 
 export const tuningKinds: ReadonlyMap<string, TuningKind<unknown>> = new Map<string, TuningKind<unknown>>(
-  [lora, dora, ia3, bottleneck, bitfit, layers, head, full].map((kind) => [
-    kind.id,
-    kind as TuningKind<unknown>,
-  ]),
+  [lora, dora, ia3, bottleneck, bitfit, layers, head, promptTuning, prefixTuning, pTuning, full].map(
+    (kind) => [kind.id, kind as TuningKind<unknown>],
+  ),
 );
