@@ -3,10 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
-import { streamDecoder } from '../models/stream-decoder.ts';
+import { chatTokens, endTokens, textTokens } from '../models/prompt-tokens.ts';
 import type { Device } from '../runtime/executor.ts';
+import { runToEnd, submitText, type TextToken } from '../training/generation/text.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
-import { deviceOption, nonNegative, wholeNumber } from './options.ts';
+import { deviceOption, nonNegative, stopString, wholeNumber } from './options.ts';
+import { paint, renderTable } from './style.ts';
 import { weightedAdapterOption } from './weighted-adapters.ts';
 
 interface GenerateOptions {
@@ -18,7 +20,10 @@ interface GenerateOptions {
   readonly temperature: number;
   readonly topP: number;
   readonly topK: number;
+  readonly repetitionPenalty: number;
   readonly seed: number;
+  readonly stop: readonly string[];
+  readonly logprobs?: number;
   readonly device: Device;
 }
 
@@ -34,32 +39,50 @@ export function generateCommand(): Command {
     .option('--temperature <t>', '0 is greedy', nonNegative, 0)
     .option('--top-p <p>', 'nucleus sampling', nonNegative, 1)
     .option('--top-k <k>', 'sample among the k likeliest; 0: all', nonNegative, 0)
+    .option('--repetition-penalty <x>', '1: none', nonNegative, 1)
     .option('--seed <n>', 'of the sampling', nonNegative, 0)
+    .option('--stop <text>', 'end before this text; may be repeated', stopString, [])
+    .option('--logprobs <n>', 'print log p of each token and of the n likeliest, on stderr', nonNegative)
     .addOption(deviceOption().default('cpu'))
     .action(generate);
 }
 
 async function generate(source: string, options: GenerateOptions): Promise<void> {
   const prompt = options.prompt ?? readPrompt();
-  const opened = await openModel({ model: source, adapters: options.adapter, device: options.device });
+  const opened = await openModel({
+    model: source,
+    adapters: options.adapter,
+    device: options.device,
+  });
+  const { maxNewTokens } = options;
   const tokens = promptTokens(opened, prompt, options);
-  const decoder = streamDecoder(opened.tokenizer);
-  const { maxNewTokens, temperature, topP, topK, seed } = options;
-  await opened.engine.generate(
-    opened.params,
-    tokens,
-    {
-      maxNewTokens,
-      temperature,
-      topP,
-      topK,
-      stopTokenIds: opened.model.eosTokenIds,
-      seedPath: [seed, 'generate'],
+  const maxTokens = tokens.length + maxNewTokens;
+  const generator = opened.engine.openGenerator(opened.params, { batchSize: 1, maxTokens });
+  const logprobs: TextToken[] = [];
+  const pending = submitText(generator, opened.tokenizer, {
+    prompt: tokens,
+    options: generationOptions(opened, options),
+    stop: options.stop,
+    onPiece(piece) {
+      process.stdout.write(piece.text);
+      logprobs.push(...piece.tokens);
     },
-    (id) => process.stdout.write(opened.model.eosTokenIds.includes(id) ? '' : decoder.push(id)),
-  );
-  process.stdout.write(`${decoder.end()}\n`);
+  });
+  await runToEnd(generator);
+  const { reason } = await pending.done;
+  process.stdout.write('\n');
+  if (options.logprobs !== undefined) process.stderr.write(`${logprobTable(logprobs)}\n`);
+  if (reason === 'length') process.stderr.write(paint.dim(`(cut after ${maxNewTokens} tokens)\n`));
   await opened.close();
+}
+
+function generationOptions(opened: OpenedModel, options: GenerateOptions) {
+  const { maxNewTokens, temperature, topP, topK, seed, logprobs } = options;
+  const details = logprobs === undefined ? {} : { topLogprobs: logprobs };
+  const sampling = { temperature, topP, topK, repetitionPenalty: options.repetitionPenalty };
+  const isChat = options.chat === true || options.system !== undefined;
+  const stopTokenIds = isChat ? endTokens(opened) : opened.model.eosTokenIds;
+  return { maxNewTokens, ...sampling, stopTokenIds, seedPath: [seed, 'generate'], ...details };
 }
 
 function readPrompt(): string {
@@ -71,34 +94,19 @@ function readPrompt(): string {
 }
 
 function promptTokens(opened: OpenedModel, prompt: string, options: GenerateOptions): Int32Array {
-  if (options.chat === true || options.system !== undefined)
-    return chatTokens(opened, prompt, options.system);
-  const tokens = opened.tokenizer.encode(prompt);
-  if (tokens.length > 0) return tokens;
-  const begin = opened.model.bosTokenId ?? opened.model.eosTokenIds[0];
-  if (begin === undefined)
-    throw new HeadwaterError('OPTION_INVALID', 'the prompt is empty and the model has no begin token', {
-      hint: 'Give --prompt with some text.',
-    });
-  return Int32Array.of(begin);
+  if (options.chat !== true && options.system === undefined) return textTokens(opened, prompt);
+  return chatTokens(opened, [
+    ...(options.system === undefined ? [] : [{ role: 'system', content: options.system }]),
+    { role: 'user', content: prompt },
+  ]);
 }
 
-function chatTokens(
-  { chatTemplate, tokenizer, model }: OpenedModel,
-  prompt: string,
-  system?: string,
-): Int32Array {
-  if (chatTemplate === undefined)
-    throw new HeadwaterError('OPTION_INVALID', 'the model has no chat template', {
-      where: model.folder,
-      hint: 'Leave --chat and --system away: the prompt is then continued as plain text.',
-    });
-  const messages = [
-    ...(system === undefined ? [] : [{ role: 'system', content: system }]),
-    { role: 'user', content: prompt },
-  ];
-  // The template writes the special tokens itself.
-  return tokenizer.encode(chatTemplate.render(messages, { addGenerationPrompt: true }), {
-    addSpecialTokens: false,
-  });
+function logprobTable(tokens: readonly TextToken[]): string {
+  const text = (bytes: readonly number[]) => JSON.stringify(new TextDecoder().decode(Uint8Array.from(bytes)));
+  const rows = tokens.map(({ bytes, logprob, top }) => [
+    text(bytes),
+    logprob.toFixed(3),
+    top.map((item) => `${text(item.bytes)} ${item.logprob.toFixed(3)}`).join('  '),
+  ]);
+  return renderTable({ head: ['token', 'log p', 'most likely'], rows, numeric: false });
 }

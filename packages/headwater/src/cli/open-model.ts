@@ -37,7 +37,13 @@ export async function openModel({
   const text = await loadTokenizer(model.folder);
   checkVocabulary(text.tokenizer, model.definition.shape.vocabSize, model.folder);
   const { tuning, params } = tuningOf(await readWeightedAdapters(adapters, model));
-  const executor = createNodeExecutor({ device, threads: availableParallelism() });
+  // One process with one model: it may have its own, faster copy of the weights.
+  const executor = createNodeExecutor({
+    device,
+    threads: availableParallelism(),
+    spinning: true,
+    prepack: true,
+  });
   const engine = createEngine({ model, tuning, executor });
   return { ...text, model, engine, params, close: () => executor.dispose() };
 }

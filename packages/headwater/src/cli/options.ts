@@ -22,6 +22,13 @@ export function collect(text: string, before: readonly string[] = []): string[] 
   return [...before, text];
 }
 
+/** For stop strings, which may be given several times; \n and \t stand for a line end and a tab. */
+export function stopString(text: string, before: readonly string[] = []): string[] {
+  const stop = text.replaceAll('\\n', '\n').replaceAll('\\t', '\t');
+  if (stop === '') throw new InvalidArgumentError('expected some text.');
+  return [...before, stop];
+}
+
 export function deviceOption(): Option {
   return new Option('--device <device>', 'where to compute; `headwater doctor` says what works here').choices(
     DEVICES,

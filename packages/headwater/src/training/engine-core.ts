@@ -48,8 +48,9 @@ export function createEngine(parts: EngineParts): Engine {
     openGenerator(params, { batchSize, maxTokens }) {
       checkGenerates(definition);
       const numVirtual = virtual?.count ?? 0;
-      const most = numVirtual + Math.min(maxTokens, shape.maxPositionEmbeddings);
-      return createGenerator(createDecoder(runner, params, shape, { numSlots: batchSize, maxTokens: most }));
+      const forText = Math.min(maxTokens, shape.maxPositionEmbeddings);
+      const fit = { numSlots: batchSize, maxTokens: numVirtual + forText };
+      return createGenerator(createDecoder(runner, params, shape, fit), forText);
     },
   };
 }

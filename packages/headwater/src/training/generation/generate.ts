@@ -3,7 +3,6 @@
  * ways give the same tokens; the last exists to check the others. Knows token ids, no text.
  */
 
-import { HeadwaterError } from '../../base/errors.ts';
 import { rng } from '../../base/random.ts';
 import type { Params } from '../../base/tensor.ts';
 import type { ModelShape } from '../../models/model.ts';
@@ -11,7 +10,7 @@ import type { Runner } from '../runner.ts';
 import { sampleToken } from '../sampling.ts';
 import { numVirtualTokens, withVirtualTokens } from '../virtual-tokens.ts';
 import { createDecoder } from './decoder.ts';
-import { createGenerator, type Generated, type GenerationRequest } from './generator.ts';
+import { checkRequest, createGenerator, type Generated, type GenerationRequest } from './generator.ts';
 import type { GenerateOptions, OnToken } from './options.ts';
 import { bucketLength } from './pieces.ts';
 
@@ -31,7 +30,7 @@ export async function generateAll(
   requests: readonly GenerationRequest[],
   batchSize: number,
 ): Promise<Generated[]> {
-  for (const request of requests) checkRequest(shape, request);
+  for (const request of requests) checkRequest(request, shape.maxPositionEmbeddings);
   const most = requests.reduce(
     (a, { prompt, options }) => Math.max(a, prompt.length + options.maxNewTokens),
     1,
@@ -40,7 +39,8 @@ export async function generateAll(
   // Few capacities: each is a session of its own.
   const maxTokens = Math.min(bucketLength(numVirtual + most), numVirtual + shape.maxPositionEmbeddings);
   const numSlots = Math.max(1, Math.min(batchSize, requests.length));
-  const generator = createGenerator(createDecoder(runner, params, shape, { numSlots, maxTokens }));
+  const decoder = createDecoder(runner, params, shape, { numSlots, maxTokens });
+  const generator = createGenerator(decoder, shape.maxPositionEmbeddings);
   const pending = requests.map((request) => generator.submit(request).done);
   const all = Promise.all(pending);
   // Whoever awaits the first failure below must not find the others unhandled.
@@ -56,7 +56,7 @@ export async function generateRecomputed(
   options: GenerateOptions,
   onToken?: OnToken,
 ): Promise<Int32Array> {
-  checkRequest(shape, { prompt, options });
+  checkRequest({ prompt, options }, shape.maxPositionEmbeddings);
   const random = rng(...options.seedPath, 'generate');
   const sequence = [...prompt];
   while (sequence.length < prompt.length + options.maxNewTokens) {
@@ -68,24 +68,6 @@ export async function generateRecomputed(
     if (onToken?.(id, {}) === 'stop') break;
   }
   return Int32Array.from(sequence.slice(prompt.length));
-}
-
-/** Throws OPTION_INVALID; `shape` has the positions that are left for text. */
-export function checkRequest(
-  { maxPositionEmbeddings }: Pick<ModelShape, 'maxPositionEmbeddings'>,
-  { prompt, options }: GenerationRequest,
-): void {
-  const { maxNewTokens } = options;
-  if (prompt.length === 0)
-    throw new HeadwaterError('OPTION_INVALID', 'the prompt has no tokens', {
-      hint: 'Give at least one token; models with a begin token start from it.',
-    });
-  if (prompt.length + maxNewTokens > maxPositionEmbeddings)
-    throw new HeadwaterError(
-      'OPTION_INVALID',
-      `prompt (${prompt.length} tokens) and ${maxNewTokens} new tokens exceed the ${maxPositionEmbeddings} positions that the model has for text`,
-      { hint: `Ask for at most ${Math.max(0, maxPositionEmbeddings - prompt.length)} new tokens.` },
-    );
 }
 
 /** Logits of every position of one sequence, first of its virtual tokens, [T', V]; rows after the last token are padding. */

@@ -3,6 +3,7 @@
  * they are done, so that the next one takes their place. Sampling and ends of texts are decided here; text is not known.
  */
 
+import { HeadwaterError } from '../../base/errors.ts';
 import { type Rng, rng } from '../../base/random.ts';
 import { penalised } from '../penalties.ts';
 import { chosenLogprob, sampleToken } from '../sampling.ts';
@@ -31,6 +32,7 @@ export interface PendingGeneration {
 }
 
 export interface Generator {
+  /** Throws OPTION_INVALID for an empty prompt and when prompt and new tokens do not fit. */
   submit(request: GenerationRequest): PendingGeneration;
   /** Nothing waits and nothing runs. */
   isIdle(): boolean;
@@ -50,8 +52,8 @@ interface Running {
   ended: Generated['reason'] | undefined;
 }
 
-/** Requests are expected to fit: prompt and new tokens within the decoder's. */
-export function createGenerator(decoder: Decoder): Generator {
+/** `maxTokens`: of prompt and answer together. */
+export function createGenerator(decoder: Decoder, maxTokens: number): Generator {
   const waiting: Running[] = [];
   let running: Running[] = [];
 
@@ -88,6 +90,7 @@ export function createGenerator(decoder: Decoder): Generator {
   }
   return {
     submit(request) {
+      checkRequest(request, maxTokens);
       const { promise, resolve, reject } = Promise.withResolvers<Generated>();
       const item = newcomer(request, resolve, reject);
       waiting.push(item);
@@ -111,6 +114,21 @@ export function createGenerator(decoder: Decoder): Generator {
       }
     },
   };
+}
+
+/** Throws OPTION_INVALID; `maxTokens`: of prompt and answer together. */
+export function checkRequest({ prompt, options }: GenerationRequest, maxTokens: number): void {
+  const { maxNewTokens } = options;
+  if (prompt.length === 0)
+    throw new HeadwaterError('OPTION_INVALID', 'the prompt has no tokens', {
+      hint: 'Give at least one token; models with a begin token start from it.',
+    });
+  if (prompt.length + maxNewTokens > maxTokens)
+    throw new HeadwaterError(
+      'OPTION_INVALID',
+      `prompt (${prompt.length} tokens) and ${maxNewTokens} new tokens exceed the ${maxTokens} positions that there are for text`,
+      { hint: `Ask for at most ${Math.max(0, maxTokens - prompt.length)} new tokens.` },
+    );
 }
 
 function newcomer(request: GenerationRequest, finish: Running['finish'], fail: Running['fail']): Running {
