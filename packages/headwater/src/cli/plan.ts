@@ -8,6 +8,7 @@ import { bindRecipeCompression, bindTuning, type RunRegistries, recordOf } from 
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
+import { textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type EstimateInput, estimateRun } from '../runs/estimate.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
@@ -124,7 +125,11 @@ async function measuredSpeed(
   const { device, threadsPerSession: threads, frozenWeights, training } = recipe;
   const executor = createNodeExecutor({ device, threads, prepack: frozenWeights === 'packed' });
   const tuning = bindTuning(recipe, model.definition, registries);
-  const params = await tuning.init(rng(recipe.seed, 'plan'), (name) => readWeight(model.weights, name));
+  const params = await tuning.init(
+    rng(recipe.seed, 'plan'),
+    (name) => readWeight(model.weights, name),
+    textEncoder(model.folder),
+  );
   const { tokensPerSecond } = await benchTraining(createEngine({ model, tuning, executor }), params, {
     batchSize: training.microBatchSize ?? training.batchSize,
     length: Math.max(2, Math.round(tokensPerExample)),

@@ -9,6 +9,7 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { bindMethod } from '../federation/method.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
+import { textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { openBlobs } from '../storage/open-blobs.ts';
@@ -65,7 +66,12 @@ async function open(init: WorkerInit): Promise<JobRunner> {
       ]),
     ),
     async initialParams(seed, adapter) {
-      if (adapter === null) return tuning.init(rng(seed, 'init'), (name) => readWeight(model.weights, name));
+      if (adapter === null)
+        return tuning.init(
+          rng(seed, 'init'),
+          (name) => readWeight(model.weights, name),
+          textEncoder(model.folder),
+        );
       const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
       checkSameTuning(found.tuning.adapterConfig(), tuning.adapterConfig(), adapter);
       return found.params;

@@ -28,6 +28,15 @@ export async function loadTokenizer(folder: string, clock: Clock = systemClock):
   };
 }
 
+/** Token ids of texts, by a tokenizer that is read when the first text comes. */
+export function textEncoder(folder: string): (text: string) => Promise<Int32Array> {
+  let loaded: Promise<LoadedTokenizer> | undefined;
+  return async (text) => {
+    loaded ??= loadTokenizer(folder);
+    return (await loaded).tokenizer.encode(text);
+  };
+}
+
 /** The files as they are, for formats that want vocabulary and merges themselves. Throws TOKENIZER_INVALID. */
 export async function readTokenizerFiles(
   folder: string,

@@ -9,7 +9,10 @@ import type { Params, Tensor } from '../base/tensor.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import type { LinearShape, Sites } from '../graph/sites.ts';
 
-/** A trainable tensor. Names are the ones of the adapter file (`base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`). */
+/**
+ * A trainable tensor. Names are the ones of the adapter file (`base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`),
+ * or PEFT's for its parameter where the file holds only what follows from it.
+ */
 export interface TrainableTensor {
   readonly name: string;
   readonly shape: readonly number[];
