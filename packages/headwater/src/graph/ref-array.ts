@@ -2,7 +2,7 @@
 
 import { sizeOf } from '../base/tensor.ts';
 import type { RefTensor } from './ir.ts';
-import { type Shape, stridesOf } from './shapes.ts';
+import type { Shape } from './shapes.ts';
 
 export function refTensor(shape: Shape, fill: (flat: number, index: readonly number[]) => number): RefTensor {
   const data = new Float64Array(sizeOf(shape));
@@ -28,11 +28,12 @@ export function forEachIndex(shape: Shape, visit: (index: readonly number[], fla
 
 /** Element of `t` at an index of a shape that `t` broadcasts to. */
 export function broadcastAt(t: RefTensor, index: readonly number[]): number {
-  const strides = stridesOf(t.shape);
   const skip = index.length - t.shape.length;
   let flat = 0;
-  for (let i = 0; i < t.shape.length; i++)
-    if (t.shape[i] !== 1) flat += (index[skip + i] as number) * (strides[i] as number);
+  for (let i = 0; i < t.shape.length; i++) {
+    const size = t.shape[i] as number;
+    flat = flat * size + (size === 1 ? 0 : (index[skip + i] as number));
+  }
   return t.data[flat] as number;
 }
 

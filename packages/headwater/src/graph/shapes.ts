@@ -22,17 +22,6 @@ export function axisOf(axis: number, rank: number): number {
   return normal;
 }
 
-/** Row-major strides in elements. */
-export function stridesOf(shape: Shape): number[] {
-  const strides = new Array<number>(shape.length);
-  let stride = 1;
-  for (let i = shape.length - 1; i >= 0; i--) {
-    strides[i] = stride;
-    stride *= shape[i] as number;
-  }
-  return strides;
-}
-
 export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
   return keepDims
     ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim))

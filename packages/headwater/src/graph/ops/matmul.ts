@@ -48,15 +48,21 @@ const MATMUL = defineOp<MatmulAttrs>({
   reference: (inputs, { transA, transB, alpha }, [out]) => {
     const [a, b] = two(inputs);
     const depth = dim(a.shape, transA ? -2 : -1);
+    const rank = (out as TensorType).shape.length;
     return [
       refTensor((out as TensorType).shape, (_, index) => {
         const batch = index.slice(0, -2);
         const [row, column] = index.slice(-2) as [number, number];
+        const [inA, inB] = [
+          [...batch, row, row],
+          [...batch, column, column],
+        ];
         let sum = 0;
-        for (let k = 0; k < depth; k++)
-          sum +=
-            broadcastAt(a, [...batch, ...(transA ? [k, row] : [row, k])]) *
-            broadcastAt(b, [...batch, ...(transB ? [column, k] : [k, column])]);
+        for (let k = 0; k < depth; k++) {
+          inA[rank - (transA ? 2 : 1)] = k;
+          inB[rank - (transB ? 1 : 2)] = k;
+          sum += broadcastAt(a, inA) * broadcastAt(b, inB);
+        }
         return alpha * sum;
       }),
     ];
