@@ -93,7 +93,7 @@ function fitted(
   const refuse = (message: string) => new HeadwaterError('ADAPTER_INVALID', message, { hint });
   const expected = new Set(tuning.tensors.map(({ name }) => name));
   const missing = tuning.tensors.filter(({ name }) => !tensors.has(name));
-  const extra = [...tensors.keys()].filter((name) => !expected.has(name));
+  const extra = [...tensors.keys()].filter((name) => !expected.has(name) && !isLeftover(name));
   if (missing.length > 0)
     throw refuse(`${missing.length} of ${expected.size} tensors are missing, first "${missing[0]!.name}"`);
   if (extra.length > 0)
@@ -101,6 +101,11 @@ function fitted(
   return new Map(
     tuning.tensors.map(({ name, shape }) => [name, fittedTensor(name, shape, tensors.get(name)!, refuse)]),
   );
+}
+
+/** With `bias: all` PEFT also writes the untouched and the trained bias of a module that is saved whole, which it never reads. */
+function isLeftover(name: string): boolean {
+  return /\.(original_module|modules_to_save)(\..+)?\.bias$/.test(name);
 }
 
 function fittedTensor(
