@@ -1,15 +1,15 @@
 /** The model that a benchmark runs: a folder as it is, or shapes filled with random weights that are kept in a cache. */
 
-import { access, constants, readdir, readFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cacheFolder } from '../base/cache-folder-node.ts';
 import { digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
-import { makeFolder } from '../base/make-folder-node.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { writeRandomCheckpoint } from '../models/random-checkpoint-node.ts';
+import { quantizedModel } from '../training/quantized-model-node.ts';
 
 /** The shapes of SmolLM2-135M. */
 const DEFAULT_CONFIG = {
@@ -35,14 +35,40 @@ export interface BenchModel {
   readonly random: boolean;
 }
 
-/** `folder` undefined: the default shapes. Throws what opening a checkpoint throws. */
-export async function benchModel(folder: string | undefined): Promise<BenchModel> {
-  if (folder !== undefined && (await hasWeights(folder)))
-    return { model: await openCheckpoint(folder), random: false };
+export const STORAGES = ['float32', 'float16', 'bfloat16', 'int8', 'int4'] as const;
+/** How frozen weights are stored. */
+export type Storage = (typeof STORAGES)[number];
+
+/**
+ * `folder` undefined: the default shapes. `storage` undefined: as the folder has it, float32 for made-up weights.
+ * Throws what opening a checkpoint throws.
+ */
+export async function benchModel(folder: string | undefined, storage?: Storage): Promise<BenchModel> {
+  const bench =
+    folder !== undefined && (await hasWeights(folder))
+      ? { model: await storedModel(folder, storage), random: false }
+      : { model: await randomModel(folder, storage), random: true };
+  if (storage !== 'int8' && storage !== 'int4') return bench;
+  return { ...bench, model: await quantizedModel(bench.model, { kind: storage, blockSize: 32 }) };
+}
+
+async function storedModel(folder: string, storage: Storage | undefined): Promise<Model> {
+  const model = await openCheckpoint(folder);
+  const dtypes = [...new Set([...model.storedTypes.values()].map(({ dtype }) => dtype))];
+  if (storage === undefined || storage.startsWith('int') || dtypes.join() === storage) return model;
+  throw new HeadwaterError('OPTION_INVALID', `--storage ${storage}: the weights are ${dtypes.join(', ')}`, {
+    where: folder,
+    hint: 'Give int8 or int4, leave it out, or give a folder without weights, for which some are made up.',
+  });
+}
+
+async function randomModel(folder: string | undefined, storage: Storage = 'float32'): Promise<Model> {
   const config = folder === undefined ? DEFAULT_CONFIG : await readConfig(join(folder, 'config.json'));
-  const cache = join(await cacheFolder(), `random-${digestJson(config).slice(0, 16)}`);
-  await writeRandomCheckpoint(cache, config, 0);
-  return { model: await openCheckpoint(cache, { checkFinite: false }), random: true };
+  const dtype = storage === 'float16' || storage === 'bfloat16' ? storage : 'float32';
+  const suffix = dtype === 'float32' ? '' : `-${dtype}`;
+  const cache = join(await cacheFolder(), `random-${digestJson(config).slice(0, 16)}${suffix}`);
+  await writeRandomCheckpoint(cache, config, 0, dtype);
+  return openCheckpoint(cache, { checkFinite: false });
 }
 
 async function hasWeights(folder: string): Promise<boolean> {
@@ -57,18 +83,5 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
     if (cause instanceof SyntaxError)
       throw new HeadwaterError('MODEL_INVALID', `no JSON: ${cause.message}`, { where: file, cause });
     throw storageError(cause, 'read the configuration', file, 'MODEL_NOT_FOUND');
-  }
-}
-
-/** Half a gigabyte worth keeping between benchmarks; where there is no home, the temporary folder. */
-async function cacheFolder(): Promise<string> {
-  const home = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  const folder = join(home, 'headwater');
-  try {
-    await makeFolder(folder);
-    await access(folder, constants.W_OK);
-    return folder;
-  } catch {
-    return join(tmpdir(), 'headwater');
   }
 }

@@ -13,7 +13,7 @@ import { type BenchResult, benchTraining, drawnFrom } from '../training/bench.ts
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
 import { benchLoad } from './bench-load.ts';
-import { benchModel } from './bench-model.ts';
+import { benchModel, STORAGES, type Storage } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
 import { benchSharing } from './bench-sharing.ts';
 import { deviceOption, jsonOption, nonNegative, wholeNumber } from './options.ts';
@@ -29,6 +29,7 @@ interface TrainBenchOptions {
   readonly steps: number;
   readonly prepack: boolean;
   readonly recompute?: true;
+  readonly storage?: Storage;
   readonly device: Device;
   readonly json?: true;
 }
@@ -45,6 +46,9 @@ export function benchCommand(): Command {
     .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
     .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
     .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 5)
+    .addOption(
+      new Option('--storage <type>', 'frozen weights; default: as the model has them').choices(STORAGES),
+    )
     .option('--recompute', 'compute the inside of each block again in the backward pass')
     .option('--no-prepack', 'leave frozen weights in the mapped file, as several workers on one machine do')
     .addOption(deviceOption().default('cpu'))
@@ -99,7 +103,7 @@ export function benchCommand(): Command {
 }
 
 async function benchTrain(options: TrainBenchOptions): Promise<void> {
-  const { model, random } = await benchModel(options.model);
+  const { model, random } = await benchModel(options.model, options.storage);
   const executor = createNodeExecutor({
     device: options.device,
     threads: options.threads,
@@ -142,7 +146,7 @@ function show(result: BenchResult, options: TrainBenchOptions, { numLogits, rand
     memoryMB: Math.round(memoryBytes / 2 ** 20),
     model: options.model ?? 'SmolLM2-135M shapes, random weights',
     device: options.device,
-    dtype: 'float32',
+    storage: options.storage ?? (random ? 'float32' : 'as the model has it'),
     batch: options.batch,
     seq: options.seq,
     rank: options.rank,

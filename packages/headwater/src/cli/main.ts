@@ -18,6 +18,7 @@ import { joinCommand } from './join.ts';
 import { leaveCommand } from './leave.ts';
 import { mergeCommand } from './merge.ts';
 import { planCommand } from './plan.ts';
+import { quantizeCommand } from './quantize.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { runsCommand, statusCommand } from './runs.ts';
@@ -60,6 +61,7 @@ function createProgram(): Command {
     generateCommand(),
     mergeCommand(),
     exportGgufCommand(),
+    quantizeCommand(),
     verifyCommand(),
     inspectCommand(),
     benchCommand(),

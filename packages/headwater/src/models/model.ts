@@ -1,6 +1,7 @@
 /** What the rest of the house sees of a model. N = B·T rows, D hidden, V vocabulary, H heads, K key-value heads, Dh head dim. */
 
 import type { Value } from '../graph/ir.ts';
+import type { BlockFormat } from '../graph/ops/index.ts';
 import type { Projection } from '../graph/projection.ts';
 import type { LinearShape, Sites } from '../graph/sites.ts';
 import type { WeightSource } from '../runtime/executor.ts';
@@ -101,6 +102,14 @@ export interface ModelDefinition {
   output(sites: Sites, rows: Value): Projection;
 }
 
+/** Linear modules whose weights are blocks of small integers (`graph/ops/quantized.ts`, `quantized-format.ts`). */
+export interface QuantizedWeights extends BlockFormat {
+  /** Where they lie. */
+  readonly folder: string;
+  /** By name. */
+  readonly modules: ReadonlyMap<string, LinearModule>;
+}
+
 /** A model folder opened: definition, weights where they lie, identity. */
 export interface Model {
   /** Folder or hub id as the user wrote it. */
@@ -114,7 +123,9 @@ export interface Model {
     string,
     { dtype: 'float32' | 'float16' | 'bfloat16'; shape: readonly number[] }
   >;
-  /** SHA-256 over config and tensor bytes, for run identity and the wire; computed once, cached by caller. */
+  /** What the forward pass reads instead of the checkpoint's weights, which `weights` still has. */
+  readonly quantized?: QuantizedWeights;
+  /** SHA-256 over config and tensor bytes (and how they are rounded), for run identity and the wire; computed once, cached by caller. */
   digest(): Promise<string>;
   /** Token ids that end generation (generation_config.json, else config.json). */
   readonly eosTokenIds: readonly number[];

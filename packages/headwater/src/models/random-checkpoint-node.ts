@@ -5,6 +5,7 @@
 
 import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { narrowed } from '../base/half.ts';
 import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 import { rng } from '../base/random.ts';
@@ -21,10 +22,14 @@ export async function writeRandomCheckpoint(
   folder: string,
   config: Record<string, unknown>,
   seed: number,
+  dtype: 'float32' | 'float16' | 'bfloat16' = 'float32',
 ): Promise<void> {
   const definition = definitionOf(config, join(folder, 'config.json'));
   const types = new Map<string, TensorType>(
-    [...definition.parameters].map(([name, shape]) => [name, { dtype: 'float32', shape }]),
+    storedParameters(config, join(folder, 'config.json')).map(([name, shape]) => [
+      name,
+      { dtype, shape },
+    ]),
   );
   const { header, order, fileBytes } = layoutSafetensors(types);
   const file = join(folder, 'model.safetensors');
@@ -36,7 +41,8 @@ export async function writeRandomCheckpoint(
     const handle = await open(temporary, 'w');
     try {
       await handle.writeFile(header);
-      for (const piece of pieces(order, types, seed)) await handle.writeFile(piece);
+      for (const values of pieces(order, types, seed))
+        await handle.writeFile(bytesOf(narrowed(dtype, [values.length], values).data));
     } finally {
       await handle.close();
     }
@@ -51,17 +57,17 @@ function* pieces(
   order: readonly string[],
   types: ReadonlyMap<string, TensorType>,
   seed: number,
-): Generator<Uint8Array> {
+): Generator<Float32Array> {
   const random = rng('random-checkpoint', seed);
   const normals = Float32Array.from({ length: DISTINCT }, () => STDDEV * random.normal());
   let at = 0;
   for (const name of order) {
     const shape = types.get(name)?.shape ?? [];
-    if (shape.length < 2) yield bytesOf(new Float32Array(sizeOf(shape)).fill(name.endsWith('.bias') ? 0 : 1));
+    if (shape.length < 2) yield new Float32Array(sizeOf(shape)).fill(name.endsWith('.bias') ? 0 : 1);
     else
       for (let left = sizeOf(shape); left > 0; ) {
         const piece = normals.subarray(at, Math.min(at + left, DISTINCT));
-        yield bytesOf(piece);
+        yield piece;
         left -= piece.length;
         at = (at + piece.length) % DISTINCT;
       }

@@ -61,6 +61,8 @@ export interface SafetensorsLayout {
   readonly header: Uint8Array;
   /** Tensor names in file order. */
   readonly order: readonly string[];
+  /** Where each tensor begins, from the start of the file. */
+  readonly starts: ReadonlyMap<string, number>;
   readonly fileBytes: number;
 }
 
@@ -90,6 +92,7 @@ export function layoutFormats(
   const order = [...types.keys()].sort((a, b) => width(b) - width(a) || (a < b ? -1 : 1));
   const document = new Map<string, unknown>();
   if (metadata.size > 0) document.set('__metadata__', Object.fromEntries([...metadata].sort()));
+  const begins = new Map<string, number>();
   let at = 0;
   for (const name of order) {
     const { format, shape } = types.get(name)!;
@@ -98,11 +101,13 @@ export function layoutFormats(
       throw refuse('ForbiddenName', 'tensor name "__metadata__"', { mode: 'upload' });
     const end = at + (sizeOf(shape) * width(name)) / 8;
     document.set(name, { dtype: format, shape, data_offsets: [at, end] });
+    begins.set(name, at);
     at = end;
   }
   const json = JSON.stringify(Object.fromEntries(document));
   const header = encodeHeader(json);
-  return { header, order, fileBytes: header.byteLength + at };
+  const starts = new Map([...begins].map(([name, begin]) => [name, header.byteLength + begin]));
+  return { header, order, starts, fileBytes: header.byteLength + at };
 }
 
 /** transformers and PEFT ask for this entry. */

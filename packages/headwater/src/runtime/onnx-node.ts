@@ -149,7 +149,7 @@ function hasLargeTensor(graph: Graph): boolean {
 function placement(location: WeightLocation, folder: string): WeightPlacement {
   if (location.kind === 'memory') return { tensor: location.tensor };
   const { path, offsetBytes, lengthBytes } = location;
-  return { location: path.slice(folder.length + 1), offsetBytes, lengthBytes };
+  return { location: path.slice(folder === '/' ? 1 : folder.length + 1), offsetBytes, lengthBytes };
 }
 
 /** The deepest folder that holds all shards; ONNX Runtime takes paths relative to one folder only. */
@@ -163,7 +163,7 @@ function commonFolder(locations: readonly WeightLocation[]): string {
     while (same < Math.min(length, other.length) && other[same] === first[same]) same++;
     length = same;
   }
-  return first.slice(0, length).join('/');
+  return first.slice(0, length).join('/') || '/';
 }
 
 function toNative(

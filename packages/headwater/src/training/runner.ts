@@ -16,7 +16,7 @@ import { logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
 
 export interface EngineParts {
-  readonly model: Pick<Model, 'definition' | 'storedTypes' | 'weights'>;
+  readonly model: Pick<Model, 'definition' | 'storedTypes' | 'weights' | 'quantized'>;
   readonly tuning: BoundTuning;
   readonly executor: Executor;
   /** Blocks are computed again in the backward pass: the same bits, about a third slower, without their activations. */

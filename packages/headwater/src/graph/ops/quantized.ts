@@ -7,7 +7,7 @@
 
 import { assert } from '../../base/errors.ts';
 import { sizeOf, type TensorType } from '../../base/tensor.ts';
-import { type Attrs, apply, defineOp, type OnnxContext, type RefTensor, type Value } from '../ir.ts';
+import { type Attrs, apply, defineOp, type OnnxContext, type Op, type RefTensor, type Value } from '../ir.ts';
 import { at, refTensor } from '../ref-array.ts';
 import { dim } from '../shapes.ts';
 import { three } from './types.ts';
@@ -74,7 +74,7 @@ interface ProductAttrs extends BlockFormat {
   readonly transB: boolean;
 }
 
-const QUANTIZED_MATMUL = defineOp<ProductAttrs>({
+const QUANTIZED_MATMUL: Op<ProductAttrs> = defineOp<ProductAttrs>({
   id: 'quantizedMatmul',
   infer: ([x, ...matrix], attrs) => {
     const [E, D] = matrixShape(matrix, attrs);

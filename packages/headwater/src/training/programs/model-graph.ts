@@ -9,8 +9,8 @@ import type { Attend, Block, Model } from '../../models/model.ts';
 import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
 import { segmentAttention } from './attention.ts';
 
-/** What a program needs of a model: its network and the stored dtypes of its weights. */
-export type ProgramModel = Pick<Model, 'definition' | 'storedTypes'>;
+/** What a program needs of a model: its network, and how its weights are stored. */
+export type ProgramModel = Pick<Model, 'definition' | 'storedTypes' | 'quantized'>;
 
 export interface SequenceShape {
   readonly batchSize: number;

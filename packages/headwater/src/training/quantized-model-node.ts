@@ -1,0 +1,145 @@
+/**
+ * Rounded base weights of a model: written once beside the checkpoint or in the cache, found there afterwards. What is in
+ * the files is said in `models/quantized-format.ts`.
+ */
+
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheFolder } from '../base/cache-folder-node.ts';
+import { writeSynced } from '../base/durable-node.ts';
+import { HeadwaterError } from '../base/errors.ts';
+import { firstNonFinite } from '../base/half.ts';
+import { bytesOf, type TensorType, tensor } from '../base/tensor.ts';
+import type { BlockFormat } from '../graph/ops/index.ts';
+import { readWeight } from '../models/checkpoint-node.ts';
+import type { LinearModule, Model } from '../models/model.ts';
+import { quantizeMatrix } from '../models/quantize-blocks.ts';
+import {
+  newEntry,
+  QUANTIZATION_BITS,
+  QUANTIZED_ENTRY,
+  QUANTIZED_WEIGHTS,
+  quantizedModules,
+  quantizedName,
+  quantizedTypes,
+} from '../models/quantized-format.ts';
+import { fileDigest, openQuantized, sourceFiles } from '../models/quantized-node.ts';
+import { layoutSafetensors } from '../models/safetensors.ts';
+import { writeFolder } from './folder-node.ts';
+
+/** As a recipe says it. */
+export interface QuantizationChoice {
+  readonly kind: 'none' | keyof typeof QUANTIZATION_BITS;
+  readonly blockSize: 32 | 64;
+}
+
+/** Modules done and in all. */
+export type OnQuantized = (done: number, total: number) => void;
+
+/** The format that a choice means; undefined: weights as they are stored. */
+export function blockFormatOf({ kind, blockSize }: QuantizationChoice): BlockFormat | undefined {
+  return kind === 'none' ? undefined : { bits: QUANTIZATION_BITS[kind], blockSize };
+}
+
+/**
+ * `model` as the choice says: with the rounded weights beside the checkpoint, else those of the cache, which are made when
+ * they are not there. Throws MODEL_INVALID when those beside it are of another checkpoint, STORAGE_FAILED.
+ */
+export async function quantizedModel(
+  model: Model,
+  choice: QuantizationChoice,
+  onProgress?: OnQuantized,
+): Promise<Model> {
+  const format = blockFormatOf(choice);
+  if (format === undefined) return model;
+  const beside = besideFolder(model, format);
+  if (await exists(beside)) return openQuantized(model, beside);
+  const digest = await model.digest();
+  const cached = join(await cacheFolder(), 'quantized', `${digest.slice(0, 32)}-${formatName(format)}`);
+  if (!(await exists(cached))) await writeQuantized(model, format, cached, onProgress);
+  return openQuantized(model, cached);
+}
+
+/** Where `headwater quantize` writes unless told otherwise. */
+export function besideFolder(model: Pick<Model, 'folder'>, format: BlockFormat): string {
+  return join(model.folder, `quantized-${formatName(format)}`);
+}
+
+const formatName = ({ bits, blockSize }: BlockFormat) => `int${bits}-${blockSize}`;
+
+async function exists(folder: string): Promise<boolean> {
+  return (await stat(join(folder, QUANTIZED_ENTRY)).catch(() => undefined)) !== undefined;
+}
+
+/** Rounds the model's linear modules into `folder`, whole or not at all. Throws STORAGE_FAILED. */
+export async function writeQuantized(
+  model: Model,
+  format: BlockFormat,
+  folder: string,
+  onProgress?: OnQuantized,
+): Promise<void> {
+  const modules = quantizedModules(model.definition, format);
+  const source = { digest: await model.digest(), files: await sourceFiles(model) };
+  await writeFolder(folder, async (temporary) => {
+    const file = join(temporary, QUANTIZED_WEIGHTS);
+    const sizeBytes = await writeWeights(model, modules, format, file, onProgress);
+    const weights = { sizeBytes, digest: await fileDigest(file, sizeBytes) };
+    const names = modules.map(({ module }) => module);
+    const { bits, blockSize } = format as { bits: 4 | 8; blockSize: 32 | 64 };
+    const entry = newEntry({ bits, blockSize, modules: names, source, weights });
+    await writeSynced(join(temporary, QUANTIZED_ENTRY), `${JSON.stringify(entry, null, 2)}\n`);
+  });
+}
+
+async function writeWeights(
+  model: Model,
+  modules: readonly LinearModule[],
+  format: BlockFormat,
+  path: string,
+  onProgress: OnQuantized | undefined,
+): Promise<number> {
+  const types = new Map<string, TensorType>(
+    modules.flatMap((module) =>
+      Object.entries(quantizedTypes(module, format)).map(
+        ([part, type]) => [quantizedName(module.module, part as 'packed'), type] as const,
+      ),
+    ),
+  );
+  const { header, fileBytes, starts } = layoutSafetensors(types);
+  const file = await open(path, 'wx');
+  try {
+    await writeAt(file, header, 0);
+    for (const [i, module] of modules.entries()) {
+      const arrays = quantizeMatrix(
+        await finiteWeight(model, `${module.module}.weight`),
+        [module.outFeatures, module.inFeatures],
+        format,
+        module.stored === 'in-out',
+      );
+      for (const [part, data] of Object.entries(arrays))
+        await writeAt(file, bytesOf(data), starts.get(quantizedName(module.module, part as 'packed'))!);
+      onProgress?.(i + 1, modules.length);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return fileBytes;
+}
+
+async function finiteWeight({ weights, folder }: Model, name: string): Promise<Float32Array> {
+  const values = await readWeight(weights, name);
+  const at = firstNonFinite(tensor('float32', [values.length], values));
+  if (at < 0) return values;
+  throw new HeadwaterError('MODEL_INVALID', `tensor "${name}" has NaN or infinity at element ${at}`, {
+    where: folder,
+    hint: 'The base model is broken; no training can repair it. Get another copy.',
+  });
+}
+
+async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, position + done);
+    done += bytesWritten;
+  }
+}
