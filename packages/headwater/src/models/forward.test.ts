@@ -1,9 +1,11 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { type Tensor, tensor } from '../base/tensor.ts';
 import { Graph, type RefTensor, type Value } from '../graph/ir.ts';
 import { add, matmul, reshape, softmax } from '../graph/ops/index.ts';
-import { logitsOf } from '../graph/projection.ts';
+import { logitsOf, softCapped } from '../graph/projection.ts';
 import { interpret } from '../graph/reference.ts';
 import { baseSites } from './base-sites.ts';
 import { openCheckpoint } from './checkpoint-node.ts';
@@ -14,7 +16,7 @@ const fixtures = fileURLToPath(new URL('../../test/fixtures/', import.meta.url))
 
 /** Plain causal attention; a window, where the layer has one, hides what is further back. */
 function causal(length: number): Attend {
-  return (_layer, q, k, v, { scale, window = length }) => {
+  return (_layer, q, k, v, { scale, softCap, window = length }) => {
     const [batch, heads, , dim] = q.shape as [number, number, number, number];
     const groups = k.shape[1] as number;
     const mask = Float32Array.from({ length: length * length }, (_, flat) => {
@@ -23,7 +25,8 @@ function causal(length: number): Attend {
     });
     const grouped = reshape(q, [batch, groups, heads / groups, length, dim]);
     const shared = (x: Value) => reshape(x, [batch, groups, 1, length, dim]);
-    const scores = matmul(grouped, shared(k), { transB: true, alpha: scale });
+    const products = matmul(grouped, shared(k), { transB: true, alpha: scale });
+    const scores = softCap === undefined ? products : softCapped(products, softCap);
     const visible = add(scores, q.graph.constant(tensor('float32', [length, length], mask)));
     return reshape(matmul(softmax(visible), shared(v)), [batch, heads, length, dim]);
   };
@@ -54,7 +57,13 @@ async function logitsAt(
     ['positions', tensor('int32', ids.shape, positions)],
   ]);
   const { tensors } = await readSafetensors(`${folder}/model.safetensors`);
-  return interpret(graph, feeds, tensors).get('logits') as RefTensor;
+  const weights = new Map(
+    [...model.definition.parameters.keys()].map((name): [string, Tensor] => {
+      const stored = [name, ...model.definition.otherNames(name)].find((other) => tensors.has(other));
+      return [name, tensors.get(stored ?? name) as Tensor];
+    }),
+  );
+  return interpret(graph, feeds, weights).get('logits') as RefTensor;
 }
 
 /** ‖a − b‖ / ‖b‖ over the rows where `counted` is 1. */
@@ -68,14 +77,15 @@ function relativeError(a: Float64Array, b: Float32Array, width: number, counted?
   return Math.sqrt(difference / reference);
 }
 
-const HUGGING_FACE = ['llama', 'llama-tied-mha', 'llama3-rope', 'mistral', 'qwen2', 'qwen3'];
-const VARIANTS = [
-  'llama-biases',
-  'llama-old-llama3-rope',
-  'mistral-window-5',
-  'qwen2-upper-window',
-  'qwen3-layer-types',
-];
+function foldersIn(place: string): string[] {
+  return readdirSync(`${fixtures}${place}`, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(entry.parentPath, entry.name, 'config.json')))
+    .map(({ name }) => name);
+}
+
+/** Decoders; encoders see in both directions. */
+const HUGGING_FACE = foldersIn('huggingface').filter((name) => !name.endsWith('-cls'));
+const VARIANTS = foldersIn('model-variants');
 
 describe('forward in float64 against transformers', () => {
   it.each(HUGGING_FACE)('%s', async (name) => {
@@ -98,7 +108,7 @@ describe('forward in float64 against transformers', () => {
     const ids = tensors.get('input_ids') as Tensor;
     const logits = await logitsAt(model, folder, ids, ids.shape[1] as number);
     const expected = tensors.get('logits') as Tensor<'float32'>;
-    expect(model.storedTypes.get('model.norm.weight')?.dtype).toBe('bfloat16');
+    for (const { dtype } of model.storedTypes.values()) expect(dtype).toBe('bfloat16');
     expect(relativeError(logits.data, expected.data, model.definition.shape.vocabSize)).toBeLessThan(3e-6);
   });
 });
