@@ -1,8 +1,8 @@
 /**
  * A federated method is one record: data plus small pure functions for the slots in which published methods differ
  * (Nguyen et al. 2026 survey the field the same way). An omitted slot is FedAvg's. A record knows no HTTP, no files, no
- * threads. Slots that the engine does not carry out yet (local objective, gradient estimator, frozen tensors) join this
- * type together with the code that does.
+ * threads. Slots that the engine does not carry out yet (gradient estimator, changes of the base) join this type together with
+ * the code that does.
  */
 
 import type { z } from 'zod';
@@ -11,14 +11,24 @@ import type { Params } from '../base/tensor.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { addScaled } from './params.ts';
 
-/** `shared` tensors are trained and travel; `personal` ones are trained and stay with their owner from round to round. */
-export type TensorRole = 'shared' | 'personal';
+/**
+ * `shared` tensors are trained and travel; `personal` ones are trained and stay with their owner from round to round;
+ * `frozen` ones stay as the global params have them, without gradient or optimizer state.
+ */
+export type TensorRole = 'shared' | 'personal' | 'frozen';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
 export interface ClientContext {
   readonly round: number;
   readonly owner: string;
   readonly random: Rng;
+}
+
+export interface LocalStep {
+  /** As they are before this step. */
+  readonly params: Params;
+  /** As the client began the round with them. */
+  readonly start: Params;
 }
 
 export interface WeightedUpdate {
@@ -75,6 +85,8 @@ export interface Method<O> {
   /** One sentence per unmet need (`n ≥ 2f + 3 …`). */
   preconditions?(facts: RunFacts, options: O): readonly string[];
   selectTrainable?(tensor: TrainableTensor, round: number, options: O): TensorRole;
+  /** Gradient of what the method adds to the loss of the data; undefined: nothing. Joins before clipping. */
+  localObjective?(step: LocalStep, options: O): Params | undefined;
   /** What is sent for an update: same tensors, same shapes. */
   encodeUp?(update: Params, context: ClientContext, options: O): Params;
   readonly aggregate?: Aggregation<O>;
@@ -90,6 +102,8 @@ export interface BoundMethod {
   readonly id: string;
   preconditions(facts: RunFacts): readonly string[];
   role(tensor: TrainableTensor, round: number): TensorRole;
+  /** Undefined: the loss of the data alone. */
+  readonly localObjective: ((step: LocalStep) => Params | undefined) | undefined;
   encodeUp(update: Params, context: ClientContext): Params;
   /** Undefined: the linear weighted mean. */
   readonly combine: ((updates: readonly WeightedUpdate[]) => Params) | undefined;
@@ -100,11 +114,13 @@ export interface BoundMethod {
 
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
-  const { aggregate, serverStep } = method;
+  const { aggregate, serverStep, localObjective } = method;
   return {
     id: method.id,
     preconditions: (facts) => method.preconditions?.(facts, options) ?? [],
     role: (tensor, round) => method.selectTrainable?.(tensor, round, options) ?? 'shared',
+    localObjective:
+      localObjective === undefined ? undefined : (step) => localObjective.call(method, step, options),
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
     combine: aggregate?.kind === 'canonical' ? (updates) => aggregate.combine(updates, options) : undefined,
     serverStep:

@@ -53,6 +53,20 @@ export function addScaled(params: Params, update: Params, scale: number): Params
   return new Map([...params].map(([name, value]) => [name, changed.get(name) ?? value]));
 }
 
+/** factor · params. */
+export function scaled(params: Params, factor: number): Params {
+  return new Map(
+    [...params].map(([name, { shape, data }]) => [
+      name,
+      tensor(
+        'float32',
+        shape,
+        data.map((x) => factor * x),
+      ),
+    ]),
+  );
+}
+
 /** Only the tensors whose name passes. */
 export function selectParams(params: Params, keep: (name: string) => boolean): Params {
   return new Map([...params].filter(([name]) => keep(name)));

@@ -9,9 +9,9 @@ import type { TokenizedExample } from '../data/types.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import type { TrainingStats } from '../federation/events.ts';
-import { type BoundMethod, sharedTensors } from '../federation/method.ts';
+import type { BoundMethod, TensorRole } from '../federation/method.ts';
 import { differenceOf, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
-import type { Engine, TrainOptions, TrainResult } from '../training/engine.ts';
+import type { Engine, LocalTraining, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { OnStep } from './jobs.ts';
@@ -51,21 +51,21 @@ export async function trainClientRound(
   { seed, round, owner, params, kept, examples, options }: ClientRound,
   onStep?: OnStep,
 ): Promise<ClientRoundResult> {
-  const shared = new Set(sharedTensors(method, tensors, round).map(({ name }) => name));
-  const isShared = (name: string) => shared.has(name);
+  const roles = new Map(tensors.map((tensor) => [tensor.name, method.role(tensor, round)]));
+  const isShared = (name: string) => roles.get(name) === 'shared';
   const random = (purpose: string) => rng(seed, owner, round, purpose);
   const context = (purpose: string) => ({ round, owner, random: random(purpose) });
   const received = method.encodeDown(selectParams(params, isShared), context('encode-down'));
   const start = overlaid(overlaid(params, kept ?? NOTHING), received);
   const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
-  const trained = await engine.train(start, seen, options, onStep);
+  const trained = await engine.train(start, seen, options, onStep, localTraining(method, roles, start));
   const difference = differenceOf(selectParams(trained.params, isShared), received);
   const sent = method.encodeUp(difference, context('encode-up'));
   const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), residualIn(kept));
   return {
     update: bytes,
     kept: keptOf(
-      selectParams(trained.params, (name) => !shared.has(name)),
+      selectParams(trained.params, (name) => roles.get(name) === 'personal'),
       residual,
     ),
     downBytes: encodedBytes(received),
@@ -74,6 +74,16 @@ export async function trainClientRound(
 }
 
 const NOTHING: Params = new Map();
+
+function localTraining(
+  { localObjective }: BoundMethod,
+  roles: ReadonlyMap<string, TensorRole>,
+  start: Params,
+): LocalTraining {
+  const frozen = new Set([...roles].filter(([, role]) => role === 'frozen').map(([name]) => name));
+  if (localObjective === undefined) return { frozen };
+  return { frozen, extraGradient: (params) => localObjective({ params, start }) };
+}
 
 /** Tensors of this name belong to the compression; `overlaid` finds no such tensor in a model and leaves them out. */
 const RESIDUAL = 'error-feedback:';

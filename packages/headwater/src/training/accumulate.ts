@@ -14,12 +14,13 @@ export interface StepGradients {
   readonly numTokens: number;
 }
 
-/** `dropout(i)` is the stream of pass i; omitted: no dropout. Throws DATA_INVALID when nothing is supervised. */
+/** `dropout(i)` is the stream of pass i; omitted: no dropout. `frozen` tensors get no gradient. Throws DATA_INVALID when nothing is supervised. */
 export async function accumulatedGradients(
   runner: Runner,
   params: Params,
   batches: readonly Batch[],
   dropout?: (pass: number) => Rng,
+  frozen?: ReadonlySet<string>,
 ): Promise<StepGradients> {
   const numTargets = batches.reduce((sum, batch) => sum + batch.numTargets, 0);
   const numTokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
@@ -31,7 +32,7 @@ export async function accumulatedGradients(
   let grads: Map<string, Tensor<'float32'>> | undefined;
   for (const [pass, batch] of batches.entries()) {
     const weights = batch.targetMask.map((mask) => mask / numTargets);
-    const part = await runner.differentiate(params, batch, weights, dropout?.(pass));
+    const part = await runner.differentiate(params, batch, weights, dropout?.(pass), frozen);
     loss += part.loss;
     if (grads === undefined) grads = part.grads;
     else addTo(grads, part.grads);

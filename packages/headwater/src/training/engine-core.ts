@@ -24,7 +24,8 @@ export function createEngine(parts: EngineParts): Engine {
   const shape = shapeForText(definition.shape, virtual);
   const first = numVirtualTokens(virtual) * shape.vocabSize;
   return {
-    train: (params, examples, options, onStep) => trainSteps(runner, params, examples, options, onStep),
+    train: (params, examples, options, onStep, local) =>
+      trainSteps(runner, params, examples, options, onStep, local),
     gradients: (params, examples, { maxLength }) =>
       accumulatedGradients(
         runner,

@@ -84,12 +84,21 @@ export interface GeneratorOptions {
   readonly maxTokens: number;
 }
 
+/** What a federated method changes in a client's training. */
+export interface LocalTraining {
+  /** Tensors that stay as they are: no gradient, no optimizer state. */
+  readonly frozen?: ReadonlySet<string>;
+  /** Gradient of what is added to the loss, at the params of a step; joins the gradient of the data before clipping. */
+  readonly extraGradient?: (params: Params) => Params | undefined;
+}
+
 export interface Engine {
   train(
     params: Params,
     examples: readonly TokenizedExample[],
     options: TrainOptions,
     onStep?: (report: StepReport) => void,
+    local?: LocalTraining,
   ): Promise<TrainResult>;
   /** Loss and gradients of one batch of examples, without a step (verification, methods with their own optimizer). */
   gradients(

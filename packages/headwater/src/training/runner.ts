@@ -28,12 +28,16 @@ export type Feeds = ReadonlyMap<string, Tensor>;
 export interface Runner {
   /** Positions that the kind puts before every sequence. */
   readonly virtual: VirtualPositions | undefined;
-  /** Σ wᵢ · −log pᵢ over the batch's target slots and its gradients. `dropout`: the stream of this pass's masks. */
+  /**
+   * Σ wᵢ · −log pᵢ over the batch's target slots and its gradients, but for `frozen` tensors. `dropout`: the stream of this
+   * pass's masks.
+   */
   differentiate(
     params: Params,
     batch: Batch,
     weights: Float32Array,
     dropout?: Rng,
+    frozen?: ReadonlySet<string>,
   ): Promise<{ readonly loss: number; readonly grads: Map<string, Tensor<'float32'>> }>;
   /** Per target slot: −log p and the argmax. */
   score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
@@ -90,11 +94,14 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
   const sequenceFeeds = (batch: SequenceBatch) => feedsOf(batch, tuning.virtual);
   return {
     virtual: tuning.virtual,
-    async differentiate(params, batch, weights, dropout) {
+    async differentiate(params, batch, weights, dropout, frozen = NOTHING) {
       const shape = targetShape(batch);
       const training = dropout !== undefined;
-      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}`;
-      const loaded = await session(label, () => trainProgram(model, tuning, shape, { training, recompute }));
+      const names = tuning.tensors.map(({ name }) => name).filter((name) => !frozen.has(name));
+      const which = names.length === tuning.tensors.length ? '' : ` of ${names.join(', ')}`;
+      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}`;
+      const mode = { training, recompute };
+      const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, names));
       const masks = loaded.dropout.map((site): [string, Tensor] => [site.name, dropoutMask(site, dropout!)]);
       const slots = tensor('float32', [shape.numSlots], weights);
       const feeds = new Map<string, Tensor>([
@@ -104,7 +111,7 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
         ...masks,
       ]);
       const outputs = await run(loaded, params, feeds);
-      const grads = tuning.tensors.map(({ name }) => [name, float32(outputs, gradientOutput(name))] as const);
+      const grads = names.map((name) => [name, float32(outputs, gradientOutput(name))] as const);
       return { loss: float32(outputs, 'loss').data[0]!, grads: new Map(grads) };
     },
     async score(params, batch) {
@@ -132,6 +139,8 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     },
   };
 }
+
+const NOTHING: ReadonlySet<string> = new Set();
 
 function targetShape(batch: Batch) {
   return { batchSize: batch.batchSize, length: batch.length, numSlots: batch.targetIndex.length };

@@ -6,7 +6,7 @@ import { type Params, type Tensor, tensor } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { accumulatedGradients, type StepGradients } from './accumulate.ts';
 import { clipToNorm, globalNorm } from './clip.ts';
-import type { StepReport, TrainOptions, TrainResult } from './engine.ts';
+import type { LocalTraining, StepReport, TrainOptions, TrainResult } from './engine.ts';
 import { exampleStream } from './example-stream.ts';
 import { initialState, optimizerStep } from './optimizers/optimizer.ts';
 import { optimizers } from './optimizers/registry.ts';
@@ -15,7 +15,8 @@ import { scheduleFactor } from './schedules.ts';
 import { batchesBehind } from './virtual-tokens.ts';
 
 /**
- * `options.steps` optimizer steps from `params`, which stay untouched; the optimizer starts fresh.
+ * `options.steps` optimizer steps from `params`, which stay untouched; the optimizer starts fresh. `local`: what a federated
+ * method changes in it.
  * Throws TRAINING_DIVERGED when loss or gradient norm is not finite, DATA_INVALID when there is nothing to learn from.
  */
 export async function trainSteps(
@@ -24,11 +25,14 @@ export async function trainSteps(
   examples: readonly TokenizedExample[],
   options: TrainOptions,
   onStep?: (report: StepReport) => void,
+  local: LocalTraining = {},
 ): Promise<TrainResult> {
   if (examples.length === 0) throw new HeadwaterError('DATA_INVALID', 'there are no examples to train on');
   const optimizer = optimizers[options.optimizer.kind];
+  const { frozen = NOTHING } = local;
   const current = copied(params);
-  const state = initialState(optimizer, current, options.optimizer);
+  const trained = new Map([...current].filter(([name]) => !frozen.has(name)));
+  const state = initialState(optimizer, trained, options.optimizer);
   const stream = exampleStream(examples.length, options.seedPath);
   const steps: StepReport[] = [];
   let numExamples = 0;
@@ -40,10 +44,11 @@ export async function trainSteps(
       indices.map((index) => examples[index]!),
       options,
       i,
+      local,
     );
     const report = reportOf(gradients, options, i);
     if (options.maxGradNorm !== undefined) clipToNorm(gradients.grads, report.gradNorm, options.maxGradNorm);
-    optimizerStep(optimizer, current, gradients.grads, state, options.optimizer, report.learningRate);
+    optimizerStep(optimizer, trained, gradients.grads, state, options.optimizer, report.learningRate);
     steps.push(report);
     numExamples += indices.length;
     onStep?.(report);
@@ -57,10 +62,25 @@ async function stepGradients(
   examples: readonly TokenizedExample[],
   options: TrainOptions,
   step: number,
+  { frozen, extraGradient }: LocalTraining,
 ): Promise<StepGradients> {
   const { microBatchSize, maxLength, packing, seedPath } = options;
   const batches = batchesBehind(runner.virtual, examples, { batchSize: microBatchSize, maxLength, packing });
-  return accumulatedGradients(runner, params, batches, (pass) => rng(...seedPath, 'dropout', step, pass));
+  const dropout = (pass: number) => rng(...seedPath, 'dropout', step, pass);
+  const gradients = await accumulatedGradients(runner, params, batches, dropout, frozen);
+  addTo(gradients.grads, extraGradient?.(params) ?? NO_PARAMS);
+  return gradients;
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+const NO_PARAMS: Params = new Map();
+
+/** Terms for tensors that are not trained say nothing. */
+function addTo(gradients: Params, extra: Params): void {
+  for (const [name, { data }] of extra) {
+    const sum = gradients.get(name)?.data;
+    if (sum !== undefined) for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!;
+  }
 }
 
 function reportOf(gradients: StepGradients, options: TrainOptions, index: number): StepReport {

@@ -4,10 +4,8 @@
  */
 
 import { z } from 'zod';
+import { loraFactor, needsLora } from '../lora-factors.ts';
 import type { Method } from '../method.ts';
-
-/** PEFT's names: `…lora_B.weight`. */
-const FACTOR_B = /\.lora_B\.[^.]+$/;
 
 export const fedsaLora: Method<Record<string, never>> = {
   id: 'fedsa-lora',
@@ -15,9 +13,6 @@ export const fedsaLora: Method<Record<string, never>> = {
   source: 'Guo et al., ICLR 2025, arXiv:2410.01463',
   options: z.strictObject({}),
   secureAggregation: 'yes',
-  preconditions: ({ tensors }) =>
-    tensors.some(({ name }) => FACTOR_B.test(name))
-      ? []
-      : ['it needs LoRA factors: tuning.kind must be lora (there is no lora_B among the trained tensors)'],
-  selectTrainable: ({ name }) => (FACTOR_B.test(name) ? 'personal' : 'shared'),
+  preconditions: ({ tensors }) => needsLora(tensors),
+  selectTrainable: ({ name }) => (loraFactor(name) === 'B' ? 'personal' : 'shared'),
 };

@@ -6,12 +6,14 @@ import { fedadam } from './fedadam.ts';
 import { fedavg } from './fedavg.ts';
 import { fedavgm } from './fedavgm.ts';
 import { fedper } from './fedper.ts';
+import { fedprox } from './fedprox.ts';
 import { fedsaLora } from './fedsa-lora.ts';
 import { fedyogi } from './fedyogi.ts';
+import { ffaLora } from './ffa-lora.ts';
+import { rolora } from './rolora.ts';
 
 export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
-  [fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedper, fedsaLora].map((method) => [
-    method.id,
-    method as unknown as Method<unknown>,
-  ]),
+  [fedavg, fedprox, fedavgm, fedadagrad, fedadam, fedyogi, fedper, fedsaLora, ffaLora, rolora].map(
+    (method) => [method.id, method as unknown as Method<unknown>],
+  ),
 );

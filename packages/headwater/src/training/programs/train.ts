@@ -30,13 +30,14 @@ export const gradientOutput = (name: string): string => `grad:${name}`;
 
 /**
  * Inputs: tokens, positions, segments int32 [B, T]; targetIndex, targetIds int32 [M]; targetWeights float32 [M]; the
- * trained tensors by name; dropout masks. Outputs: `loss` = Σ wᵢ · −log p(targetᵢ), and `grad:<name>`.
+ * trained tensors by name; dropout masks. Outputs: `loss` = Σ wᵢ · −log p(targetᵢ), and `grad:<name>` for each of `names`.
  */
 export function trainProgram(
   model: ProgramModel,
   tuning: BoundTuning,
   shape: TargetShape,
   mode: Pick<NetworkMode, 'training' | 'recompute'>,
+  names: readonly string[] = tuning.tensors.map(({ name }) => name),
 ): TrainProgram {
   const graph = new Graph();
   const inputs = sequenceInputs(graph, shape);
@@ -47,7 +48,6 @@ export function trainProgram(
   const { projection, ids } = targets(graph, net, shape.numSlots);
   const weights = graph.input('targetWeights', 'float32', [shape.numSlots]);
   const loss = crossEntropy(projection, ids, weights);
-  const names = tuning.tensors.map(({ name }) => name);
   const grads = gradients(
     loss,
     names.map((name) => net.trainable.get(name)!),

@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterDigest, type SmallRun, smallRun } from '../../test/support/small-run.ts';
+import { methods } from '../federation/methods/registry.ts';
+import { type FinishedRun, run } from './run.ts';
+
+let small: SmallRun;
+beforeAll(() => {
+  small = smallRun({ baselines: { localOnly: false, centralised: false } });
+});
+afterAll(() => small.remove());
+
+/** What a method needs to make sense of a small LoRA run. */
+const OPTIONS: Readonly<Record<string, object>> = {
+  fedper: { local: ['v_proj'] },
+};
+
+const finished = new Map<string, Promise<FinishedRun>>();
+
+function runOf(id: string, options: object = OPTIONS[id] ?? {}) {
+  const method = `federation.method=${JSON.stringify({ kind: id, ...options })}`;
+  const key = JSON.stringify([id, options]);
+  const known = finished.get(key);
+  if (known !== undefined) return known;
+  const running = run(small.recipe, {
+    out: small.out(`run-${finished.size}`),
+    overrides: ['workers=1', method],
+  });
+  finished.set(key, running);
+  return running;
+}
+
+describe.each([...methods.keys()])('a run by %s', (id) => {
+  it('finishes, and its figures are numbers', async () => {
+    const { results } = await runOf(id);
+    expect(results.federated.test?.pooled.loss).toBeTypeOf('number');
+    expect(results.params).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  for (const { id: other, when } of methods.get(id)!.reducesTo ?? [])
+    it(`is ${other} with ${JSON.stringify(when)}`, async () => {
+      const [left, right] = [await runOf(id, when as object), await runOf(other)];
+      expect(adapterDigest(left.folder)).toBe(adapterDigest(right.folder));
+    });
+});
+
+it('half of the factors are half of the bytes', async () => {
+  const [whole, half] = [await runOf('fedavg'), await runOf('ffa-lora')];
+  expect(half.results.bytes.up / whole.results.bytes.up).toBeLessThan(0.65);
+});
