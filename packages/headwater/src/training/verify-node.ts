@@ -7,7 +7,7 @@ import { access, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
-import { tensor } from '../base/tensor.ts';
+import { sameShape, tensor } from '../base/tensor.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { readSafetensors } from '../models/safetensors-node.ts';
@@ -130,8 +130,9 @@ function trainedForm(adapter: Adapter, section: Section): Pick<Adapter, 'tuning'
   if ([...start.keys()].every((name) => adapter.params.has(name))) return adapter;
   const tuning = adapter.asTrained();
   const values = tuning.tensors.map(({ name, shape }) => {
-    const data = start.get(name)?.value;
-    return data === undefined ? [] : [[name, tensor('float32', shape, realNumbers(data))] as const];
+    const found = start.get(name)?.value;
+    const fits = found !== undefined && sameShape(found.shape, shape);
+    return fits ? [[name, tensor('float32', shape, realNumbers(found))] as const] : [];
   });
   return values.some((value) => value.length === 0) ? adapter : { tuning, params: new Map(values.flat()) };
 }
