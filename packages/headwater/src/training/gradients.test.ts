@@ -55,10 +55,10 @@ it.each(CASES)('%s, %s: the directional derivative equals central differences', 
   const direction = unitDirection(tuning);
   const predicted = sumOfProducts(grads, direction);
   const measured = await derivative((step) => meanLoss(runner, moved(params, direction, step), batches));
-  // A random unit direction sees ‖g‖/√n of the gradient.
+  // A random unit direction sees ‖g‖/√n of the gradient; 1e-10 is the rounding of the differences.
   const scale = Math.sqrt(sumOfProducts(grads, grads) / sizeOf(direction));
   expect(scale).toBeGreaterThan(0);
-  expect(Math.abs(measured - predicted)).toBeLessThan(1e-6 * scale);
+  expect(Math.abs(measured - predicted)).toBeLessThan(1e-6 * scale + 1e-10);
 });
 
 it('no kind is left out', () => {
@@ -116,11 +116,10 @@ async function meanLoss(runner: Runner, params: Params, batches: Batches): Promi
   return sum / count;
 }
 
-/** Fourth order central difference at 0. */
+/** Central difference at 0; so small a step hardly ever crosses a kink of relu. */
 async function derivative(f: (step: number) => Promise<number>): Promise<number> {
-  const step = 3e-4;
-  const slope = async (h: number) => ((await f(h)) - (await f(-h))) / (2 * h);
-  return (4 * (await slope(step)) - (await slope(2 * step))) / 3;
+  const step = 1e-5;
+  return ((await f(step)) - (await f(-step))) / (2 * step);
 }
 
 function unitDirection(tuning: BoundTuning): Params {

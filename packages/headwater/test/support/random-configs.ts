@@ -23,7 +23,7 @@ function sizes(random: Rng) {
   const num_attention_heads = pick(random, 1, 2, 3, 4);
   const divisors = [1, 2, 3, 4].filter((count) => num_attention_heads % count === 0);
   return {
-    hidden_size: num_attention_heads * pick(random, 2, 3, 4),
+    hidden_size: num_attention_heads * pick(random, 4, 5, 6),
     intermediate_size: pick(random, 5, 8, 11),
     num_hidden_layers: pick(random, 1, 2, 3),
     num_attention_heads,
@@ -138,7 +138,7 @@ const DRAWERS: Readonly<Record<string, (random: Rng) => Config>> = {
   gpt2: (random) => {
     const { num_attention_heads: n_head, num_hidden_layers: n_layer } = sizes(random);
     return {
-      ...{ n_head, n_layer, n_embd: n_head * pick(random, 2, 3), n_inner: pick(random, null, 7) },
+      ...{ n_head, n_layer, n_embd: n_head * pick(random, 4, 5), n_inner: pick(random, null, 7) },
       ...{ n_positions: POSITIONS, vocab_size: VOCABULARY, tie_word_embeddings: maybe(random) },
       ...{ activation_function: pick(random, ...ACTIVATIONS), scale_attn_weights: maybe(random) },
       scale_attn_by_inverse_layer_idx: maybe(random),
