@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterFor, WRITTEN } from '../../test/fixtures/huggingface/write-adapters.ts';
 import { adapterToWrite } from '../../test/fixtures/training/write-adapter.ts';
 import { FIXTURES, setup } from '../../test/training-setup.ts';
 import { writeSynced } from '../base/durable-node.ts';
@@ -53,6 +54,32 @@ describe('an adapter folder written here', () => {
     expect(relativeError(pair(base, golden.baseLogits))).toBeLessThan(1e-6);
     // The adapter matters: without it the logits are far off.
     expect(relativeError(pair(base, golden.logits))).toBeGreaterThan(0.1);
+  });
+});
+
+describe('an adapter of each kind', () => {
+  it.each(Object.entries(WRITTEN))(
+    '%s has the bytes that PEFT or torch were shown',
+    async (name, written) => {
+      const { tuning, params } = await adapterFor(written);
+      const folder = join(scratch, name);
+      await writeAdapterFolder(folder, tuning, params, written.base);
+      for (const file of ['adapter_config.json', 'adapter_model.safetensors']) {
+        const shown = join(FIXTURES, 'huggingface', name, 'adapter', file);
+        expect(await readFile(join(folder, file))).toEqual(await readFile(shown));
+      }
+      const model = await openCheckpoint(join(FIXTURES, 'huggingface', written.base));
+      const read = await readAdapterFolder(folder, model.definition);
+      expect(read.params).toEqual(params);
+      expect(read.tuning.adapterConfig()).toEqual(tuning.adapterConfig());
+    },
+  );
+
+  it.each(Object.entries(WRITTEN))('%s is refused by another base', async (name) => {
+    const other = await openCheckpoint(join(FIXTURES, 'huggingface/smollm3'));
+    const folder = join(FIXTURES, 'huggingface', name, 'adapter');
+    const error = await readAdapterFolder(folder, other.definition).catch((cause) => cause);
+    expect(error).toMatchObject({ code: 'ADAPTER_INVALID', where: folder });
   });
 });
 
