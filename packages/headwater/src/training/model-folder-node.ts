@@ -37,6 +37,8 @@ export async function writeModelFolder(folder: string, model: Model, params: Par
   );
   // `dtype` since transformers 5, `torch_dtype` before.
   for (const key of ['dtype', 'torch_dtype']) if (key in config) config[key] = 'float32';
+  // A classifier's head may be new to the folder that it came from.
+  Object.assign(config, model.definition.classifier?.config);
   await writeFolder(folder, async (temporary) => {
     await copyTextFiles(model.folder, temporary);
     await writeSafetensorsFile(join(temporary, 'model.safetensors'), params);
