@@ -23,6 +23,7 @@ import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { runsCommand, statusCommand } from './runs.ts';
 import { serveCommand } from './serve.ts';
+import { serveModelCommand } from './serve-model.ts';
 import { steeringCommands } from './steer.ts';
 import { tokensCommand } from './tokens.ts';
 import { verifyCommand } from './verify.ts';
@@ -59,6 +60,7 @@ function createProgram(): Command {
     reportCommand(),
     evalCommand(),
     generateCommand(),
+    serveModelCommand(),
     mergeCommand(),
     exportGgufCommand(),
     quantizeCommand(),

@@ -12,6 +12,7 @@ import type { FastifyInstance } from 'fastify';
 import { systemClock, systemTimers } from '../base/clock.ts';
 import { ed25519FromSeed, ed25519Verify } from '../base/ed25519-node.ts';
 import { HeadwaterError } from '../base/errors.ts';
+import { hostInUrl, isLoopback } from '../base/hosts.ts';
 import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
@@ -244,16 +245,8 @@ function checkOptions({ tlsCert, tlsKey, host, insecure, adminHost }: ServeOptio
     );
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 function urlOf({ tlsCert }: ServeOptions, host: string, port: number): string {
   return `${tlsCert === undefined ? 'http' : 'https'}://${hostInUrl(host)}:${port}`;
-}
-
-function hostInUrl(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 function isFolder(store: string): boolean {
