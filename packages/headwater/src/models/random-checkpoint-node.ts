@@ -10,7 +10,7 @@ import { storageError } from '../base/io-errors.ts';
 import { makeFolder } from '../base/make-folder-node.ts';
 import { rng } from '../base/random.ts';
 import { bytesOf, sizeOf, type TensorType } from '../base/tensor.ts';
-import { definitionOf } from './registry.ts';
+import { definitionOf, needsLabels } from './registry.ts';
 import { layoutSafetensors } from './safetensors.ts';
 
 const STDDEV = 0.02;
@@ -24,12 +24,8 @@ export async function writeRandomCheckpoint(
   seed: number,
   dtype: 'float32' | 'float16' | 'bfloat16' = 'float32',
 ): Promise<void> {
-  const definition = definitionOf(config, join(folder, 'config.json'));
   const types = new Map<string, TensorType>(
-    storedParameters(config, join(folder, 'config.json')).map(([name, shape]) => [
-      name,
-      { dtype, shape },
-    ]),
+    storedParameters(config, join(folder, 'config.json')).map(([name, shape]) => [name, { dtype, shape }]),
   );
   const { header, order, fileBytes } = layoutSafetensors(types);
   const file = join(folder, 'model.safetensors');
@@ -51,6 +47,14 @@ export async function writeRandomCheckpoint(
     await rm(temporary, { force: true });
     throw storageError(cause, 'write random weights', folder);
   }
+}
+
+/** Those of an encoder without head are the encoder's. */
+function storedParameters(config: Record<string, unknown>, where: string): [string, readonly number[]][] {
+  const placeholder = needsLabels(config, where) ? { labels: ['0', '1'] } : {};
+  const { parameters, classifier } = definitionOf(config, where, placeholder);
+  const fresh = classifier?.freshModules ?? [];
+  return [...parameters].filter(([name]) => !fresh.some((module) => name.startsWith(`${module}.`)));
 }
 
 function* pieces(

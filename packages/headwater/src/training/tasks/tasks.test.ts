@@ -162,6 +162,8 @@ describe('classification', () => {
 
   it('refuses models that write text', () => {
     const { classified: _, ...written } = answered(0, 0).scores[0]!;
-    expect(() => task.summarise([{ ...answered(0, 0), scores: [written] }], {})).toThrow(/texts with a class/);
+    expect(() => task.summarise([{ ...answered(0, 0), scores: [written] }], {})).toThrow(
+      /texts with a class/,
+    );
   });
 });
