@@ -1,12 +1,13 @@
 /**
  * `npm run test:gguf`: what we export computes the same in llama.cpp. Greedy tokens are compared for real models, with a
  * LoRA adapter trained here, and for a random model of every architecture. Needs the package registry, or a folder in
- * HEADWATER_LLAMA_CPP where node-llama-cpp is installed.
+ * HEADWATER_LLAMA_CPP where node-llama-cpp is installed. Folders given as arguments are compared as well: a model with
+ * `adapter/` in it, as transformers and PEFT write them; its tokenizer is replaced by a toy.
  */
 
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { rng } from '../packages/headwater/src/base/random.ts';
 import { GGUF_ARCHITECTURES } from '../packages/headwater/src/exports/gguf/registry.ts';
 import { openCheckpoint } from '../packages/headwater/src/models/checkpoint-node.ts';
@@ -81,8 +82,8 @@ async function trainedAdapter(workplace: string, name: string, folder: string) {
 }
 
 /** Random weights of a few hundred kilobytes with an adapter of PEFT, prompts drawn by seed. */
-async function randomModel(shop: Workshop, name: string): Promise<void> {
-  const source = join(RANDOM_MODELS, name);
+async function randomModel(shop: Workshop, source: string): Promise<void> {
+  const name = basename(source);
   const folder = join(shop.folder, name);
   cpSync(source, folder, { recursive: true });
   const { definition } = await openCheckpoint(folder);
@@ -94,7 +95,7 @@ async function randomModel(shop: Workshop, name: string): Promise<void> {
   const model = await openCheckpoint(folder);
   const adapter = await readAdapterFolder(join(folder, 'adapter'), model.definition);
   const random = rng('test-gguf', name);
-  const prompts = [3, 8, 13].map((length) =>
+  const prompts = [3, 5, 13].map((length) =>
     Array.from({ length }, () => Math.floor(random.uniform() * definition.shape.vocabSize)),
   );
   const subject = { name: `${name}-random`, model, prompts };
@@ -117,10 +118,9 @@ try {
     const shop: Workshop = { llamaCpp: llama, folder: work, report };
     await realModel(shop, 'stories260K', STORIES);
     await realModel(shop, 'seed-lm-7m', SEED_LM);
-    const names = readdirSync(RANDOM_MODELS).filter((name) =>
-      existsSync(join(RANDOM_MODELS, name, 'model.safetensors')),
-    );
-    for (const name of names) await randomModel(shop, name);
+    const folders = readdirSync(RANDOM_MODELS).map((name) => join(RANDOM_MODELS, name));
+    for (const folder of [...folders, ...process.argv.slice(2)])
+      if (existsSync(join(folder, 'model.safetensors'))) await randomModel(shop, folder);
     console.log(failed === 0 ? 'llama.cpp writes what we write' : `${failed} comparisons differ`);
   }
 } finally {

@@ -38,9 +38,11 @@ const GREEDY = {
 export async function compareMerged(shop: Workshop, subject: Subject, type: GgufTensorType): Promise<void> {
   const { name, model, adapter } = subject;
   const file = join(shop.folder, `${name}-${type}.gguf`);
-  await exportModelGguf(model, adapter === undefined ? [] : [adapter], file, { type });
+  const { contextLength } = await exportModelGguf(model, adapter === undefined ? [] : [adapter], file, {
+    type,
+  });
   const what = `${name}, ${adapter === undefined ? 'base' : 'adapter merged'}, ${type}`;
-  await compareTokens(shop, what, subject, file);
+  await compareTokens(shop, what, subject, { file, contextLength });
 }
 
 /** The base and its adapter as two files. */
@@ -53,29 +55,36 @@ export async function compareBesides(
   const [base, lora] = [`${name}-beside-${type}`, `${name}-lora-${type}`].map((stem) =>
     join(shop.folder, `${stem}.gguf`),
   ) as [string, string];
-  await exportModelGguf(model, [], base, { type });
+  const { contextLength } = await exportModelGguf(model, [], base, { type });
   await exportAdapterGguf(model, adapter, lora, { type });
-  await compareTokens(shop, `${name}, adapter beside the base, ${type}`, subject, base, lora);
+  await compareTokens(shop, `${name}, adapter beside the base, ${type}`, subject, {
+    file: base,
+    lora,
+    contextLength,
+  });
 }
 
 async function compareTokens(
   { llamaCpp, report }: Workshop,
   what: string,
   subject: Subject,
-  file: string,
-  lora?: string,
+  { file, lora, contextLength }: { file: string; lora?: string; contextLength: number },
 ): Promise<void> {
   const ours = await continuations(subject);
   const session = await llamaCpp.open(file, lora === undefined ? {} : { lora });
   try {
     const differences: string[] = [];
     for (const [i, prompt] of subject.prompts.entries()) {
-      const theirs = await session.greedy(prompt, NEW_TOKENS);
-      if (theirs.join() !== ours[i]!.join())
-        differences.push(`after [${prompt}] here [${ours[i]}], llama.cpp [${theirs}]`);
+      const count = Math.min(NEW_TOKENS, contextLength - prompt.length);
+      // A prompt beyond what the file declares is not for it.
+      if (count <= 0) continue;
+      const theirs = await session.greedy(prompt, count);
+      const expected = ours[i]!.subarray(0, count);
+      if (theirs.join() !== expected.join())
+        differences.push(`after [${prompt}] here [${expected}], llama.cpp [${theirs}]`);
     }
     report(
-      `${what}: ${subject.prompts.length} × ${NEW_TOKENS} greedy tokens equal`,
+      `${what}: greedy tokens after ${subject.prompts.length} prompts equal`,
       differences.length === 0 ? undefined : differences.join('\n'),
     );
   } finally {

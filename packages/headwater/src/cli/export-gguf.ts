@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatBytes } from '../base/format.ts';
 import { exportAdapterGguf } from '../exports/gguf/export-adapter.ts';
-import { exportModelGguf } from '../exports/gguf/export-model.ts';
+import { exportModelGguf, type GgufFile } from '../exports/gguf/export-model.ts';
 import { GGUF_TENSOR_TYPES, type GgufTensorType } from '../exports/gguf/format.ts';
 import { openBase } from './open-model.ts';
 import { readWeightedAdapters, weightedAdapterOption } from './weighted-adapters.ts';
@@ -44,9 +44,19 @@ async function exportGguf(options: ExportGgufOptions): Promise<void> {
     throw new HeadwaterError('OPTION_INVALID', `--adapter-only with ${adapters.length} adapters`, {
       hint: 'Give one adapter: a file holds one.',
     });
-  const { numTensors, sizeBytes } =
-    options.adapterOnly && adapter !== undefined
-      ? await exportAdapterGguf(model, adapter, out, { type })
-      : await exportModelGguf(model, adapters, out, { type });
+  if (options.adapterOnly && adapter !== undefined) {
+    show(await exportAdapterGguf(model, adapter, out, { type }), out);
+    return;
+  }
+  const file = await exportModelGguf(model, adapters, out, { type });
+  show(file, out);
+  const { maxPositionEmbeddings } = model.definition.shape;
+  if (file.contextLength < maxPositionEmbeddings)
+    console.log(
+      `The file declares ${file.contextLength} positions of ${maxPositionEmbeddings}: llama.cpp has no sliding window for this architecture.`,
+    );
+}
+
+function show({ numTensors, sizeBytes }: GgufFile, out: string): void {
   console.log(`${numTensors} tensors, ${formatBytes(sizeBytes)}: ${out}`);
 }

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { writeSynced } from '../base/durable-node.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { firstNonFinite, narrowed } from '../base/half.ts';
-import { bytesOf } from '../base/tensor.ts';
+import { bytesOf, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
 import type { Model } from '../models/model.ts';
 import type { SafetensorsEntry } from '../models/safetensors-header.ts';
 import { openSafetensors, readBytes, type SafetensorsFile, streamBytes } from '../models/safetensors-node.ts';
 import { INDEX_FILE, openShards, readJson, SINGLE_FILE, type StoredTensor } from '../models/shards-node.ts';
 import { writeFolder } from '../training/folder-node.ts';
-import { copyCompanions } from '../training/model-folder-node.ts';
+import { copyCompanions, writeModelFolder } from '../training/model-folder-node.ts';
 import { type MergedWeights, mergedWeights, type WeightedAdapter } from './merged-weights.ts';
 import { checkNewTarget, type FreeBytes } from './new-target.ts';
 
@@ -36,6 +36,7 @@ export async function mergeModel(
   freeBytes?: FreeBytes,
 ): Promise<MergeResult> {
   const merged = mergedWeights(model, adapters);
+  if (hasFreshHead(model)) return mergeWithHead(model, merged, out, freeBytes);
   const stored = await openShards(model.folder);
   const shards = await openFiles(model.folder, stored);
   const sizeBytes = [...shards.values()].reduce((sum, { fileBytes }) => sum + fileBytes, 0);
@@ -47,6 +48,26 @@ export async function mergeModel(
     if (!shards.has(SINGLE_FILE)) await writeIndex(model.folder, temporary, stored);
   });
   return { files: [...shards.keys()], numTensors: stored.size, numChanged: merged.changed.size, sizeBytes };
+}
+
+/** A head that the base does not hold has no place in its files: all tensors are written anew, as float32. */
+async function mergeWithHead(
+  model: Model,
+  merged: MergedWeights,
+  out: string,
+  freeBytes: FreeBytes | undefined,
+): Promise<MergeResult> {
+  const { parameters } = model.definition;
+  const sizeBytes = [...parameters.values()].reduce((sum, shape) => sum + 4 * sizeOf(shape), 0);
+  await checkNewTarget(out, sizeBytes, freeBytes);
+  const params = new Map<string, Tensor<'float32'>>();
+  for (const [name, shape] of parameters) params.set(name, tensor('float32', shape, await merged.read(name)));
+  await writeModelFolder(out, model, params);
+  return { files: [SINGLE_FILE], numTensors: params.size, numChanged: merged.changed.size, sizeBytes };
+}
+
+function hasFreshHead({ definition }: Model): boolean {
+  return (definition.classifier?.freshModules.length ?? 0) > 0;
 }
 
 async function openFiles(

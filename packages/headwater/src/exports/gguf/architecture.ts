@@ -30,6 +30,8 @@ export interface TensorRule {
   readonly rows?: RowOrder;
   /** Added to every value: norms that multiply by 1 + w here and by w there. */
   readonly plus?: number;
+  /** Then multiplied into every value. */
+  readonly times?: (facts: GgufFacts) => number;
 }
 
 /** A tensor that the checkpoint does not store. */

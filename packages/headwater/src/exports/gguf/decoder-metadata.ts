@@ -1,4 +1,4 @@
-/** Metadata that every decoder has in GGUF, and checks of what llama.cpp computes in one way only. */
+/** Metadata that decoders share in GGUF, and checks of what llama.cpp computes in one way only. */
 
 import type { GgufFacts } from './architecture.ts';
 import { float32, numberOf, uint32, unsupported } from './facts.ts';
@@ -6,11 +6,13 @@ import type { GgufValue } from './format.ts';
 
 type Entry = readonly [string, GgufValue];
 
-/** Sizes. `contextLength` where llama.cpp's attention agrees with the model's for fewer positions only. */
-export function sizeMetadata(
-  { shape }: GgufFacts,
-  { feedForward, contextLength }: { readonly feedForward: number; readonly contextLength?: number },
-): Entry[] {
+export interface DecoderSizes {
+  readonly feedForward: number;
+  /** Where llama.cpp's attention is the model's for fewer positions only. */
+  readonly contextLength?: number;
+}
+
+export function sizeMetadata({ shape }: GgufFacts, { feedForward, contextLength }: DecoderSizes): Entry[] {
   return [
     ['context_length', uint32(contextLength ?? shape.maxPositionEmbeddings)],
     ['embedding_length', uint32(shape.hiddenSize)],
@@ -27,32 +29,37 @@ export function sizeMetadata(
 /** transformers' default where config.json is silent. */
 const RMS_EPSILON = 1e-6;
 
-/** Sizes, RMS epsilon and plain attention of the llama family. */
-export function llamaFamilyMetadata(facts: GgufFacts): Entry[] {
+export function rmsEpsilon(facts: GgufFacts, otherwise = RMS_EPSILON): Entry {
+  return ['attention.layer_norm_rms_epsilon', float32(numberOf(facts, 'rms_norm_eps', otherwise))];
+}
+
+/** Sizes, RMS epsilon, plain attention and SiLU: the llama family. */
+export function llamaFamilyMetadata(facts: GgufFacts, epsilon = RMS_EPSILON): Entry[] {
   checkPlainAttention(facts);
-  return [
-    ...sizeMetadata(facts, {
-      feedForward: numberOf(facts, 'intermediate_size', 0),
-      contextLength: contextWithoutWindows(facts),
-    }),
-    ['attention.layer_norm_rms_epsilon', float32(numberOf(facts, 'rms_norm_eps', RMS_EPSILON))],
-  ];
+  checkActivation(facts, 'hidden_act', ['silu', 'swish']);
+  const feedForward = numberOf(facts, 'intermediate_size', 0);
+  const contextLength = contextWithoutWindows(facts);
+  return [...sizeMetadata(facts, { feedForward, contextLength }), rmsEpsilon(facts, epsilon)];
 }
 
 /**
- * llama.cpp has no sliding windows for these architectures: up to the smallest window nothing slides, so that is the
- * context that the file declares.
+ * llama.cpp has no sliding windows for most architectures: up to the smallest window nothing slides, so that is the context
+ * that the file declares.
  */
 export function contextWithoutWindows({ shape, attention }: GgufFacts): number {
-  return Math.min(
-    shape.maxPositionEmbeddings,
-    ...attention.map(({ window }) => window ?? Number.POSITIVE_INFINITY),
-  );
+  const windows = attention.map(({ window }) => window ?? Number.POSITIVE_INFINITY);
+  return Math.min(shape.maxPositionEmbeddings, ...windows);
 }
 
 /** Scores are q·k / √Dh without caps. */
 export function checkPlainAttention(facts: GgufFacts): void {
-  checkScale(facts, facts.shape.headDim);
+  const expected = 1 / Math.sqrt(facts.shape.headDim);
+  const other = facts.attention.find(({ scale }) => Math.abs(scale / expected - 1) > 1e-6);
+  if (other !== undefined)
+    throw unsupported(
+      facts,
+      `attention scores are multiplied by ${other.scale}, llama.cpp multiplies by ${expected} for this architecture`,
+    );
   if (facts.attention.some(({ softCap }) => softCap !== undefined))
     throw unsupported(
       facts,
@@ -60,13 +67,19 @@ export function checkPlainAttention(facts: GgufFacts): void {
     );
 }
 
-/** Scores are divided by √`dim`. */
-export function checkScale(facts: GgufFacts, dim: number): void {
-  const expected = 1 / Math.sqrt(dim);
-  const other = facts.attention.find(({ scale }) => Math.abs(scale / expected - 1) > 1e-6);
-  if (other !== undefined)
-    throw unsupported(
-      facts,
-      `attention scores are multiplied by ${other.scale}, llama.cpp multiplies by ${expected} for this architecture`,
-    );
+/** `known`: names of the function that llama.cpp computes; the first is the default. */
+export function checkActivation(facts: GgufFacts, key: string, known: readonly [string, ...string[]]): void {
+  const name = String(facts.config[key] ?? known[0]);
+  if (!known.includes(name))
+    throw unsupported(facts, `${key} is "${name}", llama.cpp computes ${known[0]} for this architecture`);
 }
+
+/** llama.cpp loads no such biases. */
+export function checkNoBias(facts: GgufFacts, ...keys: readonly string[]): void {
+  const key = keys.find((name) => facts.config[name] === true);
+  if (key !== undefined)
+    throw unsupported(facts, `${key} is true, llama.cpp has no biases there for this architecture`);
+}
+
+/** Names of the tanh form of GELU, which llama.cpp computes also where the model means the exact one. */
+export const TANH_GELU = ['gelu_new', 'gelu_fast', 'gelu_pytorch_tanh'] as const;

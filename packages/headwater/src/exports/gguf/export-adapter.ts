@@ -8,7 +8,7 @@ import { readJson } from '../../models/shards-node.ts';
 import type { LowRankUpdate } from '../../tuning/kind.ts';
 import type { WeightedAdapter } from '../merged-weights.ts';
 import type { GgufArchitecture, GgufFacts } from './architecture.ts';
-import { FILE_TYPES, type GgufExportOptions, type GgufExportResult } from './export-model.ts';
+import { FILE_TYPES, type GgufExportOptions, type GgufFile } from './export-model.ts';
 import { factsOf } from './facts.ts';
 import type { GgufMetadata, GgufTensorType } from './format.ts';
 import { ggufArchitecture } from './registry.ts';
@@ -21,7 +21,7 @@ export async function exportAdapterGguf(
   adapter: WeightedAdapter,
   out: string,
   options: GgufExportOptions,
-): Promise<GgufExportResult> {
+): Promise<GgufFile> {
   const { tuning, params, source } = adapter;
   const updates = tuning.lowRank?.(params);
   if (updates === undefined)

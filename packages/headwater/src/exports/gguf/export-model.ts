@@ -18,9 +18,14 @@ export interface GgufExportOptions {
   readonly freeBytes?: FreeBytes;
 }
 
-export interface GgufExportResult {
+export interface GgufFile {
   readonly numTensors: number;
   readonly sizeBytes: number;
+}
+
+export interface GgufModelFile extends GgufFile {
+  /** Positions that the file declares: fewer than the model's where llama.cpp has no sliding window for it. */
+  readonly contextLength: number;
 }
 
 /** `general.file_type` of llama.cpp. */
@@ -35,21 +40,22 @@ export async function exportModelGguf(
   adapters: readonly WeightedAdapter[],
   out: string,
   options: GgufExportOptions,
-): Promise<GgufExportResult> {
+): Promise<GgufModelFile> {
   const { definition } = model;
   const architecture = ggufArchitecture(definition.architecture, model.folder);
   const config = (await readJson(join(model.folder, 'config.json'))) as RawConfig;
   const facts = factsOf(definition, config, model.folder);
   const weights = mergedWeights(model, adapters);
-  const own = architecture.metadata(facts).map(([key, value]) => [`${architecture.ggufId}.${key}`, value]);
+  const own = architecture.metadata(facts);
   const metadata: GgufMetadata = new Map([
     ...generalMetadata(architecture.ggufId, basename(model.source), options.type),
-    ...(own as [string, GgufValue][]),
+    ...own.map(([key, value]): [string, GgufValue] => [`${architecture.ggufId}.${key}`, value]),
     ...(await tokenizerMetadata(model)),
   ]);
   const tensors = modelTensors(model, architecture, facts, weights, options.type);
   const sizeBytes = await writeGgufFile(out, metadata, tensors, options.freeBytes);
-  return { numTensors: tensors.length, sizeBytes };
+  const contextLength = Number(new Map(own).get('context_length')?.value);
+  return { numTensors: tensors.length, sizeBytes, contextLength };
 }
 
 /** Version of the block formats; readers want it in files that have blocks. */

@@ -61,20 +61,21 @@ export function storageType(type: GgufTensorType, shape: readonly number[], to =
   return (shape.at(-1) as number) % GGUF_TENSOR_TYPES[type].blockValues === 0 ? type : 'f16';
 }
 
-/** Rows in llama.cpp's order, with the rule's constant added; the given array itself where nothing changes. */
+/** Rows in llama.cpp's order, with the rule's constants; the given array itself where nothing changes. */
 export function arranged(
   values: Float32Array,
   shape: readonly number[],
-  { rows, plus }: TensorRule,
+  { rows, plus = 0, times }: TensorRule,
   facts: GgufFacts,
 ): Float32Array {
-  if (plus !== undefined) return values.map((value) => value + plus);
-  if (rows === undefined) return values;
+  const factor = times?.(facts) ?? 1;
+  const changed = plus === 0 && factor === 1 ? values : values.map((value) => (value + plus) * factor);
+  if (rows === undefined) return changed;
   const numRows = shape[0] as number;
   const width = values.length / numRows;
   const result = new Float32Array(values.length);
   for (const [row, from] of rows(facts, numRows).entries())
-    result.set(values.subarray(from * width, (from + 1) * width), row * width);
+    result.set(changed.subarray(from * width, (from + 1) * width), row * width);
   return result;
 }
 

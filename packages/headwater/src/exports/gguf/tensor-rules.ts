@@ -1,6 +1,7 @@
 /** Tensor names that several architectures share, in Hugging Face's words and in llama.cpp's. */
 
 import type { TensorRule } from './architecture.ts';
+import { interleavedRows } from './rope.ts';
 
 export const EMBEDDINGS: readonly TensorRule[] = [
   { from: 'model.embed_tokens', to: 'token_embd' },
@@ -19,6 +20,11 @@ export const ATTENTION: readonly TensorRule[] = [
   { from: 'model.layers.{}.self_attn.v_proj', to: 'blk.{}.attn_v' },
   { from: 'model.layers.{}.self_attn.o_proj', to: 'blk.{}.attn_output' },
 ];
+
+/** Of architectures that llama.cpp turns by neighbours. */
+export const INTERLEAVED_ATTENTION: readonly TensorRule[] = ATTENTION.map((rule) =>
+  /attn_[qk]$/.test(rule.to) ? { ...rule, rows: interleavedRows } : rule,
+);
 
 export const QUERY_KEY_NORMS: readonly TensorRule[] = [
   { from: 'model.layers.{}.self_attn.q_norm', to: 'blk.{}.attn_q_norm' },

@@ -2,7 +2,7 @@
 
 import type { GgufArchitecture } from '../architecture.ts';
 import { llamaFamilyMetadata } from '../decoder-metadata.ts';
-import { ropeMetadata } from '../rope.ts';
+import { ropeMetadata, rotaryOf } from '../rope.ts';
 import { ATTENTION, EMBEDDINGS, GATED_MLP, PRE_NORMS } from '../tensor-rules.ts';
 
 export const qwen2: GgufArchitecture = {
@@ -11,6 +11,6 @@ export const qwen2: GgufArchitecture = {
   tensors: [...EMBEDDINGS, ...PRE_NORMS, ...ATTENTION, ...GATED_MLP],
   metadata: (facts) => [
     ...llamaFamilyMetadata(facts),
-    ...ropeMetadata(facts, { dimensions: facts.shape.headDim, scalings: ['linear', 'yarn'] }),
+    ...ropeMetadata(facts, rotaryOf(facts), ['linear', 'yarn']),
   ],
 };

@@ -1,0 +1,48 @@
+/** phi3 in GGUF: fused projections as they are, LongRoPE as two tensors of divisors. */
+
+import type { GgufArchitecture, GgufFacts } from '../architecture.ts';
+import { llamaFamilyMetadata } from '../decoder-metadata.ts';
+import { numberOf } from '../facts.ts';
+import { ropeMetadata, ropeTensors, rotaryOf } from '../rope.ts';
+import { EMBEDDINGS, PRE_NORMS } from '../tensor-rules.ts';
+
+const DEFAULT_ORIGINAL_CONTEXT = 4096;
+
+export const phi3: GgufArchitecture = {
+  id: 'phi3',
+  ggufId: 'phi3',
+  tensors: [
+    ...EMBEDDINGS,
+    ...PRE_NORMS,
+    { from: 'model.layers.{}.self_attn.qkv_proj', to: 'blk.{}.attn_qkv' },
+    { from: 'model.layers.{}.self_attn.o_proj', to: 'blk.{}.attn_output' },
+    { from: 'model.layers.{}.mlp.gate_up_proj', to: 'blk.{}.ffn_up' },
+    { from: 'model.layers.{}.mlp.down_proj', to: 'blk.{}.ffn_down' },
+  ],
+  metadata: (facts) => [
+    ...llamaFamilyMetadata(facts, 1e-5),
+    ...ropeMetadata(facts, phi3Rotary(facts), ['longrope']),
+  ],
+  extraTensors: (facts) => ropeTensors(phi3Rotary(facts)),
+};
+
+function phi3Rotary(facts: GgufFacts): ReturnType<typeof rotaryOf> {
+  const { config } = facts;
+  const renamed = { ...facts, config: { ...config, rope_scaling: longRopeNamed(config.rope_scaling) } };
+  return rotaryOf(renamed, {
+    partialRotaryFactor: numberOf(facts, 'partial_rotary_factor', 1),
+    originalMaxPositionEmbeddings: numberOf(
+      facts,
+      'original_max_position_embeddings',
+      DEFAULT_ORIGINAL_CONTEXT,
+    ),
+  });
+}
+
+/** Earlier files of the family say `su` or `yarn` and mean LongRoPE. */
+function longRopeNamed(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const { type, rope_type, ...rest } = value as Record<string, unknown>;
+  const name = String(rope_type ?? type);
+  return { ...rest, rope_type: name === 'su' || name === 'yarn' ? 'longrope' : name };
+}
