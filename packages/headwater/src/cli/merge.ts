@@ -4,12 +4,14 @@ import { Command } from 'commander';
 import { formatBytes } from '../base/format.ts';
 import { mergeModel } from '../exports/merge-model.ts';
 import { openBase } from './open-model.ts';
+import { commaSeparated } from './options.ts';
 import { readWeightedAdapters, weightedAdapterOption } from './weighted-adapters.ts';
 
 interface MergeOptions {
   readonly model: string;
   readonly adapter: readonly string[];
   readonly out: string;
+  readonly labels?: readonly string[];
 }
 
 export function mergeCommand(): Command {
@@ -22,11 +24,12 @@ export function mergeCommand(): Command {
       ).makeOptionMandatory(),
     )
     .requiredOption('--out <folder>', 'new folder for the merged model')
+    .option('--labels <names>', 'classes, for an encoder without head of its own: a,b,c', commaSeparated)
     .action(merge);
 }
 
-async function merge({ model: source, adapter, out }: MergeOptions): Promise<void> {
-  const model = await openBase(source);
+async function merge({ model: source, adapter, out, labels }: MergeOptions): Promise<void> {
+  const model = await openBase(source, labels);
   const adapters = await readWeightedAdapters(adapter, model);
   const { numTensors, numChanged, files, sizeBytes } = await mergeModel(model, adapters, out);
   const inFiles = files.length === 1 ? files[0] : `${files.length} files`;

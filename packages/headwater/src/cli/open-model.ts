@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import type { Params } from '../base/tensor.ts';
-import { openModel as openCheckpointOrHub } from '../models/checkpoint-node.ts';
+import { type GivenLabels, openModel as openCheckpointOrHub } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { type LoadedTokenizer, loadTokenizer } from '../models/tokenizer-node.ts';
@@ -48,8 +48,8 @@ export async function openModel({
   return { ...text, model, engine, params, close: () => executor.dispose() };
 }
 
-/** Folder or hub id; downloads show their progress. */
-export async function openBase(source: string): Promise<Model> {
+/** Folder or hub id; downloads show their progress. `labels`: the classes of an encoder without head of its own. */
+export async function openBase(source: string, labels?: GivenLabels): Promise<Model> {
   const progress = downloadProgress();
-  return openCheckpointOrHub(source, { onProgress: progress.show }).finally(progress.end);
+  return openCheckpointOrHub(source, { onProgress: progress.show, labels }).finally(progress.end);
 }

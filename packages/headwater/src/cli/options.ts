@@ -22,6 +22,11 @@ export function collect(text: string, before: readonly string[] = []): string[] 
   return [...before, text];
 }
 
+/** `a,b,c`. */
+export function commaSeparated(text: string): string[] {
+  return text.split(',').map((item) => item.trim());
+}
+
 /** For stop strings, which may be given several times; \n and \t stand for a line end and a tab. */
 export function stopString(text: string, before: readonly string[] = []): string[] {
   const stop = text.replaceAll('\\n', '\n').replaceAll('\\t', '\t');

@@ -105,7 +105,7 @@ function checkLabels(labels: readonly string[]): void {
 function noHead(where: string): HeadwaterError {
   return new HeadwaterError('MODEL_UNSUPPORTED', 'the model is an encoder without a classification head', {
     where,
-    hint: 'Name its classes as `labels` in the recipe (headwater run takes them from the training data by itself).',
+    hint: 'Name its classes: `labels` in the recipe (headwater run takes them from the data by itself), --labels of a command.',
   });
 }
 

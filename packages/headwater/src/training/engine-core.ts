@@ -22,7 +22,7 @@ export function createEngine(parts: EngineParts): Engine {
   const { virtual } = runner;
   const { definition } = parts.model;
   const shape = shapeForText(definition.shape, virtual);
-  const first = numVirtualTokens(virtual) * shape.vocabSize;
+  const first = numVirtualTokens(virtual) * shape.numLogits;
   return {
     train: (params, examples, options, onStep, local) =>
       trainSteps(runner, params, examples, options, onStep, local),
@@ -34,7 +34,7 @@ export function createEngine(parts: EngineParts): Engine {
       ),
     score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     logits: async (params, tokens) =>
-      (await sequenceLogits(runner, params, tokens)).slice(first, first + tokens.length * shape.vocabSize),
+      (await sequenceLogits(runner, params, tokens)).slice(first, first + tokens.length * shape.numLogits),
     async generate(params, prompt, options, onToken) {
       checkGenerates(definition);
       const subject = { runner, params, shape };

@@ -3,13 +3,13 @@
 import { HeadwaterError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../../base/format.ts';
 import { sizeBytes, sizeOf } from '../../base/tensor.ts';
-import type { Model } from '../../models/model.ts';
+import type { Model, ModelDefinition } from '../../models/model.ts';
 import { type LoadedTokenizer, loadTokenizer } from '../../models/tokenizer-node.ts';
 import { openBase } from '../open-model.ts';
 import type { Inspection } from './inspection.ts';
 
 export async function inspectModel(source: string): Promise<Inspection> {
-  const model = await openBase(source);
+  const model = await openBase(source, async () => UNKNOWN_CLASSES);
   const { definition, storedTypes } = model;
   const types = [...storedTypes.values()];
   const numParameters = types.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
@@ -26,6 +26,7 @@ export async function inspectModel(source: string): Promise<Inspection> {
       'hidden size': String(shape.hiddenSize),
       heads: `${shape.numAttentionHeads}, ${shape.numKeyValueHeads} for keys and values, ${shape.headDim} wide`,
       vocabulary: formatCount(shape.vocabSize),
+      ...classFacts(definition),
       'longest sequence': formatCount(shape.maxPositionEmbeddings),
       ...(await textFacts(model)),
       digest: await model.digest(),
@@ -39,6 +40,18 @@ export async function inspectModel(source: string): Promise<Inspection> {
       },
     ],
   };
+}
+
+/** For an encoder without head, whose number of classes is not the checkpoint's business. */
+const UNKNOWN_CLASSES = ['0', '1'];
+const SHOWN_CLASSES = 12;
+
+function classFacts({ classifier }: ModelDefinition): Record<string, string> {
+  if (classifier === undefined) return {};
+  const { labels, freshModules } = classifier;
+  if (freshModules.length > 0) return { classes: `no head; a run adds ${freshModules.join(' and ')}` };
+  const shown = labels.slice(0, SHOWN_CLASSES).join(', ');
+  return { classes: `${labels.length}: ${shown}${labels.length > SHOWN_CLASSES ? ' …' : ''}` };
 }
 
 async function textFacts({ folder, eosTokenIds }: Model): Promise<Record<string, string>> {
