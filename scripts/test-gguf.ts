@@ -84,7 +84,8 @@ async function trainedAdapter(workplace: string, name: string, folder: string) {
 /** Random weights of a few hundred kilobytes with an adapter of PEFT, prompts drawn by seed. */
 async function randomModel(shop: Workshop, source: string): Promise<void> {
   const name = basename(source);
-  const folder = join(shop.folder, name);
+  // llama.cpp expects certain tokens of models that are called phi3.
+  const folder = join(shop.folder, name.replace(/\d/g, 'n'));
   cpSync(source, folder, { recursive: true });
   const { definition } = await openCheckpoint(folder);
   if (definition.objective !== 'causal-lm' || !GGUF_ARCHITECTURES.has(definition.architecture)) {
