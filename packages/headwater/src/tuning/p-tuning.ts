@@ -52,8 +52,10 @@ export const pTuning: TuningKind<Options> = {
     // The file holds what came out of the encoder, whichever it was.
     const harmless = ['encoder_dropout', 'encoder_num_layers', 'encoder_reparameterization_type'];
     refuseUnreadPrompt(config, { read: ['encoder_hidden_size'], harmless });
-    const { num_virtual_tokens: count = 0, encoder_hidden_size: width } = config;
-    return parsedOptions(options, { numVirtualTokens: count, encoderHiddenSize: width });
+    return parsedOptions(options, {
+      numVirtualTokens: config.num_virtual_tokens ?? 0,
+      encoderHiddenSize: config.encoder_hidden_size,
+    });
   },
   bindAdapter: ({ numVirtualTokens }, layout, config) => {
     checkModelOf(config, embeddingSizes(layout), layout);

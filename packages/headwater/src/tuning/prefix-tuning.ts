@@ -55,9 +55,11 @@ export const prefixTuning: TuningKind<Options> = {
     if (config.peft_type !== 'PREFIX_TUNING') return undefined;
     const read = ['encoder_hidden_size', 'prefix_projection'];
     refuseUnreadPrompt(config, { read, harmless: ['init_weights'] });
-    const { num_virtual_tokens: count = 0, prefix_projection: prefixProjection } = config;
-    const encoderHiddenSize = config.encoder_hidden_size;
-    return parsedOptions(options, { numVirtualTokens: count, prefixProjection, encoderHiddenSize });
+    return parsedOptions(options, {
+      numVirtualTokens: config.num_virtual_tokens ?? 0,
+      prefixProjection: config.prefix_projection,
+      encoderHiddenSize: config.encoder_hidden_size,
+    });
   },
   bindAdapter: (read, layout, config) => {
     checkModelOf(config, prefixSizes(layout), layout);
