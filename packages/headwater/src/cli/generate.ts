@@ -63,6 +63,7 @@ async function generate(source: string, options: GenerateOptions): Promise<void>
     prompt: tokens,
     options: generationOptions(opened, options),
     stop: options.stop,
+    continues: !isChat(options),
     onPiece(piece) {
       process.stdout.write(piece.text);
       logprobs.push(...piece.tokens);
@@ -80,9 +81,12 @@ function generationOptions(opened: OpenedModel, options: GenerateOptions) {
   const { maxNewTokens, temperature, topP, topK, seed, logprobs } = options;
   const details = logprobs === undefined ? {} : { topLogprobs: logprobs };
   const sampling = { temperature, topP, topK, repetitionPenalty: options.repetitionPenalty };
-  const isChat = options.chat === true || options.system !== undefined;
-  const stopTokenIds = isChat ? endTokens(opened) : opened.model.eosTokenIds;
+  const stopTokenIds = isChat(options) ? endTokens(opened) : opened.model.eosTokenIds;
   return { maxNewTokens, ...sampling, stopTokenIds, seedPath: [seed, 'generate'], ...details };
+}
+
+function isChat({ chat, system }: GenerateOptions): boolean {
+  return chat === true || system !== undefined;
 }
 
 function readPrompt(): string {
@@ -94,7 +98,7 @@ function readPrompt(): string {
 }
 
 function promptTokens(opened: OpenedModel, prompt: string, options: GenerateOptions): Int32Array {
-  if (options.chat !== true && options.system === undefined) return textTokens(opened, prompt);
+  if (!isChat(options)) return textTokens(opened, prompt);
   return chatTokens(opened, [
     ...(options.system === undefined ? [] : [{ role: 'system', content: options.system }]),
     { role: 'user', content: prompt },

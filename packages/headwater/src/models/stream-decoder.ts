@@ -12,15 +12,19 @@ export interface StreamDecoder {
   end(): string;
 }
 
+/** Tokens of what comes before that decide how the first new one is written. */
+const WINDOW = 4;
+
 /**
  * Decodes a short window of tokens twice, without and with the new ones: the difference is new text. The window starts
  * at an earlier token, because a decoder strips the space before the first token of whatever it is given.
  */
 export function streamDecoder(
   tokenizer: Pick<Tokenizer, 'decode'>,
-  options: { readonly skipSpecialTokens?: boolean } = {},
+  options: { readonly skipSpecialTokens?: boolean; readonly after?: Int32Array } = {},
 ): StreamDecoder {
-  let shown: number[] = [];
+  // Text that continues something keeps its first space.
+  let shown: number[] = [...(options.after?.subarray(-WINDOW) ?? [])];
   let held: number[] = [];
 
   function advance(): string {

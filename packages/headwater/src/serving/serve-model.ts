@@ -60,6 +60,8 @@ const MAX_ORDERS = 256;
 export async function serveModel(options: ServeModelOptions): Promise<ModelServer> {
   const { host: address = '127.0.0.1', port = 8000, apiKey, warn = () => undefined } = options;
   checkAddress(address, options.insecure === true);
+  if (apiKey !== undefined && !/^\S{1,1000}$/.test(apiKey))
+    throw new HeadwaterError('OPTION_INVALID', 'the API key must be some characters without spaces');
   const download = options.onDownload === undefined ? {} : { onProgress: options.onDownload };
   const model = await openModel(options.model, download);
   const name = options.name ?? nameOf(options.model);

@@ -74,7 +74,8 @@ export async function openTextService(
     const texts = Array.from({ length: order.numChoices }, (_, choice) => {
       const options = { ...base, seedPath: [...order.seedPath, choice] };
       const onPiece = (piece: TextPiece) => post({ type: 'piece', id, choice, piece });
-      return submitText(generator, parts.tokenizer, { prompt, options, stop, onPiece });
+      const continues = order.prompt.kind !== 'chat';
+      return submitText(generator, parts.tokenizer, { prompt, options, stop, continues, onPiece });
     });
     pending.set(id, texts);
     post({ type: 'accepted', id });

@@ -82,28 +82,23 @@ export function textCompletion(
     choices: answers.map(({ index, text, tokens, result }) => ({
       index,
       text,
-      logprobs: logprobs ? textLogprobs(tokens, 0) : null,
+      logprobs: logprobs ? textLogprobs(tokens) : null,
       finish_reason: finishReason(result),
     })),
     usage,
   };
 }
 
-/** `offset`: characters of the answer before this piece. */
 export function textChunk(
   head: AnswerHead,
   index: number,
   { text, tokens }: TextPiece,
-  {
-    logprobs,
-    offset,
-    reason,
-  }: { readonly logprobs: boolean; readonly offset: number; readonly reason?: string },
+  { logprobs, reason }: { readonly logprobs: boolean; readonly reason?: string },
 ) {
   const choice = {
     index,
     text,
-    logprobs: logprobs ? textLogprobs(tokens, offset) : null,
+    logprobs: logprobs ? textLogprobs(tokens) : null,
     finish_reason: reason ?? null,
   };
   return { ...head, object: 'text_completion', choices: [choice] };
@@ -124,20 +119,14 @@ function chatLogprobs(tokens: readonly TextToken[]) {
   };
 }
 
-function textLogprobs(tokens: readonly TextToken[], offset: number) {
-  const texts = tokens.map(textOf);
-  let at = offset;
+function textLogprobs(tokens: readonly TextToken[]) {
   return {
-    tokens: texts,
+    tokens: tokens.map(textOf),
     token_logprobs: tokens.map(({ logprob }) => logprob),
     top_logprobs: tokens.map(({ top }) =>
       Object.fromEntries(top.map((item) => [textOf(item), item.logprob])),
     ),
-    text_offset: texts.map((text) => {
-      const start = at;
-      at += text.length;
-      return start;
-    }),
+    text_offset: tokens.map(({ start }) => start),
   };
 }
 

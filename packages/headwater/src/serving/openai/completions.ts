@@ -31,7 +31,7 @@ interface Form {
   readonly topLogprobs: number | undefined;
   /** Sent before anything of an answer is known. */
   begin(index: number): readonly object[];
-  piece(index: number, piece: TextPiece, offset: number): object;
+  piece(index: number, piece: TextPiece): object;
   end(index: number, result: GeneratedText): object;
   usage(usage: Usage): object;
   whole(answers: readonly Answer[], usage: Usage): object;
@@ -70,9 +70,9 @@ export function completionForm(request: CompletionRequest, { clock, served }: Fo
     maxNewTokens: request.max_tokens,
     topLogprobs: request.logprobs,
     begin: () => [],
-    piece: (index, piece, offset) => textChunk(head, index, piece, { logprobs, offset }),
+    piece: (index, piece) => textChunk(head, index, piece, { logprobs }),
     end: (index, result) =>
-      textChunk(head, index, nothing, { logprobs: false, offset: 0, reason: finishReason(result) }),
+      textChunk(head, index, nothing, { logprobs: false, reason: finishReason(result) }),
     usage: (usage) => usageChunk(head, 'text_completion', usage),
     whole: (answers, usage) => textCompletion(head, answers, usage, logprobs),
   };
@@ -180,14 +180,11 @@ export async function* answerChunks(
 ): AsyncGenerator<object> {
   const results: GeneratedText[] = [];
   for (const [i, events] of streams.entries()) {
-    const offsets = new Array<number>(numChoices).fill(0);
     for (let choice = 0; choice < numChoices; choice++) yield* form.begin(i * numChoices + choice);
     for await (const event of events) {
       const index = i * numChoices + event.choice;
-      if (event.kind === 'piece') {
-        yield form.piece(index, event.piece, offsets[event.choice]!);
-        offsets[event.choice]! += event.piece.text.length;
-      } else {
+      if (event.kind === 'piece') yield form.piece(index, event.piece);
+      else {
         results[index] = event.result;
         yield form.end(index, event.result);
       }

@@ -6,7 +6,7 @@
 import { assert } from '../../base/errors.ts';
 import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { ModelShape } from '../../models/model.ts';
-import { CACHE_SIDES, cacheInput, cacheOutput, prefixOutput } from '../programs/decode.ts';
+import { CACHE_SIDES, cacheInput, cacheOutput, needsReach, prefixOutput } from '../programs/decode.ts';
 import type { Runner } from '../runner.ts';
 import { withVirtualTokens } from '../virtual-tokens.ts';
 import { createKeyValueCache, type KeyValueCache } from './kv-cache.ts';
@@ -18,6 +18,8 @@ export interface Sequence {
   slot: number;
   /** What the cache holds of it, virtual tokens included. */
   tokens: number[];
+  /** The rows are those of a sequence beyond the model's first context (`ModelShape.longContextAbove`). */
+  long: boolean;
   open: boolean;
 }
 
@@ -56,19 +58,31 @@ export function createDecoder(
   const numPrefix = runner.virtual?.as === 'cache' ? runner.virtual.count : 0;
   const cache = createKeyValueCache(model, numSlots, maxTokens);
   const sequences = Array.from({ length: numSlots }, (_, slot): Sequence => {
-    return { slot, tokens: [], open: false };
+    return { slot, tokens: [], long: false, open: false };
   });
   let prepared: Promise<void> | undefined;
   const lengthOf = (sequence: Sequence) => numPrefix + sequence.tokens.length;
+  const asksReach = needsReach(model, maxTokens);
+  const isLong = (length: number) => asksReach && length > model.longContextAbove!;
 
   async function begin(sequence: Sequence, prompt: Int32Array): Promise<Opened> {
     prepared ??= numPrefix === 0 ? Promise.resolve() : writePrefix(runner, params, model, cache);
     await prepared;
+    const long = isLong(numPrefix + prompt.length);
+    const numKnown = sequence.long === long ? commonPrefix(sequence.tokens, prompt) : 0;
     // The last token is always fed: somebody wants its logits.
-    const numReused = Math.min(commonPrefix(sequence.tokens, prompt), prompt.length - 1);
+    const numReused = Math.min(numKnown, prompt.length - 1);
     sequence.tokens.length = numReused;
+    sequence.long = long;
     const logits = await feed(sequence, prompt.subarray(numReused));
     return { sequence, logits, numReused };
+  }
+  /** Where one more token makes it long, all its rows are computed anew. */
+  async function grow(sequence: Sequence): Promise<void> {
+    if (sequence.long || !isLong(lengthOf(sequence) + 1)) return;
+    const tokens = Int32Array.from(sequence.tokens);
+    Object.assign(sequence, { tokens: [], long: true });
+    await feed(sequence, tokens);
   }
   async function feed(sequence: Sequence, tokens: Int32Array): Promise<Float32Array> {
     let logits = new Float32Array();
@@ -76,7 +90,8 @@ export function createDecoder(
       const length = pieceLength(tokens.length - at, maxTokens - lengthOf(sequence));
       const piece = tokens.subarray(at, at + length);
       const numPast = Int32Array.of(lengthOf(sequence));
-      logits = (await run(sequence.slot, 1, length, piece, numPast, piece.length)) as typeof logits;
+      const long = [sequence.long];
+      logits = (await run(sequence.slot, 1, length, piece, numPast, piece.length, long)) as typeof logits;
       sequence.tokens.push(...piece);
       at += piece.length;
     }
@@ -89,8 +104,10 @@ export function createDecoder(
     tokens: Int32Array,
     numPast: Int32Array,
     numReal: number,
+    long: readonly boolean[],
   ): Promise<Float32Array> {
     const feeds = pieceFeeds(batchSize, length, tokens, numPast, numReal);
+    if (asksReach) feeds.set('reach', tensor('int32', [batchSize], reaches(long, model)));
     const into = new Map<string, Tensor>();
     for (let layer = 0; layer < model.numHiddenLayers; layer++)
       for (const side of CACHE_SIDES) {
@@ -122,20 +139,24 @@ export function createDecoder(
     open(prompt) {
       const tokens = withVirtualTokens(prompt, runner.virtual);
       assert(tokens.length > 0 && numPrefix + tokens.length <= maxTokens, 'a prompt that does not fit');
-      const sequence = placeFor(tokens, sequences, cache, numPrefix);
+      const long = isLong(numPrefix + tokens.length);
+      const sequence = placeFor(tokens, long, sequences, cache, numPrefix);
       if (sequence === undefined) return undefined;
       sequence.open = true;
       return begin(sequence, tokens);
     },
     async step(active, ids) {
+      for (const sequence of active) await grow(sequence);
       const batchSize = gather(active);
       const tokens = new Int32Array(batchSize);
+      const long = new Array<boolean>(batchSize).fill(false);
       const numPast = new Int32Array(batchSize);
       // Slots in between compute something too; what they write lies behind the rows that they may be reused for.
       for (const { slot, tokens: held } of sequences)
         if (slot < batchSize) numPast[slot] = Math.min(numPrefix + held.length, maxTokens - 1);
       for (const [i, { slot }] of active.entries()) tokens[slot] = ids[i]!;
-      const logits = await run(0, batchSize, 1, tokens, numPast, 1);
+      for (const sequence of active) long[sequence.slot] = sequence.long;
+      const logits = await run(0, batchSize, 1, tokens, numPast, 1, long);
       for (const [i, sequence] of active.entries()) sequence.tokens.push(ids[i]!);
       const V = logits.length / batchSize;
       return active.map(({ slot }) => logits.subarray(slot * V, (slot + 1) * V));
@@ -146,10 +167,15 @@ export function createDecoder(
       sequence.tokens.length = Math.min(sequence.tokens.length, maxTokens - 1 - numPrefix);
     },
     reset() {
-      for (const sequence of sequences) Object.assign(sequence, { tokens: [], open: false });
+      for (const sequence of sequences) Object.assign(sequence, { tokens: [], long: false, open: false });
       prepared = undefined;
     },
   };
+}
+
+/** One number on either side of the switch: only the comparison is wanted. */
+function reaches(long: readonly boolean[], { longContextAbove = 0 }: ModelShape): Int32Array {
+  return Int32Array.from(long, (yes) => (yes ? longContextAbove + 1 : 0));
 }
 
 /** Batches come in powers of two, so that few sessions serve all of them. */
@@ -165,11 +191,12 @@ const WORTH_COPYING = 8;
 /** The free sequence that already begins as the prompt does; otherwise a free one that takes over an open one's rows. */
 function placeFor(
   prompt: Int32Array,
+  long: boolean,
   sequences: readonly Sequence[],
   cache: KeyValueCache,
   numPrefix: number,
 ): Sequence | undefined {
-  const shared = (sequence: Sequence) => commonPrefix(sequence.tokens, prompt);
+  const shared = (sequence: Sequence) => (sequence.long === long ? commonPrefix(sequence.tokens, prompt) : 0);
   const free = sequences.filter(({ open }) => !open);
   if (free.length === 0) return undefined;
   const best = free.reduce((a, b) => (shared(b) > shared(a) ? b : a));
@@ -178,7 +205,7 @@ function placeFor(
     return shared(best) > 0 ? best : free.reduce((a, b) => (b.tokens.length < a.tokens.length ? b : a));
   const target = free.reduce((a, b) => (b.tokens.length < a.tokens.length ? b : a));
   cache.copySlot(source.slot, target.slot, numPrefix + shared(source));
-  target.tokens = source.tokens.slice(0, shared(source));
+  Object.assign(target, { tokens: source.tokens.slice(0, shared(source)), long });
   return target;
 }
 

@@ -13,6 +13,8 @@ import type { GenerateOptions, TokenDetails } from './options.ts';
 export interface TextRequest {
   readonly prompt: Int32Array;
   readonly options: GenerateOptions;
+  /** The text goes on where the prompt ends and keeps its first space, which the beginning of an answer has not. */
+  readonly continues?: boolean;
   /** The text ends before the first of these. */
   readonly stop: readonly string[];
   readonly onPiece?: (piece: TextPiece) => void;
@@ -31,6 +33,8 @@ export interface LikelyToken {
 }
 
 export interface TextToken extends LikelyToken {
+  /** Characters of the text before it. */
+  readonly start: number;
   readonly top: readonly LikelyToken[];
 }
 
@@ -51,20 +55,21 @@ export interface PendingText {
 
 /** The request is expected to fit into the generator. */
 export function submitText(generator: Generator, tokenizer: Tokenizer, request: TextRequest): PendingText {
-  const decoder = streamDecoder(tokenizer);
+  const { prompt, options } = request;
+  const decoder = streamDecoder(tokenizer, request.continues === true ? { after: prompt } : {});
   const scanner = stopScanner(request.stop);
-  const waiting: { readonly start: number; readonly token: TextToken }[] = [];
-  const wantsTokens = request.options.topLogprobs !== undefined;
+  const waiting: TextToken[] = [];
+  const wantsTokens = options.topLogprobs !== undefined;
   let [decoded, passed, stopped] = [0, '', false];
 
   function pass(text: string, upTo: number): void {
     passed += text;
     const count = waiting.findIndex(({ start }) => start >= upTo);
-    const tokens = waiting.splice(0, count < 0 ? waiting.length : count).map(({ token }) => token);
+    const tokens = waiting.splice(0, count < 0 ? waiting.length : count);
     if (text !== '' || tokens.length > 0) request.onPiece?.({ text, tokens });
   }
   function onToken(id: number, details: TokenDetails): 'stop' | undefined {
-    if (wantsTokens) waiting.push({ start: decoded, token: told(tokenizer, id, details) });
+    if (wantsTokens) waiting.push(told(tokenizer, id, decoded, details));
     const text = decoder.push(id);
     decoded += text.length;
     const certain = scanner.push(text);
@@ -72,7 +77,6 @@ export function submitText(generator: Generator, tokenizer: Tokenizer, request: 
     if (certain.text !== '') pass(certain.text, passed.length + certain.text.length);
     return stopped ? 'stop' : undefined;
   }
-  const { prompt, options } = request;
   const pending = generator.submit({ prompt, options, onToken });
   const done = pending.done.then((result): GeneratedText => {
     if (!stopped) {
@@ -91,14 +95,12 @@ export function submitText(generator: Generator, tokenizer: Tokenizer, request: 
   return { done, cancel: pending.cancel };
 }
 
-function told(tokenizer: Tokenizer, id: number, { logprob, top }: TokenDetails): TextToken {
+function told(tokenizer: Tokenizer, id: number, start: number, { logprob, top }: TokenDetails): TextToken {
   const likely = (token: number, value: number): LikelyToken => {
     return { bytes: [...tokenBytes(tokenizer, token)], logprob: value };
   };
-  return {
-    ...likely(id, logprob ?? Number.NaN),
-    top: (top ?? []).map((item) => likely(item.id, item.logprob)),
-  };
+  const others = (top ?? []).map((item) => likely(item.id, item.logprob));
+  return { ...likely(id, logprob ?? Number.NaN), start, top: others };
 }
 
 /** Runs a generator until nothing waits and nothing runs. */
