@@ -28,11 +28,11 @@ import { bindFinishedPrompt, embeddingSizes, filePrompt } from './prompt-tuning.
 import { withVirtualRows } from './virtual-rows.ts';
 
 const options = z.strictObject({
-  numVirtualTokens: numVirtualTokensOption.default(20),
+  numVirtualTokens: numVirtualTokensOption,
   encoderReparameterizationType: z
-    .literal('MLP', { error: 'the encoder that is trained here is MLP (PEFT also has LSTM)' })
+    .literal('MLP', { error: 'the encoder that is trained here is MLP' })
     .default('MLP')
-    .describe('What the embeddings are trained through.'),
+    .describe('What the embeddings are trained through. PEFT also has LSTM, whose adapters are read here.'),
   encoderHiddenSize: z
     .int()
     .positive()

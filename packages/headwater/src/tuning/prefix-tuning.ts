@@ -31,7 +31,7 @@ import {
 } from './prompt-encoder.ts';
 
 const options = z.strictObject({
-  numVirtualTokens: numVirtualTokensOption.default(20),
+  numVirtualTokens: numVirtualTokensOption,
   prefixProjection: z.boolean().default(false).describe('Train keys and values through an encoder.'),
   encoderHiddenSize: z
     .int()

@@ -17,7 +17,11 @@ export const PROMPT_EMBEDDINGS = 'prompt_embeddings';
 /** Trained tensors that the file does not hold as they are have PEFT's parameter names. */
 export const ENCODER = 'prompt_encoder';
 
-export const numVirtualTokensOption = z.int().positive().describe('P, positions before every sequence.');
+export const numVirtualTokensOption = z
+  .int()
+  .positive()
+  .default(20)
+  .describe('Trained positions before every sequence; data.maxLength does not count them.');
 
 /** `token_dim` and `num_attention_heads`: what one virtual position is, D and H, or K · Dh and K for a prefix. */
 export interface PromptSizes {

@@ -26,7 +26,7 @@ import { withVirtualRows } from './virtual-rows.ts';
 
 const options = z
   .strictObject({
-    numVirtualTokens: numVirtualTokensOption.default(20),
+    numVirtualTokens: numVirtualTokensOption,
     promptTuningInit: z
       .enum(['RANDOM', 'SAMPLE_VOCAB', 'TEXT'])
       .default('RANDOM')
