@@ -5,6 +5,7 @@ import { describeEnvironment } from '../runs/environment.ts';
 import { backupCommand, restoreCommand } from './backup.ts';
 import { benchCommand } from './bench.ts';
 import { certificatesCommand } from './certificates.ts';
+import { chatCommand } from './chat.ts';
 import { checkStoreCommand } from './check-store.ts';
 import { clientsCommand } from './clients.ts';
 import { doctorCommand } from './doctor.ts';
@@ -60,6 +61,7 @@ function createProgram(): Command {
     reportCommand(),
     evalCommand(),
     generateCommand(),
+    chatCommand(),
     serveModelCommand(),
     mergeCommand(),
     exportGgufCommand(),
