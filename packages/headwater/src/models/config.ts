@@ -8,7 +8,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { activation } from './blocks/activation.ts';
 import { HARMLESS_KEYS } from './config-keys.ts';
 import type { ModelShape } from './model.ts';
-import { reachOf, ropeObject, ropeObjectOf, rotaryFrom } from './rope-config.ts';
+import { ropeObject, ropeObjectOf, rotaryFrom, rotatedShape } from './rope-config.ts';
 
 export type RawConfig = Readonly<Record<string, unknown>>;
 
@@ -159,7 +159,7 @@ export function decoderOf(config: DecoderConfig, where: string, defaultRopeTheta
     ropeTheta: config.rope_theta ?? defaultRopeTheta,
   });
   return {
-    shape: { ...shape, maxPositionEmbeddings: reachOf(rotary, shape.maxPositionEmbeddings) },
+    shape: rotatedShape(shape, rotary),
     intermediateSize: config.intermediate_size,
     activation: config.hidden_act,
     rmsNormEpsilon: config.rms_norm_eps,

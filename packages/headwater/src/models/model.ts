@@ -17,6 +17,8 @@ export interface ModelShape {
   /** Columns of the logits: vocabSize, or the number of classes. */
   readonly numLogits: number;
   readonly maxPositionEmbeddings: number;
+  /** Longer sequences are rotated by other angles (LongRoPE): keys cached before they were that long do not fit. */
+  readonly longContextAbove?: number;
 }
 
 export interface AttendOptions {
@@ -53,6 +55,8 @@ export interface ForwardInputs {
    * max_position_embeddings.
    */
   readonly maxPositions?: number;
+  /** int32 [B]: tokens of each sequence, those in the cache and those fed now. Omitted: as its largest position says. */
+  readonly reach?: Value;
   readonly attend: Attend;
   readonly block: Block;
 }

@@ -75,7 +75,7 @@ describe('definitionOf', () => {
   });
 
   it('refuses an unknown architecture and names the supported ones', () => {
-    const error = refusal('llama', { model_type: 'gemma2' });
+    const error = refusal('llama', { model_type: 'gemma4' });
     expect(error.code).toBe('MODEL_UNSUPPORTED');
     for (const id of ARCHITECTURES.keys()) expect(error.message).toContain(id);
     expect(refusal('llama', { model_type: undefined }).message).toContain('missing');

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
 import type { RopeScaling, RotaryConfig } from './blocks/rope-scaling.ts';
+import type { ModelShape } from './model.ts';
 
 const positiveInt = z.int().positive();
 const divisors = z.array(z.number().positive()).min(1);
@@ -200,14 +201,18 @@ function longRope(
   };
 }
 
-/** The longest sequence: interpolation by a factor reaches that much further than the first training did. */
-export function reachOf({ scaling }: RotaryConfig, maxPositionEmbeddings: number): number {
-  if (scaling?.kind === 'linear')
-    return Math.max(maxPositionEmbeddings, Math.floor(scaling.factor * maxPositionEmbeddings));
-  if (scaling?.kind === 'yarn')
-    return Math.max(
-      maxPositionEmbeddings,
-      Math.floor(scaling.factor * scaling.originalMaxPositionEmbeddings),
-    );
-  return maxPositionEmbeddings;
+/** Sizes of a model with these rotations: how far they reach, and where they change. */
+export function rotatedShape(shape: ModelShape, { scaling }: RotaryConfig): ModelShape {
+  const { maxPositionEmbeddings } = shape;
+  // Interpolation by a factor reaches that much further than the first training did.
+  const original = scaling?.kind === 'yarn' ? scaling.originalMaxPositionEmbeddings : maxPositionEmbeddings;
+  const reach =
+    scaling?.kind === 'linear' || scaling?.kind === 'yarn' ? Math.floor(scaling.factor * original) : 0;
+  const changes =
+    scaling?.kind === 'longrope' && scaling.originalMaxPositionEmbeddings < maxPositionEmbeddings;
+  return {
+    ...shape,
+    maxPositionEmbeddings: Math.max(maxPositionEmbeddings, reach),
+    ...(changes ? { longContextAbove: scaling.originalMaxPositionEmbeddings } : {}),
+  };
 }

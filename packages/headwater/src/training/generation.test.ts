@@ -13,23 +13,22 @@ const greedy: GenerateOptions = {
 };
 
 describe('generation with a key-value cache', () => {
-  it.each(['llama', 'llama-tied-mha', 'llama3-rope', 'mistral', 'qwen2', 'qwen3'])(
-    'equals recomputation token for token for %s',
-    async (name) => {
-      const { engine, params, model } = await setup(`huggingface/${name}`, (m) =>
-        lora.bind(lora.options.parse({}), m.definition),
-      );
-      const prompt = Int32Array.of(3, 141, 59, 26, 5);
-      // The random models have 128 positions; 100 tokens pass the first cache capacity and mistral's window.
-      for (const sampling of [{}, { temperature: 1.3, topK: 50, topP: 0.95 }]) {
-        const options = { ...greedy, ...sampling };
-        const cached = await engine.generate(params, prompt, options);
-        expect(cached.length).toBe(100);
-        expect(cached).toEqual(await engine.generate(params, prompt, { ...options, useCache: false }));
-      }
-      expect(model.definition.shape.maxPositionEmbeddings).toBe(128);
-    },
-  );
+  it.each([
+    ...['llama', 'llama3-rope', 'mistral', 'qwen2', 'qwen3', 'smollm3', 'olmo2', 'gemma2', 'gemma3'],
+    ...['phi3', 'gpt2', 'gpt-neox', '../model-variants/phi3-longrope'],
+  ])('equals recomputation token for token for %s', async (name) => {
+    const { engine, params, model } = await setup(`huggingface/${name}`, (m) =>
+      lora.bind(lora.options.parse({}), m.definition),
+    );
+    const { vocabSize, maxPositionEmbeddings } = model.definition.shape;
+    const prompt = Int32Array.of(3, 141, 59, 26, 5).map((id) => id % vocabSize);
+    // Nearly all positions: more than a window, and than the context that LongRoPE switches at.
+    const maxNewTokens = Math.min(100, maxPositionEmbeddings - prompt.length);
+    const options = { ...greedy, temperature: 1.3, topK: 50, topP: 0.95, maxNewTokens };
+    const cached = await engine.generate(params, prompt, options);
+    expect(cached.length).toBe(maxNewTokens);
+    expect(cached).toEqual(await engine.generate(params, prompt, { ...options, useCache: false }));
+  });
 
   it('is seeded, streams its tokens and ends before a stop token', async () => {
     const { engine, params } = await setup('huggingface/llama', () => frozen);

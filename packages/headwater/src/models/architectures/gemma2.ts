@@ -12,7 +12,7 @@ import { sandwiched } from '../blocks/sandwich.ts';
 import { parseConfig, type RawConfig, shapeOf, windowsOf } from '../config.ts';
 import { checkHiddenAct, gemmaKeys } from '../gemma-config.ts';
 import type { AttendOptions, ForwardInputs } from '../model.ts';
-import { reachOf, ropeObject, ropeObjectOf, rotaryFrom } from '../rope-config.ts';
+import { ropeObject, ropeObjectOf, rotaryFrom, rotatedShape } from '../rope-config.ts';
 
 const schema = z.strictObject({
   ...gemmaKeys,
@@ -59,7 +59,7 @@ function gemma2Of(config: z.infer<typeof schema>, raw: RawConfig, where: string)
   const window = raw.sliding_window === null ? undefined : config.sliding_window;
   const scoreCap = capOf('attn_logit_softcapping');
   return {
-    shape: { ...shape, maxPositionEmbeddings: reachOf(rotary, shape.maxPositionEmbeddings) },
+    shape: rotatedShape(shape, rotary),
     rotary,
     intermediateSize: config.intermediate_size,
     activation: config.hidden_activation,

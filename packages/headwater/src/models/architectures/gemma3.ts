@@ -15,7 +15,7 @@ import { sandwiched } from '../blocks/sandwich.ts';
 import { layerCount, parseConfig, positiveInt, type RawConfig, shapeOf, windowsOf } from '../config.ts';
 import { checkHiddenAct, gemmaKeys } from '../gemma-config.ts';
 import type { ForwardInputs } from '../model.ts';
-import { reachOf, ropeObject, rotaryFrom } from '../rope-config.ts';
+import { ropeObject, rotaryFrom, rotatedShape } from '../rope-config.ts';
 
 // transformers computes nothing with a cap of attention scores here, so it is an unknown key.
 const { attn_logit_softcapping: _, ...keys } = gemmaKeys;
@@ -135,7 +135,7 @@ function gemma3Of(config: TextConfig, raw: RawConfig, where: string) {
     { ...context, ropeTheta: config.rope_local_base_freq },
   );
   return {
-    shape: { ...shape, maxPositionEmbeddings: reachOf(full, maxPositionEmbeddings) },
+    shape: rotatedShape(shape, full),
     rotaries: { full, sliding },
     windows: windowsOf(types, numHiddenLayers, window, where),
     scale: config.query_pre_attn_scalar ** -0.5,

@@ -13,7 +13,7 @@ import { plainMlp } from '../blocks/plain-mlp.ts';
 import { type Rotation, rotationAt } from '../blocks/rotary.ts';
 import { commonKeys, dropout, parseConfig, shapeOf, sizeKeys } from '../config.ts';
 import type { ForwardInputs } from '../model.ts';
-import { partialRopeObject, reachOf, ropeObjectOf, rotaryFrom } from '../rope-config.ts';
+import { partialRopeObject, ropeObjectOf, rotaryFrom, rotatedShape } from '../rope-config.ts';
 
 const { num_key_value_heads: _, head_dim: __, ...sizes } = sizeKeys;
 const share = z.number().positive().max(1);
@@ -69,7 +69,7 @@ function gptNeoxOf(config: Config, where: string) {
     partialRotaryFactor: same(config, 'rotary_pct', 'partial_rotary_factor', where) ?? DEFAULT_ROTARY_SHARE,
   });
   return {
-    shape: { ...shape, maxPositionEmbeddings: reachOf(rotary, shape.maxPositionEmbeddings) },
+    shape: rotatedShape(shape, rotary),
     rotary,
     intermediateSize: config.intermediate_size,
     activation: config.hidden_act,

@@ -12,7 +12,7 @@ import { rmsNorm } from '../blocks/rms-norm.ts';
 import { type Rotation, rotationAt } from '../blocks/rotary.ts';
 import { decoderKeys, dropout, off, parseConfig, positiveInt, type RawConfig, shapeOf } from '../config.ts';
 import type { ForwardInputs } from '../model.ts';
-import { partialRopeObject, reachOf, ropeObjectOf, rotaryFrom } from '../rope-config.ts';
+import { partialRopeObject, ropeObjectOf, rotaryFrom, rotatedShape } from '../rope-config.ts';
 
 const schema = z.strictObject({
   ...decoderKeys,
@@ -75,7 +75,7 @@ function phi3Of(config: z.infer<typeof schema>, where: string) {
     originalMaxPositionEmbeddings: config.original_max_position_embeddings,
   });
   return {
-    shape: { ...shape, maxPositionEmbeddings: reachOf(rotary, shape.maxPositionEmbeddings) },
+    shape: rotatedShape(shape, rotary),
     rotary,
     intermediateSize: config.intermediate_size,
     activation: config.hidden_act,

@@ -50,16 +50,17 @@ export interface Rotation {
 
 /** Rows of the tables at the positions of a graph. `limit`: the model's max_position_embeddings. */
 export function rotationAt(
-  { positions, maxPositions = Number.POSITIVE_INFINITY }: Pick<ForwardInputs, 'positions' | 'maxPositions'>,
+  inputs: Pick<ForwardInputs, 'positions' | 'maxPositions' | 'reach'>,
   config: RotaryConfig,
   limit: number,
 ): Rotation {
+  const { positions, maxPositions = Number.POSITIVE_INFINITY } = inputs;
   const numRows = Math.min(maxPositions, limit);
   const { scaling } = config;
   const short = rowsAt(positions, rotaryTables(config, numRows));
   if (scaling?.kind !== 'longrope' || numRows <= scaling.originalMaxPositionEmbeddings) return short;
   const long = rowsAt(positions, rotaryTables(config, numRows, 'long'));
-  const isLong = reachesBeyond(positions, scaling.originalMaxPositionEmbeddings);
+  const isLong = reachesBeyond(inputs, scaling.originalMaxPositionEmbeddings);
   return { cos: where(isLong, long.cos, short.cos), sin: where(isLong, long.sin, short.sin) };
 }
 
@@ -71,14 +72,21 @@ function rowsAt(positions: Value, { cos, sin }: Tables): Rotation {
 }
 
 /**
- * [N, 1]: whether any token of the same batch row has a position ≥ context. transformers asks the whole batch, which is
- * the same when its rows are padded to one length; a row's result must not depend on its neighbours.
+ * [N, 1]: whether the sequence of a row is longer than the context. transformers asks the whole batch, which is the same
+ * when its rows are padded to one length; a row's result must not depend on its neighbours.
  */
-function reachesBeyond(positions: Value, context: number): Value {
+function reachesBeyond(
+  { positions, reach }: Pick<ForwardInputs, 'positions' | 'reach'>,
+  context: number,
+): Value {
   const [batch, length] = positions.shape as [number, number];
   const { graph } = positions;
-  const last = graph.constant(tensor('int32', [], Int32Array.of(context - 1)));
-  const count = reduceSum(cast(greater(positions, last), 'float32'), [1], true);
+  const above = (x: Value, bound: number) =>
+    cast(greater(x, graph.constant(tensor('int32', [], Int32Array.of(bound)))), 'float32');
+  const count =
+    reach === undefined
+      ? reduceSum(above(positions, context - 1), [1], true)
+      : reshape(above(reach, context), [batch, 1]);
   return greater(reshape(expand(count, [batch, length]), [batch * length, 1]), graph.scalar(0));
 }
 

@@ -8,6 +8,7 @@ import { Graph, type Value } from '../../graph/ir.ts';
 import { gather, reshape } from '../../graph/ops/index.ts';
 import { logitsOf } from '../../graph/projection.ts';
 import { baseSites } from '../../models/base-sites.ts';
+import type { ModelShape } from '../../models/model.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
 import { cacheAttention, type LayerCache } from './attention.ts';
 import { network, type ProgramModel, sequenceInputs } from './model-graph.ts';
@@ -44,14 +45,25 @@ export function prefixProgram(model: ProgramModel, tuning: BoundTuning): Graph {
   return graph;
 }
 
+/** Whether the program asks how long each sequence is: some of them may be longer than the model's first context. */
+export function needsReach({ longContextAbove }: ModelShape, capacity: number): boolean {
+  return longContextAbove !== undefined && capacity > longContextAbove;
+}
+
 /**
  * Inputs: tokens, positions int32 [B, T]; numPast int32 [B], the filled cache rows; last int32 [B], the rows of [B·T] whose
- * logits are wanted; caches; the trained tensors. Outputs: `logits` [B, V] and the caches.
+ * logits are wanted; reach int32 [B], the tokens of each sequence with these, where `needsReach`; caches; the trained
+ * tensors. Outputs: `logits` [B, V] and the caches.
  */
 export function decodeProgram(model: ProgramModel, tuning: BoundTuning, shape: DecodeShape): Graph {
   const { batchSize, length, capacity } = shape;
   const graph = new Graph();
-  const inputs = sequenceInputs(graph, { batchSize, length });
+  const inputs = {
+    ...sequenceInputs(graph, { batchSize, length }),
+    ...(needsReach(model.definition.shape, capacity)
+      ? { reach: graph.input('reach', 'int32', [batchSize]) }
+      : {}),
+  };
   const numPast = graph.input('numPast', 'int32', [batchSize]);
   const { numKeyValueHeads, headDim } = model.definition.shape;
   const cache = (side: CacheSide, layer: number): Value =>

@@ -21,6 +21,8 @@ export interface SequenceInputs {
   /** int32 [B, T]. */
   readonly tokens: Value;
   readonly positions: Value;
+  /** int32 [B], see ForwardInputs. */
+  readonly reach?: Value;
 }
 
 export interface Network extends Wrapped {
