@@ -1,15 +1,15 @@
 /**
  * `npm run test:gguf`: what we export computes the same in llama.cpp. Greedy tokens are compared for real models, with a
  * LoRA adapter trained here, and for a random model of every architecture. Needs the package registry, or a folder in
- * HEADWATER_LLAMA_CPP where node-llama-cpp is installed. Folders given as arguments are compared as well: a model with
- * `adapter/` in it, as transformers and PEFT write them; its tokenizer is replaced by a toy.
+ * HEADWATER_LLAMA_CPP where node-llama-cpp is installed. With folders as arguments only those are compared: small
+ * models, with or without `adapter/` in them; their tokenizers are replaced by a toy.
  */
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { HeadwaterError } from '../packages/headwater/src/base/errors.ts';
 import { rng } from '../packages/headwater/src/base/random.ts';
-import { GGUF_ARCHITECTURES } from '../packages/headwater/src/exports/gguf/registry.ts';
 import { openCheckpoint } from '../packages/headwater/src/models/checkpoint-node.ts';
 import { loadTokenizer } from '../packages/headwater/src/models/tokenizer-node.ts';
 import { readAdapterFolder } from '../packages/headwater/src/training/adapter-folder-node.ts';
@@ -22,6 +22,8 @@ const headwater = join(import.meta.dirname, '../packages/headwater');
 const SEED_LM = join(headwater, 'assets/seed-lm-7m');
 const STORIES = join(headwater, 'test/fixtures/models/stories260K');
 const RANDOM_MODELS = join(headwater, 'test/fixtures/huggingface');
+/** Models with unusual settings, of which llama.cpp computes some. */
+const VARIANTS = join(headwater, 'test/fixtures/model-variants');
 
 const PROMPTS = ['Once upon a time', 'The little dog was', 'Lily and her mom went to the', 'One day, a'];
 const TEXTS = [
@@ -81,29 +83,83 @@ async function trainedAdapter(workplace: string, name: string, folder: string) {
   return { source: out, tuning, params, weight: 1 };
 }
 
-/** Random weights of a few hundred kilobytes with an adapter of PEFT, prompts drawn by seed. */
-async function randomModel(shop: Workshop, source: string): Promise<void> {
+/** Random weights of a few hundred kilobytes, with an adapter of PEFT where one lies in the folder, prompts drawn by seed. */
+async function randomModel(shop: Workshop, source: string, mayBeRefused: boolean): Promise<void> {
   const name = basename(source);
   // llama.cpp expects certain tokens of models that are called phi3.
-  const folder = join(shop.folder, name.replace(/\d/g, 'n'));
+  const folder = mkdtempSync(join(shop.folder, 'model-'));
   cpSync(source, folder, { recursive: true });
   const { definition } = await openCheckpoint(folder);
-  if (definition.objective !== 'causal-lm' || !GGUF_ARCHITECTURES.has(definition.architecture)) {
-    console.log(`  --: ${name}: ${definition.architecture} is not exported as GGUF`);
-    return;
-  }
+  if (definition.objective !== 'causal-lm') return;
   writeToyTokenizer(folder, definition.shape.vocabSize);
   const model = await openCheckpoint(folder);
-  const adapter = await readAdapterFolder(join(folder, 'adapter'), model.definition);
   const random = rng('test-gguf', name);
   const prompts = [3, 5, 13].map((length) =>
     Array.from({ length }, () => Math.floor(random.uniform() * definition.shape.vocabSize)),
   );
-  const subject = { name: `${name}-random`, model, prompts };
-  await compareMerged(shop, subject, 'f32');
-  const adapted = { ...subject, adapter: { source: 'adapter', ...adapter, weight: 1 } };
+  const subject = { name, model, prompts };
+  try {
+    await compareMerged(shop, subject, 'f32');
+  } catch (error) {
+    if (!mayBeRefused || !(error instanceof HeadwaterError) || error.code !== 'MODEL_UNSUPPORTED')
+      throw error;
+    console.log(`  refused: ${name}: ${error.message}`);
+    return;
+  }
+  if (!existsSync(join(folder, 'adapter'))) return;
+  const read = await readAdapterFolder(join(folder, 'adapter'), model.definition);
+  const adapted = { ...subject, adapter: { source: 'adapter', ...read, weight: 1 } };
   await compareMerged(shop, { ...adapted, name: `${name}-merged` }, 'f32');
   await compareBesides(shop, adapted, 'f32');
+}
+
+/** Settings that no folder has, put into the configuration of one that is there. */
+const MADE: readonly { readonly name: string; readonly base: string; readonly config: object }[] = [
+  { name: 'llama-linear', base: 'llama', config: rope({ rope_type: 'linear', factor: 4 }) },
+  {
+    name: 'llama-yarn',
+    base: 'llama',
+    config: rope({ rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32 }),
+  },
+  { name: 'mistral-without-window', base: 'mistral', config: { sliding_window: null } },
+  {
+    name: 'phi3-longrope-short',
+    base: 'phi3',
+    config: {
+      ...rope({ rope_type: 'longrope', short_factor: [1, 1.5, 2, 3], long_factor: [2, 3, 4, 5] }),
+      original_max_position_embeddings: 256,
+      max_position_embeddings: 512,
+    },
+  },
+];
+
+function rope(settings: object): object {
+  return { rope_parameters: { rope_theta: 10_000, ...settings } };
+}
+
+async function madeModel(shop: Workshop, { name, base, config }: (typeof MADE)[number]): Promise<void> {
+  const folder = join(mkdtempSync(join(shop.folder, 'made-')), name);
+  cpSync(join(RANDOM_MODELS, base), folder, { recursive: true });
+  const path = join(folder, 'config.json');
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...config }));
+  await randomModel(shop, folder, false);
+}
+
+/** llama.cpp's smallest context is 256, and it takes the long divisors of LongRoPE beyond the original context, 12 here. */
+const BEYOND_LLAMA_CPP = new Set(['phi3-longrope']);
+
+async function everything(shop: Workshop): Promise<void> {
+  await realModel(shop, 'stories260K', STORIES);
+  await realModel(shop, 'seed-lm-7m', SEED_LM);
+  for (const folder of modelFolders(RANDOM_MODELS)) await randomModel(shop, folder, false);
+  for (const made of MADE) await madeModel(shop, made);
+  for (const folder of modelFolders(VARIANTS))
+    if (!BEYOND_LLAMA_CPP.has(basename(folder))) await randomModel(shop, folder, true);
+}
+
+function modelFolders(folder: string): string[] {
+  const folders = readdirSync(folder).map((name) => join(folder, name));
+  return folders.filter((path) => existsSync(join(path, 'model.safetensors')));
 }
 
 const work = mkdtempSync(join(tmpdir(), 'headwater-gguf-'));
@@ -117,11 +173,9 @@ try {
       console.log(difference === undefined ? `  ok: ${what}` : `  NOT SO: ${what}\n${difference}`);
     };
     const shop: Workshop = { llamaCpp: llama, folder: work, report };
-    await realModel(shop, 'stories260K', STORIES);
-    await realModel(shop, 'seed-lm-7m', SEED_LM);
-    const folders = readdirSync(RANDOM_MODELS).map((name) => join(RANDOM_MODELS, name));
-    for (const folder of [...folders, ...process.argv.slice(2)])
-      if (existsSync(join(folder, 'model.safetensors'))) await randomModel(shop, folder);
+    const given = process.argv.slice(2);
+    for (const folder of given) await randomModel(shop, folder, true);
+    if (given.length === 0) await everything(shop);
     console.log(failed === 0 ? 'llama.cpp writes what we write' : `${failed} comparisons differ`);
   }
 } finally {

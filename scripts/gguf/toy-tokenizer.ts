@@ -6,10 +6,14 @@ import { join } from 'node:path';
 /** Byte-level alphabet of GPT-2 for the printable characters, the space and the end of line. */
 const ALPHABET = ['\u0120', '\u010a', ...Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i))];
 
+/** Begin and end. */
+const NUM_SPECIAL = 2;
+
 export function writeToyTokenizer(folder: string, vocabSize: number): void {
-  const fillers = Array.from({ length: vocabSize - ALPHABET.length }, (_, i) => `<${i}>`);
-  const vocab = Object.fromEntries([...ALPHABET, ...fillers].map((token, id) => [token, id]));
-  const special = fillers.slice(0, 2).map((content) => ({
+  const letters = ALPHABET.slice(0, vocabSize - NUM_SPECIAL);
+  const fillers = Array.from({ length: vocabSize - letters.length }, (_, i) => `<${i}>`);
+  const vocab = Object.fromEntries([...letters, ...fillers].map((token, id) => [token, id]));
+  const special = fillers.slice(0, NUM_SPECIAL).map((content) => ({
     id: vocab[content],
     content,
     special: true,

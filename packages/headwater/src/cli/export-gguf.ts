@@ -53,7 +53,7 @@ async function exportGguf(options: ExportGgufOptions): Promise<void> {
   const { maxPositionEmbeddings } = model.definition.shape;
   if (file.contextLength < maxPositionEmbeddings)
     console.log(
-      `The file declares ${file.contextLength} positions of ${maxPositionEmbeddings}: llama.cpp has no sliding window for this architecture.`,
+      `The file declares ${file.contextLength} positions of ${maxPositionEmbeddings}: beyond them llama.cpp computes something else (it has no sliding window here, and one set of LongRoPE divisors).`,
     );
 }
 

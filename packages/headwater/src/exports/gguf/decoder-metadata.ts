@@ -33,12 +33,15 @@ export function rmsEpsilon(facts: GgufFacts, otherwise = RMS_EPSILON): Entry {
   return ['attention.layer_norm_rms_epsilon', float32(numberOf(facts, 'rms_norm_eps', otherwise))];
 }
 
-/** Sizes, RMS epsilon, plain attention and SiLU: the llama family. */
-export function llamaFamilyMetadata(facts: GgufFacts, epsilon = RMS_EPSILON): Entry[] {
+/** Sizes, RMS epsilon, plain attention and SiLU: the llama family. `longest`: positions up to which llama.cpp agrees. */
+export function llamaFamilyMetadata(
+  facts: GgufFacts,
+  { epsilon = RMS_EPSILON, longest = Number.POSITIVE_INFINITY } = {},
+): Entry[] {
   checkPlainAttention(facts);
   checkActivation(facts, 'hidden_act', ['silu', 'swish']);
   const feedForward = numberOf(facts, 'intermediate_size', 0);
-  const contextLength = contextWithoutWindows(facts);
+  const contextLength = Math.min(longest, contextWithoutWindows(facts));
   return [...sizeMetadata(facts, { feedForward, contextLength }), rmsEpsilon(facts, epsilon)];
 }
 

@@ -24,7 +24,7 @@ export interface GgufFile {
 }
 
 export interface GgufModelFile extends GgufFile {
-  /** Positions that the file declares: fewer than the model's where llama.cpp has no sliding window for it. */
+  /** Positions that the file declares: fewer than the model's where llama.cpp agrees with it for fewer only. */
   readonly contextLength: number;
 }
 

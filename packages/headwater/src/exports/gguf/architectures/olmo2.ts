@@ -21,6 +21,9 @@ export const olmo2: GgufArchitecture = {
     checkNoBias(facts, 'attention_bias');
     if (facts.config.tie_word_embeddings === true)
       throw unsupported(facts, 'tie_word_embeddings is true, llama.cpp wants an output matrix of its own');
-    return [...llamaFamilyMetadata(facts, 1e-5), ...ropeMetadata(facts, rotaryOf(facts), ['linear', 'yarn'])];
+    return [
+      ...llamaFamilyMetadata(facts, { epsilon: 1e-5 }),
+      ...ropeMetadata(facts, rotaryOf(facts), ['linear', 'yarn']),
+    ];
   },
 };

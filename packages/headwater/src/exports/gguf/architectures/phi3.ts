@@ -19,10 +19,16 @@ export const phi3: GgufArchitecture = {
     { from: 'model.layers.{}.mlp.gate_up_proj', to: 'blk.{}.ffn_up' },
     { from: 'model.layers.{}.mlp.down_proj', to: 'blk.{}.ffn_down' },
   ],
-  metadata: (facts) => [
-    ...llamaFamilyMetadata(facts, 1e-5),
-    ...ropeMetadata(facts, phi3Rotary(facts), ['longrope']),
-  ],
+  metadata(facts) {
+    const rotary = phi3Rotary(facts);
+    const { scaling } = rotary;
+    // llama.cpp takes the long divisors for every sequence as soon as its context is longer than the original one.
+    const original = scaling?.kind === 'longrope' ? { longest: scaling.originalMaxPositionEmbeddings } : {};
+    return [
+      ...llamaFamilyMetadata(facts, { epsilon: 1e-5, ...original }),
+      ...ropeMetadata(facts, rotary, ['longrope']),
+    ];
+  },
   extraTensors: (facts) => ropeTensors(phi3Rotary(facts)),
 };
 
