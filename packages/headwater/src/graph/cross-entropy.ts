@@ -5,6 +5,7 @@
  */
 
 import { assert } from '../base/errors.ts';
+import { availableAfter } from './available-after.ts';
 import type { Value } from './ir.ts';
 import {
   add,
@@ -25,11 +26,12 @@ import {
   takeLast,
   withGradients,
 } from './ops/index.ts';
-import { logitsOf, type Projection } from './projection.ts';
+import type { Projection } from './projection.ts';
 import { dim } from './shapes.ts';
+import { vocabularyLogits, vocabularyMix } from './vocabulary-product.ts';
 
 /** Bytes that one chunk of float32 logits may take, unless said otherwise. */
-const CHUNK_BYTES = 128 * 1024 * 1024;
+const CHUNK_BYTES = 32 * 1024 * 1024;
 
 interface Chunk {
   readonly rows: Value;
@@ -56,7 +58,7 @@ function chunks(projection: Projection, targetIds: Value, chunkBytes: number): C
     const [start, end] = [i * rows, Math.min(numTargets, (i + 1) * rows)];
     const part = slice(all, { axis: 0, start, end });
     const ids = slice(targetIds, { axis: 0, start, end });
-    const logits = logitsOf({ ...projection, rows: part });
+    const logits = vocabularyLogits({ ...projection, rows: part });
     const logProbs = logSoftmax(logits);
     return { rows: part, ids, logits, logProbs, nll: neg(takeLast(logProbs, ids)), start, end };
   });
@@ -84,7 +86,7 @@ export function crossEntropy(
         const { spread, atTarget, weight: w } = slopes[i]!;
         const target = gather(weight, c.ids);
         const one = atTarget === undefined ? target : mul(target, atTarget);
-        return mul(sub(matmul(spread, weight), one), w);
+        return mul(sub(vocabularyMix(spread, weight), one), w);
       }),
       0,
     );
@@ -116,7 +118,9 @@ interface Slope {
 
 function slopeOf(c: Chunk, { softCap }: Projection, weights: Value): Slope {
   const rows = c.end - c.start;
-  const weight = reshape(slice(weights, { axis: 0, start: c.start, end: c.end }), [rows, 1]);
+  // The loss takes from the log-probabilities what it needs before they make room for the next chunk.
+  const own = slice(weights, { axis: 0, start: c.start, end: c.end });
+  const weight = reshape(availableAfter(own, [c.nll]), [rows, 1]);
   const p = exp(c.logProbs);
   if (softCap === undefined) return { spread: p, atTarget: undefined, weight };
   const squared = mul(c.logits, c.logits);

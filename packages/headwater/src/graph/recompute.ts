@@ -3,10 +3,9 @@
  * 2016, arXiv:1604.06174). It knows nodes and values, no layers; `autodiff.ts` asks it what to differentiate with.
  */
 
-import { assert } from '../base/errors.ts';
-import { sizeOf } from '../base/tensor.ts';
+import { availableAfter } from './available-after.ts';
 import type { Graph, Node, RecomputedBlock, Value } from './ir.ts';
-import { after, concat, equal, isLargeCast, recast, reduceSum, reshape, slice, where } from './ops/index.ts';
+import { after, isLargeCast, recast } from './ops/index.ts';
 
 /** `body(x)`, whose inside a backward pass computes again from x. */
 export function recomputed(x: Value, body: (x: Value) => Value): Value {
@@ -68,17 +67,4 @@ function inputsAgain(node: Node, again: ReadonlyMap<Value, Value>): Value[] {
     if (mapped === undefined) return widened.get(value) ?? value;
     return widened.size === 0 ? mapped : after(mapped);
   });
-}
-
-/**
- * `x`, bit for bit, once all `signals` are computed: where(s = s, x, x) with s the sum of one element of each. A copy that
- * no optimizer of ONNX Runtime takes away, made of kernels that every provider has.
- */
-function availableAfter(x: Value, signals: readonly Value[]): Value {
-  assert(signals.length > 0, 'a block is computed again before any gradient is known');
-  const elements = signals.map((signal) =>
-    slice(reshape(signal, [sizeOf(signal.shape)]), { axis: 0, start: 0, end: 1 }),
-  );
-  const sum = reduceSum(concat(elements, 0), [0], true);
-  return where(equal(sum, sum), x, x);
 }
