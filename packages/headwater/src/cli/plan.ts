@@ -65,6 +65,7 @@ async function inputOf(
 ): Promise<EstimateInput> {
   const { model, ...data } = await modelAndData(recipe, registries, options.owners);
   const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
+  const { tensors, virtual } = bindTuning(recipe, model.definition, registries);
   const tokensPerSecond =
     options.measure === true
       ? await measuredSpeed(recipe, registries, model, data.tokensPerExample)
@@ -74,7 +75,8 @@ async function inputOf(
     ...data,
     method: bindMethod(record, methodOptions),
     compression: bindRecipeCompression(recipe, registries),
-    tensors: bindTuning(recipe, model.definition, registries).tensors,
+    tensors,
+    virtual,
     model: model.definition,
     weights: weightsOf(model),
     tokensPerSecond,

@@ -23,6 +23,8 @@ export interface EstimateInput {
   readonly method: BoundMethod;
   readonly compression: BoundCompression;
   readonly tensors: BoundTuning['tensors'];
+  /** Positions that the tuning kind puts before every sequence. */
+  readonly virtual: BoundTuning['virtual'];
   readonly model: Pick<ModelDefinition, 'shape' | 'linears'>;
   /** Elements of the base model, and their bytes as stored. */
   readonly weights: { readonly parameters: number; readonly bytes: number };
@@ -157,19 +159,21 @@ function evaluations({ recipe: { data, evaluation, federation } }: EstimateInput
  * Activations in floats per token: what every linear module reads and writes, Σ (in + out), and the attention
  * probabilities, H · T a layer; within a tenth of what was measured on a model of 7 million weights.
  */
-function clientMemory({ recipe, model, tensors, weights }: EstimateInput): ClientMemory {
+function clientMemory({ recipe, model, tensors, virtual, weights }: EstimateInput): ClientMemory {
   const { training, data, frozenWeights } = recipe;
   const { numAttentionHeads, numHiddenLayers } = model.shape;
   const linears = model.linears.reduce(
     (sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures,
     0,
   );
-  const perToken = linears + numHiddenLayers * numAttentionHeads * data.maxLength;
+  const seen = data.maxLength + (virtual?.count ?? 0);
+  const fed = virtual?.as === 'tokens' ? seen : data.maxLength;
+  const perToken = linears + numHiddenLayers * numAttentionHeads * seen;
   const rows = training.microBatchSize ?? training.batchSize;
   const parts = {
     weights: 4 * weights.parameters * (frozenWeights === 'packed' ? 2 : 1),
     training: 5 * 4 * elementsOf(tensors),
-    activations: 4 * rows * data.maxLength * perToken,
+    activations: 4 * rows * fed * perToken,
     process: PROCESS_BYTES,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
