@@ -56,6 +56,35 @@ describe('definitionOf', () => {
     expect(biased.get('model.layers.0.mlp.gate_proj.bias')).toEqual([48]);
   });
 
+  it('knows the modules of fused and of nested networks by their names', () => {
+    const gpt2 = definitionOf(configOf('gpt2'), '');
+    expect(gpt2.linears[0]).toMatchObject({ module: 'transformer.h.0.attn.c_attn', stored: 'in-out' });
+    expect(gpt2.parameters.get('transformer.h.0.attn.c_attn.weight')).toEqual([32, 96]);
+    expect(gpt2.otherNames('transformer.h.0.ln_1.bias')).toContain('h.0.ln_1.bias');
+    const neox = definitionOf(configOf('gpt-neox'), '');
+    expect(neox.otherNames('embed_out.weight')).toContain('lm_head.weight');
+    const { architectures: _, model_type: __, ...text_config } = configOf('gemma3');
+    const whole = definitionOf({ model_type: 'gemma3', text_config }, '');
+    expect(whole.linears[0]?.module).toBe('model.language_model.layers.0.self_attn.q_proj');
+    expect(whole.otherNames('model.language_model.norm.weight')).toContain(
+      'language_model.model.norm.weight',
+    );
+    expect(whole).toMatchObject({ tokenEmbedding: 'model.language_model.embed_tokens' });
+    expect(whole.embeddingScale).toBeCloseTo(Math.sqrt(32), 12);
+  });
+
+  it('reaches as far as linear scaling and yarn do, and says where LongRoPE changes', () => {
+    const shapeWith = (rope_scaling: Config) =>
+      definitionOf({ ...configOf('llama'), rope_parameters: null, rope_scaling }, '').shape;
+    expect(shapeWith({ type: 'linear', factor: 4 }).maxPositionEmbeddings).toBe(512);
+    expect(shapeWith({ rope_type: 'dynamic', factor: 4 }).maxPositionEmbeddings).toBe(128);
+    const yarn = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 100 };
+    expect(shapeWith(yarn).maxPositionEmbeddings).toBe(400);
+    const factors = { short_factor: [1, 1, 1, 1], long_factor: [2, 2, 2, 2] };
+    const long = { rope_type: 'longrope', ...factors, original_max_position_embeddings: 32 };
+    expect(shapeWith(long)).toMatchObject({ maxPositionEmbeddings: 128, longContextAbove: 32 });
+  });
+
   it('takes a config as the hub has it: transformers 4 spelling, nulls, bookkeeping', () => {
     const smol: Config = {
       ...configOf('llama'),
@@ -72,6 +101,104 @@ describe('definitionOf', () => {
     expect(definitionOf(smol, '').shape).toMatchObject({ headDim: 8, numKeyValueHeads: 4 });
     const qwen25: Config = { ...configOf('qwen2'), use_mrope: false, sliding_window: 32768, rope_theta: 1e6 };
     expect(definitionOf(qwen25, '').architecture).toBe('qwen2');
+  });
+
+  it.each([
+    [
+      'gemma3_text',
+      {
+        ...{ architectures: ['Gemma3ForCausalLM'], cache_implementation: 'hybrid', head_dim: 256 },
+        ...{ hidden_size: 1152, intermediate_size: 6912, num_attention_heads: 4, num_hidden_layers: 26 },
+        ...{
+          num_key_value_heads: 1,
+          query_pre_attn_scalar: 256,
+          rope_local_base_freq: 10000,
+          vocab_size: 262144,
+        },
+        ...{ rope_scaling: null, rope_theta: 1000000, sliding_window: 512, sliding_window_pattern: 6 },
+        ...{ attn_logit_softcapping: null, final_logit_softcapping: null, max_position_embeddings: 32768 },
+      },
+      { numKeyValueHeads: 1, headDim: 256, maxPositionEmbeddings: 32768 },
+    ],
+    [
+      'gemma3',
+      {
+        ...{
+          architectures: ['Gemma3ForConditionalGeneration'],
+          boi_token_index: 255999,
+          eoi_token_index: 256000,
+        },
+        ...{ image_token_index: 262144, mm_tokens_per_image: 256, eos_token_id: [1, 106] },
+        text_config: {
+          ...{
+            hidden_size: 2560,
+            intermediate_size: 10240,
+            model_type: 'gemma3_text',
+            num_hidden_layers: 34,
+          },
+          ...{ rope_scaling: { factor: 8, rope_type: 'linear' }, sliding_window: 1024 },
+        },
+        vision_config: { hidden_size: 1152, image_size: 896 },
+      },
+      { numAttentionHeads: 8, numKeyValueHeads: 4, headDim: 256, vocabSize: 262208 },
+    ],
+    [
+      'phi3',
+      {
+        ...{ architectures: ['Phi3ForCausalLM'], attention_bias: false, sliding_window: 262144 },
+        auto_map: {
+          AutoConfig: 'configuration_phi3.Phi3Config',
+          AutoModelForCausalLM: 'microsoft/Phi-4-mini-instruct--modeling_phi3.Phi3ForCausalLM',
+          AutoTokenizer: 'Xenova/gpt-4o',
+        },
+        ...{ embd_pdrop: 0, resid_pdrop: 0, full_attn_mod: 1, interpolate_factor: 1, lm_head_bias: false },
+        ...{ hidden_size: 3072, intermediate_size: 8192, num_attention_heads: 24, num_hidden_layers: 32 },
+        ...{
+          num_key_value_heads: 8,
+          max_position_embeddings: 131072,
+          original_max_position_embeddings: 4096,
+        },
+        ...{ partial_rotary_factor: 0.75, rope_theta: 10000, tie_word_embeddings: true, vocab_size: 200064 },
+        rope_scaling: {
+          long_factor: new Array(48).fill(1.5),
+          short_factor: new Array(48).fill(1),
+          type: 'longrope',
+        },
+      },
+      { headDim: 128, longContextAbove: 4096 },
+    ],
+    [
+      'gpt2',
+      {
+        ...{
+          activation_function: 'gelu_new',
+          architectures: ['GPT2LMHeadModel'],
+          attn_pdrop: 0.1,
+          n_ctx: 1024,
+        },
+        ...{ embd_pdrop: 0.1, resid_pdrop: 0.1, n_embd: 768, n_head: 12, n_layer: 12, n_positions: 1024 },
+        ...{ summary_type: 'cls_index', summary_use_proj: true, summary_activation: null, vocab_size: 50257 },
+        task_specific_params: { 'text-generation': { do_sample: true, max_length: 50 } },
+      },
+      { headDim: 64, maxPositionEmbeddings: 1024 },
+    ],
+    [
+      'gpt_neox',
+      {
+        ...{ architectures: ['GPTNeoXForCausalLM'], hidden_act: 'gelu', hidden_size: 512, vocab_size: 50304 },
+        ...{
+          intermediate_size: 2048,
+          layer_norm_eps: 1e-5,
+          max_position_embeddings: 2048,
+          num_hidden_layers: 6,
+        },
+        ...{ num_attention_heads: 8, rotary_emb_base: 10000, rotary_pct: 0.25, use_parallel_residual: true },
+        ...{ torch_dtype: 'float16', tie_word_embeddings: false, use_cache: true },
+      },
+      { headDim: 64, numKeyValueHeads: 8 },
+    ],
+  ])('takes a published configuration of %s', (model_type, config, shape) => {
+    expect(definitionOf({ model_type, ...config }, '').shape).toMatchObject(shape);
   });
 
   it('refuses an unknown architecture and names the supported ones', () => {
@@ -99,6 +226,12 @@ describe('definitionOf', () => {
     ],
     ['llama', { rope_interleaved: true }, ['rope_interleaved', 'true', 'false']],
     ['llama', { quantization_config: { bits: 4 } }, ['quantization_config', '"bits":4']],
+    [
+      'gemma2',
+      { quantization_config: { quant_method: 'bitsandbytes', load_in_4bit: true } },
+      ['bitsandbytes'],
+    ],
+    ['phi3', { quantization_config: { quant_method: 'awq' } }, ['with awq']],
     ['llama', { auto_map: { AutoModel: 'x.py' } }, ['auto_map']],
     [
       'llama',
@@ -114,6 +247,18 @@ describe('definitionOf', () => {
     ],
     ['qwen2', { use_mrope: true }, ['use_mrope']],
     ['qwen3', { qk_layernorm: false }, ['qk_layernorm']],
+    ['gemma2', { use_bidirectional_attention: true }, ['use_bidirectional_attention']],
+    ['gemma2', { hidden_act: 'gelu' }, ['hidden_act', 'hidden_activation']],
+    ['gemma3', { attn_logit_softcapping: 50 }, ['attn_logit_softcapping (50)']],
+    ['gemma3', { rope_parameters: { rope_theta: 10000 } }, ['rope_parameters.rope_theta']],
+    ['phi3', { rope_parameters: { rope_type: 'axial' } }, ['rope_parameters.rope_type', 'axial']],
+    ['phi3', { lm_head_bias: true }, ['lm_head_bias']],
+    ['phi3', { auto_map: { AutoModelForCausalLM: 'modeling_phi3_v.Phi3VForCausalLM' } }, ['auto_map']],
+    ['gpt2', { add_cross_attention: true }, ['add_cross_attention']],
+    ['gpt-neox', { head_dim: 16 }, ['head_dim (16)']],
+    ['gpt-neox', { rope_parameters: null, rotary_pct: 0.5, partial_rotary_factor: 1 }, ['rotary_pct']],
+    ['olmo2', { layer_types: ['full_attention', 'full_attention'] }, ['layer_types']],
+    ['smollm3', { no_rope_layers: [1, 2, 1, 0] }, ['no_rope_layers.1']],
   ] as const)('%s refuses %o as unsupported', (name, changes, mentions) => {
     const error = refusal(name, changes);
     expect(error.code).toBe('MODEL_UNSUPPORTED');
@@ -134,6 +279,17 @@ describe('definitionOf', () => {
     ['qwen2', { layer_types: ['full_attention'] }, ['1 entries for 2 layers']],
     ['qwen2', { layer_types: ['full_attention', 'sliding_attention'] }, ['sliding_attention']],
     ['qwen3', { head_dim: null }, ['head_dim is missing']],
+    ['smollm3', { no_rope_layers: [1, 1] }, ['no_rope_layers has 2 entries for 4 layers']],
+    ['gemma2', { sliding_window: null }, ['no sliding_window is in use']],
+    ['gpt2', { n_head: 5 }, ['n_embd 32', '5 heads']],
+    ['gpt-neox', { rope_parameters: null, rotary_pct: 0.4 }, ['3 rotated dimensions']],
+    ['phi3', { rope_parameters: { rope_type: 'longrope', short_factor: [1] } }, ['long_factor']],
+    [
+      'phi3',
+      { rope_parameters: { rope_type: 'longrope', short_factor: [1], long_factor: [1] } },
+      ['short_factor has 1 entries for 4 rotated pairs'],
+    ],
+    ['llama', { rope_parameters: { rope_type: 'yarn' } }, ['rope_parameters.factor']],
   ] as const)('%s refuses %o as invalid', (name, changes, mentions) => {
     const error = refusal(name, changes);
     expect(error.code).toBe('MODEL_INVALID');

@@ -60,11 +60,26 @@ function architectureOf(
       `model_type is ${JSON.stringify(raw.model_type) ?? 'missing'}; supported: ${[...ARCHITECTURES.keys()].join(', ')}`,
       { where, hint: 'Choose a model of a supported architecture.' },
     );
+  checkNotQuantized(raw, where);
   const { auto_map: code, ...rest } = raw;
   if (code === undefined || isUpstream(code, architecture)) return { raw: rest, architecture };
   throw new HeadwaterError('MODEL_UNSUPPORTED', 'auto_map: the model comes with its own Python code', {
     where,
     hint: 'Headwater runs no code from model repositories; choose a model that transformers supports itself.',
+  });
+}
+
+function checkNotQuantized(
+  { quantization_config: config, compression_config }: RawConfig,
+  where: string,
+): void {
+  const found = config ?? compression_config ?? undefined;
+  if (found === undefined) return;
+  const { quant_method: method } = found as { quant_method?: unknown };
+  const by = typeof method === 'string' ? `with ${method}` : `as ${JSON.stringify(found).slice(0, 80)} says`;
+  throw new HeadwaterError('MODEL_UNSUPPORTED', `quantization_config: the weights are quantized ${by}`, {
+    where,
+    hint: 'Choose the unquantized version of the model; "headwater quantize" makes int8 and int4 weights of it.',
   });
 }
 
