@@ -4,8 +4,15 @@
  */
 
 import { z } from 'zod';
-import { HeadwaterError } from '../../base/errors.ts';
-import { answerScore, type EvaluationTask, requireSome, type ScoredRequest, uniformChance } from './task.ts';
+import { assert, HeadwaterError } from '../../base/errors.ts';
+import {
+  answerScore,
+  type EvaluationTask,
+  plainRequests,
+  requireSome,
+  type ScoredRequest,
+  uniformChance,
+} from './task.ts';
 
 const options = z.strictObject({});
 
@@ -17,6 +24,10 @@ export const classification: EvaluationTask<z.infer<typeof options>> = {
     { id: 'accuracy', summary: 'share of examples, 0 to 1', higherIsBetter: true },
     { id: 'macroF1', summary: 'mean of the classes’ F1 scores, 0 to 1', higherIsBetter: true },
   ],
+  requests(examples) {
+    for (const { kind, meta } of examples) if (kind !== 'classification') throw notClasses(meta.where);
+    return plainRequests(examples);
+  },
   summarise(scored) {
     requireSome(scored, 'classification');
     const answers = scored.map(classOf);
@@ -31,12 +42,17 @@ interface Answer {
   readonly predicted: number;
 }
 
-function classOf(request: ScoredRequest): Answer {
-  const { classified } = answerScore(request);
-  if (classified !== undefined) return classified;
-  throw new HeadwaterError('RECIPE_INVALID', 'the task classification is for texts with a class', {
+function notClasses(where: string): HeadwaterError {
+  return new HeadwaterError('DATA_INVALID', 'classification: the example is no text with a class', {
+    where,
     hint: 'Use an encoder with the schema classification, or the tasks exact-match and multiple-choice for models that write.',
   });
+}
+
+function classOf(request: ScoredRequest): Answer {
+  const { classified } = answerScore(request);
+  assert(classified !== undefined, 'a text with a class was scored without one');
+  return classified;
 }
 
 /** F1 of class c = 2 · (truth and answer are c) / (truths that are c + answers that are c). */

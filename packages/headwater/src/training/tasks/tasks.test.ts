@@ -23,8 +23,10 @@ const NLL: Record<string, number> = {
   ...{ 'd>yes': 2.5, 'd>no': 3, 'd>perhaps not': 4 },
 };
 
-const textOf = (example: Example) =>
-  example.kind === 'completion' ? `${example.prompt}>${example.completion}` : '';
+const textOf = (example: Example) => {
+  if (example.kind === 'completion') return `${example.prompt}>${example.completion}`;
+  return example.kind === 'classification' ? `${example.text.slice(2)}>${example.label}` : '';
+};
 
 /** One token a word; right below 2.1 nats. */
 function scoreOf(text: Example) {
@@ -32,6 +34,12 @@ function scoreOf(text: Example) {
   const nll = NLL[textOf(text)]!;
   const classified = { target: 0, predicted: nll < 2.1 ? 0 : 1 };
   return { nll, numTargets, numCorrect: nll < 2.1 ? numTargets : 0, classified };
+}
+
+/** The same examples as the task wants them. */
+function listFor(kind: string): readonly Example[] {
+  if (kind !== 'classification') return examples;
+  return examples.map(({ meta }) => ({ kind, text: meta.where, label: meta.label!, meta }));
 }
 
 function scored(kind: string, given: object = {}, list: readonly Example[] = examples) {
@@ -69,7 +77,8 @@ describe('evaluation tasks', () => {
     const owned = (owner: string) => (item: ScoredRequest) => examples[item.example]!.meta.owner === owner;
     expect(exact.figures(owned('x'))).toEqual({ exactMatch: 1 });
     expect(exact.figures(owned('y'))).toEqual({ exactMatch: 0 });
-    for (const kind of tasks.keys()) expect(() => scored(kind).figures(() => false)).toThrow(/no examples/);
+    for (const kind of tasks.keys())
+      expect(() => scored(kind, {}, listFor(kind)).figures(() => false)).toThrow(/no examples/);
   });
 
   it('know no chance level without labels', () => {
@@ -79,7 +88,7 @@ describe('evaluation tasks', () => {
 
   it('name the first metric of every task among its figures', () => {
     for (const [kind, task] of tasks) {
-      const figures = scored(kind).figures();
+      const figures = scored(kind, {}, listFor(kind)).figures();
       expect(Object.keys(figures)).toEqual(task.metrics.map(({ id }) => id));
     }
   });
@@ -160,10 +169,9 @@ describe('classification', () => {
     expect(macroF1).toBeCloseTo((4 / 6 + 2 / 3 + 0) / 3, 12);
   });
 
-  it('refuses models that write text', () => {
-    const { classified: _, ...written } = answered(0, 0).scores[0]!;
-    expect(() => task.summarise([{ ...answered(0, 0), scores: [written] }], {})).toThrow(
-      /texts with a class/,
-    );
+  it('refuses examples without a class', () => {
+    expect(() => task.requests!(examples, {})).toThrow(/no text with a class/);
+    const text: Example = { kind: 'classification', text: 'x', label: 'a', meta: { where: 't:1' } };
+    expect(task.requests!([text], {})).toEqual([{ example: 0, texts: [text], answer: 0 }]);
   });
 });
