@@ -9,6 +9,7 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { bindMethod } from '../federation/method.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
+import { openQuantized } from '../models/quantized-node.ts';
 import { textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
@@ -16,6 +17,7 @@ import { openBlobs } from '../storage/open-blobs.ts';
 import { readAdapterFolder, writeAdapterFolder } from '../training/adapter-folder-node.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { writeModelFolder } from '../training/model-folder-node.ts';
+import type { BoundTuning } from '../tuning/kind.ts';
 import { createJobRunner, type HeldOut } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
@@ -30,6 +32,8 @@ export interface SharedHeldOut {
 export interface WorkerInit {
   readonly recipe: Recipe;
   readonly modelFolder: string;
+  /** Where its weights lie in fewer bits, for workers that compute with it. */
+  readonly quantizedFolder?: string | undefined;
   /** Folder, or `s3://…`. */
   readonly blobs: string;
   readonly train: ReadonlyMap<string, SharedExamples>;
@@ -39,11 +43,13 @@ export interface WorkerInit {
 async function open(init: WorkerInit): Promise<JobRunner> {
   const { recipe } = init;
   const registries = await registriesWith(recipe.plugins);
-  const model = await openCheckpoint(init.modelFolder, {
+  const stored = await openCheckpoint(init.modelFolder, {
     source: recipe.model,
     checkFinite: false,
     labels: recipe.labels,
   });
+  const { quantizedFolder } = init;
+  const model = quantizedFolder === undefined ? stored : await openQuantized(stored, quantizedFolder);
   const tuning = bindTuning(recipe, model.definition, registries);
   const { record, options } = recordOf(registries.methods, recipe.federation.method);
   const executor = createNodeExecutor({
@@ -52,7 +58,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     prepack: recipe.frozenWeights === 'packed',
   });
   return createJobRunner({
-    engine: createEngine({ model, tuning, executor }),
+    engine: createEngine({ model, tuning, executor, recompute: recipe.training.recompute }),
     tuning,
     method: bindMethod(record, options),
     compression: bindRecipeCompression(recipe, registries),
@@ -73,7 +79,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
           textEncoder(model.folder),
         );
       const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
-      checkSameTuning(found.tuning.adapterConfig(), tuning.adapterConfig(), adapter);
+      checkSameTuning(found.tuning, tuning, adapter);
       return found.params;
     },
     exportParams: (params, folder) =>
@@ -89,11 +95,14 @@ function baseModelName(model: string): string {
 }
 
 /** Starting from an adapter, the recipe must describe the same adapter: another alpha would change its meaning silently. */
-function checkSameTuning(
-  adapter: Record<string, unknown> | undefined,
-  recipe: Record<string, unknown> | undefined,
-  where: string,
-): void {
+function checkSameTuning(found: BoundTuning, trained: BoundTuning, where: string): void {
+  if (found.kind !== trained.kind)
+    throw new HeadwaterError(
+      'ADAPTER_INVALID',
+      `the adapter is continued by kind "${found.kind}", the recipe trains "${trained.kind}"`,
+      { where, hint: `Set tuning.kind to ${found.kind}, with the adapter’s own settings.` },
+    );
+  const [adapter, recipe] = [found.adapterConfig(), trained.adapterConfig()];
   const keys = [...new Set([...Object.keys(adapter ?? {}), ...Object.keys(recipe ?? {})])].sort();
   const text = (value: unknown) => JSON.stringify(value) ?? 'nothing';
   const different = keys.filter((key) => text(adapter?.[key]) !== text(recipe?.[key]));

@@ -84,7 +84,7 @@ function bindPrefix(bound: Options, layout: ModelLayout): BoundTuning {
   const { numVirtualTokens: count, prefixProjection } = bound;
   checkCount(count, layout);
   const sizes = prefixSizes(layout);
-  const width = bound.encoderHiddenSize ?? sizes.tokenDim;
+  const width = (prefixProjection ? bound.encoderHiddenSize : undefined) ?? sizes.tokenDim;
   const parts = prefixProjection
     ? projectedPrefix(bound, width, layout)
     : plainPrefix(bound, [count, tableWidth(layout)]);
