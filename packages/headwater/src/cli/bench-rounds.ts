@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
+import { median } from '../base/median.ts';
 import { childOf, inFolder, memoryOf, messageFrom } from './bench-processes.ts';
 import { type BenchTuning, benchRecipe, tuningFor } from './bench-recipe.ts';
 import type { ClientsOrder } from './bench-rounds-clients.ts';
@@ -134,11 +135,6 @@ function flushTime(folder: string): number {
   });
   closeSync(file);
   return median(times);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 function rounded(value: number): number {

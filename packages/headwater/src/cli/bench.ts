@@ -12,6 +12,7 @@ import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { type BenchResult, benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
+import { benchGenerate } from './bench-generate.ts';
 import { benchLoad } from './bench-load.ts';
 import { benchModel, STORAGES, type Storage } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
@@ -54,6 +55,19 @@ export function benchCommand(): Command {
     .addOption(deviceOption().default('cpu'))
     .addOption(jsonOption())
     .action(benchTrain);
+  bench
+    .command('generate')
+    .description('prompts and answers, greedily; SmolLM2-135M shapes with random weights by default')
+    .option('--model <folder>', 'folder with config.json; weights are made up when it has none')
+    .option('--prompt <n>', 'tokens of each prompt', wholeNumber, 64)
+    .option('--new-tokens <n>', 'tokens of each answer', wholeNumber, 64)
+    .option('--batch <n>', 'texts side by side', wholeNumber, 1)
+    .option('--repeat <n>', 'timed repetitions; the median counts', wholeNumber, 3)
+    .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
+    .option('--no-prepack', 'leave frozen weights in the mapped file')
+    .addOption(deviceOption().default('cpu'))
+    .addOption(jsonOption())
+    .action(benchGenerate);
   bench
     .command('sharing')
     .description('memory that a second worker adds when both train on the same base weights (Linux)')
