@@ -61,6 +61,24 @@ it.each(CASES)('%s, %s: the directional derivative equals central differences', 
   expect(Math.abs(measured - predicted)).toBeLessThan(1e-6 * scale + 1e-10);
 });
 
+it.each([...ARCHITECTURES.keys()])(
+  '%s: blocks that are computed again give the same gradient',
+  async (id) => {
+    const model = randomModel(id, seed);
+    const tuning = bound('lora', EVERYWHERE.lora, model);
+    const params = await values(tuning, model);
+    const batches = batchesOf(model, tuning);
+    const gradientOf = (recompute: boolean) =>
+      accumulatedGradients(
+        createRunner({ model, tuning, executor: interpretingExecutor(), recompute }),
+        params,
+        batches,
+      );
+    const [kept, again] = [await gradientOf(false), await gradientOf(true)];
+    for (const [name, { data }] of kept.grads) expect([...again.grads.get(name)!.data]).toEqual([...data]);
+  },
+);
+
 it('no kind is left out', () => {
   const known = [EVERYWHERE, ONCE, ELSEWHERE].flatMap((table) => Object.keys(table));
   expect(known.sort()).toEqual([...tuningKinds.keys()].sort());
