@@ -24,24 +24,30 @@ async function copyTextFiles(from: string, to: string): Promise<void> {
   }
 }
 
-/** All of a model folder but its weights, as it is. */
-export async function copyCompanions(from: string, to: string): Promise<void> {
-  await copyTextFiles(from, to);
-  await copyFile(join(from, 'config.json'), join(to, 'config.json'));
+/** config.json as text: the folder's own, with what a classifier's head adds to it and what `changed` says. */
+async function configText(model: Model, changed: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  const text = await readFile(join(model.folder, 'config.json'), 'utf8');
+  const { classifier } = model.definition;
+  if (classifier === undefined && Object.keys(changed).length === 0) return text;
+  const config: Record<string, unknown> = JSON.parse(text);
+  for (const [key, value] of Object.entries(changed)) if (key in config) config[key] = value;
+  // A classifier's head may be new to the folder that it came from.
+  return `${JSON.stringify({ ...config, ...classifier?.config }, null, 2)}\n`;
+}
+
+/** All of a model folder but its weights. */
+export async function writeCompanions(model: Model, folder: string): Promise<void> {
+  await copyTextFiles(model.folder, folder);
+  await writeSynced(join(folder, 'config.json'), await configText(model));
 }
 
 /** A Hugging Face model folder with `params` (every checkpoint tensor) as its weights. Whole or not at all. */
 export async function writeModelFolder(folder: string, model: Model, params: Params): Promise<void> {
-  const config: Record<string, unknown> = JSON.parse(
-    await readFile(join(model.folder, 'config.json'), 'utf8'),
-  );
   // `dtype` since transformers 5, `torch_dtype` before.
-  for (const key of ['dtype', 'torch_dtype']) if (key in config) config[key] = 'float32';
-  // A classifier's head may be new to the folder that it came from.
-  Object.assign(config, model.definition.classifier?.config);
+  const config = await configText(model, { dtype: 'float32', torch_dtype: 'float32' });
   await writeFolder(folder, async (temporary) => {
     await copyTextFiles(model.folder, temporary);
     await writeSafetensorsFile(join(temporary, 'model.safetensors'), params);
-    await writeSynced(join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    await writeSynced(join(temporary, 'config.json'), config);
   });
 }
