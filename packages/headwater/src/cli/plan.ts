@@ -14,6 +14,7 @@ import { type EstimateInput, estimateRun } from '../runs/estimate.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
+import { quantizedModel } from '../training/quantized-model-node.ts';
 import { findRecipe } from './find-recipe.ts';
 import { collect, jsonOption, nonNegative, wholeNumber } from './options.ts';
 import { printEstimate } from './print-estimate.ts';
@@ -132,7 +133,9 @@ async function measuredSpeed(
     (name) => readWeight(model.weights, name),
     textEncoder(model.folder),
   );
-  const { tokensPerSecond } = await benchTraining(createEngine({ model, tuning, executor }), params, {
+  const quantized = await quantizedModel(model, recipe.quantization);
+  const engine = createEngine({ model: quantized, tuning, executor, recompute: training.recompute });
+  const { tokensPerSecond } = await benchTraining(engine, params, {
     batchSize: training.microBatchSize ?? training.batchSize,
     length: Math.max(2, Math.round(tokensPerExample)),
     steps: MEASURED_STEPS,

@@ -15,6 +15,8 @@ import type { Model, ModelDefinition } from '../models/model.ts';
 import { definitionOf } from '../models/registry.ts';
 import { readJson } from '../models/shards-node.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
+import { quantization } from '../recipe/schema.ts';
+import { computingDigest, type QuantizationChoice } from '../training/quantized-model-node.ts';
 import { cachedModel, differingFiles, isWeights, type ModelCache } from './model-cache-node.ts';
 
 export interface BaseModelOptions extends ModelCache {
@@ -34,7 +36,7 @@ export async function openBaseModel(manifest: Manifest, options: BaseModelOption
     ...(signal === undefined ? {} : { signal }),
     ...(onHub === undefined ? {} : { onProgress: onHub }),
   });
-  const digest = await model.digest();
+  const digest = computingDigest(await model.digest(), quantizationOf(manifest));
   if (digest !== wanted.digest)
     throw differs(place, `its digest is ${digest}, the run’s is ${wanted.digest}`);
   const texts = wanted.files.filter(
@@ -63,6 +65,11 @@ export async function openModelTexts(manifest: Manifest, options: BaseModelOptio
   const config = join(folder, 'config.json');
   const definition = definitionOf(await readJson(config), config, { labels: labelsOf(manifest) });
   return { codec: { ...(await loadTokenizer(folder)), labels: definition.classifier?.labels }, definition };
+}
+
+/** In how many bits the run computes; its weights are made of the checkpoint's. */
+function quantizationOf({ recipe }: Manifest): QuantizationChoice {
+  return quantization.parse(recipe.quantization ?? {});
 }
 
 /** Classes of a classifier, where the run names them. The manifest's recipe was checked when it was carried over. */

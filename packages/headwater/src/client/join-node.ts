@@ -9,7 +9,7 @@ import { storageError } from '../base/io-errors.ts';
 import { parseInvitation } from '../federation/wire/join-token.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { type OwnerData, prepareOwner } from '../jobs/owner-data.ts';
-import { codecOf, type PreparedRun } from '../jobs/prepare.ts';
+import { asRecipeSays, codecOf, type PreparedRun } from '../jobs/prepare.ts';
 import type { HubProgress } from '../models/hub-node.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { openBaseModel } from './base-model-node.ts';
@@ -129,13 +129,14 @@ async function trainerOf(
   onEvent({ type: 'preparing', what: 'data', detail: [data.train.files].flat().join(', ') });
   const { recipe, registries, parts } = await openOwnerRun(manifest, owner, options);
   onEvent({ type: 'preparing', what: 'model', detail: options.model ?? manifest.model.source });
-  const model = await openBaseModel(manifest, {
+  const stored = await openBaseModel(manifest, {
     model: options.model,
     cacheFolder: modelCacheFolder(),
     fetchBlob,
     signal,
     onHub: (progress) => onEvent({ type: 'hub', progress }),
   });
+  const model = await asRecipeSays(stored, recipe, onEvent);
   const prepared = await prepareOwner(
     { recipe, registries, model, codec: await codecOf(model) },
     owner,

@@ -31,7 +31,7 @@ import { dim } from './shapes.ts';
 import { vocabularyLogits, vocabularyMix } from './vocabulary-product.ts';
 
 /** Bytes that one chunk of float32 logits may take, unless said otherwise. */
-const CHUNK_BYTES = 32 * 1024 * 1024;
+export const LOSS_CHUNK_BYTES = 32 * 1024 * 1024;
 
 interface Chunk {
   readonly rows: Value;
@@ -73,7 +73,7 @@ export function crossEntropy(
   projection: Projection,
   targetIds: Value,
   weights: Value,
-  chunkBytes = CHUNK_BYTES,
+  chunkBytes = LOSS_CHUNK_BYTES,
 ): Value {
   const { rows, weight, bias } = projection;
   const parts = chunks(projection, targetIds, chunkBytes);
@@ -135,7 +135,7 @@ function targetFactor({ weight, atTarget }: Slope): Value {
 
 /** −log p of each target and the argmax of its row: targetIds int32 [M] → [M], int32 [M]. */
 export function targetLogProbs(projection: Projection, targetIds: Value): { nll: Value; argMax: Value } {
-  const parts = chunks(projection, targetIds, CHUNK_BYTES);
+  const parts = chunks(projection, targetIds, LOSS_CHUNK_BYTES);
   return {
     nll: concat(
       parts.map((c) => c.nll),

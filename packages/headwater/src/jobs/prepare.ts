@@ -22,9 +22,10 @@ import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { quantizedModel } from '../training/quantized-model-node.ts';
 import { chanceLevels, type EvaluationSet, prepareEvaluation, type TaskChoice } from './evaluation-set.ts';
 import { assignHeldOutOwners } from './held-out-owners.ts';
-import type { OnProgress } from './progress.ts';
+import type { OnProgress, Progress } from './progress.ts';
 import { type RunRegistries, recordOf } from './records.ts';
 import { type SharedExamples, shareExamples } from './shared-examples.ts';
 
@@ -96,9 +97,27 @@ export async function prepareRun(
     ...(signal === undefined ? {} : { signal }),
   });
   const codec = await codecOf(model);
+  const computing = await asRecipeSays(model, recipe, onProgress);
   const parts = await loaded();
   const partition = partitionExamples(parts.train, recipe.partition, recipe.seed, registries.partitioners);
-  return prepareParts({ recipe: withClasses(recipe, model), registries, model, codec }, parts, partition);
+  const context = { recipe: withClasses(recipe, model), registries, model: computing, codec };
+  return prepareParts(context, parts, partition);
+}
+
+/** The model with its weights in the bits that the recipe wants, made the first time. Throws MODEL_INVALID, STORAGE_FAILED. */
+export function asRecipeSays(
+  model: Model,
+  { quantization }: Pick<Recipe, 'quantization'>,
+  onProgress: (event: Extract<Progress, { type: 'preparing' }> & { readonly what: 'model' }) => void,
+): Promise<Model> {
+  return quantizedModel(model, quantization, (done, total) => {
+    if (done === 1)
+      onProgress({
+        type: 'preparing',
+        what: 'model',
+        detail: `${total} modules as ${quantization.kind} blocks`,
+      });
+  });
 }
 
 /** The classes of a fresh head are part of the recipe from now on: workers have no data to take them from. */

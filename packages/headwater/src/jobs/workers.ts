@@ -46,5 +46,6 @@ function workerInit({ recipe, model, train, heldOut }: PreparedRun, blobFolder: 
     const set = heldOut[split];
     if (set !== undefined) shared[split] = { pieces: shareExamples(set.pieces), owners: set.pieceOwner };
   }
-  return { recipe, modelFolder: model.folder, blobs: blobFolder, train, heldOut: shared };
+  const folders = { modelFolder: model.folder, quantizedFolder: model.quantized?.folder };
+  return { recipe, ...folders, blobs: blobFolder, train, heldOut: shared };
 }

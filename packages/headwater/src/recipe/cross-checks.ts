@@ -96,6 +96,11 @@ const RULES: readonly Rule[] = [
       'needs a validation set: give data.validation or data.validationFraction (never the test set)';
     return mistake(`federation.${key}`, message);
   },
+  ({ value }) => {
+    const kind = value('quantization.kind') ?? 'none';
+    if (kind === 'none' || value('tuning.kind') !== 'full') return undefined;
+    return mistake('quantization.kind', 'is for frozen weights; tuning.kind: full trains them all');
+  },
   ({ value, number }) => {
     const momentum = number('training.optimizer.momentum') ?? 0;
     if (momentum === 0 || (value('training.optimizer.kind') ?? 'adamw') !== 'adamw') return undefined;

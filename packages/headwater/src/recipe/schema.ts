@@ -80,11 +80,30 @@ const training = z.strictObject({
   microBatchSize: positiveInt
     .optional()
     .describe('Examples per forward and backward pass; gradients are accumulated. Default: batchSize.'),
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Compute the inside of each block again in the backward pass instead of keeping it: the same bits, less memory, about a third more time.',
+    ),
   maxGradNorm: z
     .number()
     .positive()
     .optional()
     .describe('Clip the global norm of the gradient to this. Default: no clipping.'),
+});
+
+export const quantization = z.strictObject({
+  kind: z
+    .enum(['none', 'int8', 'int4'])
+    .default('none')
+    .describe(
+      'int8, int4: the linear modules of the blocks are read as small integers, a quarter or an eighth of float32, and expanded for each product. Made once, by `headwater quantize` beside the model or by the first run in the cache. Part of the model that clients agree on.',
+    ),
+  blockSize: z
+    .union([z.literal(32), z.literal(64)])
+    .default(32)
+    .describe('Weights that share a scale and a zero point.'),
 });
 
 const mode = z.strictObject({
@@ -262,6 +281,7 @@ export const recipeShape = z.strictObject({
     .describe(
       'mapped: workers share the pages of the checkpoint files. packed: each worker repacks its own copy for the kernels: about a seventh faster, up to twice the float32 weights in memory per worker, and other last bits.',
     ),
+  quantization: quantization.prefault({}).describe('Base weights in fewer bits.'),
   threadsPerSession: positiveInt
     .default(1)
     .describe('Threads inside one session. Fixed, because another number may change the last bits.'),

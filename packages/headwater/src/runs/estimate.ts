@@ -3,14 +3,18 @@
  * them), time from a stated speed, memory from shapes, cost from prices. Pure; whoever asks has opened model and data.
  */
 
+import { sizeBytes } from '../base/tensor.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodedUpdateBytes } from '../federation/compression/encode.ts';
 import { plain } from '../federation/compression/none.ts';
 import { type BoundMethod, sharedTensors } from '../federation/method.ts';
 import { isValidated } from '../federation/selection.ts';
+import { LOSS_CHUNK_BYTES } from '../graph/cross-entropy.ts';
 import type { ModelDefinition } from '../models/model.ts';
+import { quantizedModules, quantizedTypes } from '../models/quantized-format.ts';
 import { deploymentSizes } from '../recipe/pace.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { blockFormatOf } from '../training/quantized-model-node.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 
 export interface EstimateInput {
@@ -157,11 +161,12 @@ function evaluations({ recipe: { data, evaluation, federation } }: EstimateInput
 
 /**
  * Activations in floats per token: what every linear module reads and writes, Σ (in + out), and the attention
- * probabilities, H · T a layer; within a tenth of what was measured on a model of 7 million weights.
+ * probabilities, H · T a layer; within a tenth of what was measured on a model of 7 million weights. Computed again in the
+ * backward pass: the inputs of the blocks and the inside of one. The loss holds three chunks of logits.
  */
 function clientMemory({ recipe, model, tensors, virtual, weights }: EstimateInput): ClientMemory {
-  const { training, data, frozenWeights } = recipe;
-  const { numAttentionHeads, numHiddenLayers } = model.shape;
+  const { training, data } = recipe;
+  const { numAttentionHeads, numHiddenLayers, hiddenSize, numLogits } = model.shape;
   const linears = model.linears.reduce(
     (sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures,
     0,
@@ -169,15 +174,34 @@ function clientMemory({ recipe, model, tensors, virtual, weights }: EstimateInpu
   const seen = data.maxLength + (virtual?.count ?? 0);
   const fed = virtual?.as === 'tokens' ? seen : data.maxLength;
   const perToken = linears + numHiddenLayers * numAttentionHeads * seen;
+  const kept = training.recompute ? numHiddenLayers * hiddenSize + perToken / numHiddenLayers : perToken;
   const rows = training.microBatchSize ?? training.batchSize;
+  const loss = 3 * Math.min(LOSS_CHUNK_BYTES, 4 * rows * fed * numLogits);
   const parts = {
-    weights: 4 * weights.parameters * (frozenWeights === 'packed' ? 2 : 1),
+    weights: weightBytes(recipe, model, weights),
     training: 5 * 4 * elementsOf(tensors),
-    activations: 4 * rows * fed * perToken,
+    activations: 4 * rows * fed * kept + loss,
     process: PROCESS_BYTES,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return { ...parts, total };
+}
+
+/** Mapped as they are stored; packed once more, and as float32 unless they are small integers. */
+function weightBytes(
+  { frozenWeights, quantization: choice }: Recipe,
+  model: EstimateInput['model'],
+  { parameters, bytes }: EstimateInput['weights'],
+): number {
+  const format = blockFormatOf(choice);
+  const modules = format === undefined ? [] : quantizedModules(model, format);
+  const rounded = modules.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
+  const integers = modules
+    .flatMap((module) => Object.values(quantizedTypes(module, format!)))
+    .reduce((sum, type) => sum + sizeBytes(type), 0);
+  const rest = parameters - rounded;
+  if (frozenWeights === 'mapped') return integers + rest * (bytes / parameters);
+  return 2 * (integers + 4 * rest);
 }
 
 /**

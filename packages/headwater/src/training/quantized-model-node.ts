@@ -19,6 +19,7 @@ import {
   QUANTIZATION_BITS,
   QUANTIZED_ENTRY,
   QUANTIZED_WEIGHTS,
+  quantizedDigest,
   quantizedModules,
   quantizedName,
   quantizedTypes,
@@ -41,23 +42,39 @@ export function blockFormatOf({ kind, blockSize }: QuantizationChoice): BlockFor
   return kind === 'none' ? undefined : { bits: QUANTIZATION_BITS[kind], blockSize };
 }
 
+/** Identity of a model that computes as the choice says, from that of its checkpoint. */
+export function computingDigest(sourceDigest: string, choice: QuantizationChoice): string {
+  const format = blockFormatOf(choice);
+  return format === undefined ? sourceDigest : quantizedDigest(sourceDigest, format);
+}
+
 /**
  * `model` as the choice says: with the rounded weights beside the checkpoint, else those of the cache, which are made when
  * they are not there. Throws MODEL_INVALID when those beside it are of another checkpoint, STORAGE_FAILED.
  */
 export async function quantizedModel(
-  model: Model,
+  stored: Model,
   choice: QuantizationChoice,
   onProgress?: OnQuantized,
 ): Promise<Model> {
   const format = blockFormatOf(choice);
-  if (format === undefined) return model;
+  if (format === undefined || stored.quantized !== undefined) return stored;
+  const model = { ...stored, digest: once(stored.digest) };
   const beside = besideFolder(model, format);
   if (await exists(beside)) return openQuantized(model, beside);
   const digest = await model.digest();
   const cached = join(await cacheFolder(), 'quantized', `${digest.slice(0, 32)}-${formatName(format)}`);
   if (!(await exists(cached))) await writeQuantized(model, format, cached, onProgress);
   return openQuantized(model, cached);
+}
+
+/** Gigabytes are hashed for it. */
+function once(compute: () => Promise<string>): () => Promise<string> {
+  let result: Promise<string> | undefined;
+  return () => {
+    result ??= compute();
+    return result;
+  };
 }
 
 /** Where `headwater quantize` writes unless told otherwise. */

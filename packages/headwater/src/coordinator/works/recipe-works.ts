@@ -22,6 +22,7 @@ import { deploymentSizes, minOwnersOf } from '../../recipe/pace.ts';
 import type { Recipe, RecipeInput } from '../../recipe/schema.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { runPaths } from '../../runs/run-folder.ts';
+import { computingDigest } from '../../training/quantized-model-node.ts';
 import { aggregateByTree, type SharedParts } from '../aggregation/tree.ts';
 import { countWorkers, type PresenceParts } from '../aggregation/workers-present.ts';
 import type { InitialParams, RunWorks } from '../ports.ts';
@@ -59,7 +60,7 @@ export async function openRecipeWorks(
     compressions: registries.compressions,
     compressionChoice: recipe.federation.compression,
   };
-  const modelDigest = await model.digest();
+  const modelDigest = computingDigest(await model.digest(), recipe.quantization);
   const files = isHubId(recipe.model) ? [] : await listModelFiles(model.folder);
   const folder = join(options.resultsFolder, run);
   let pool: Pool | undefined;
