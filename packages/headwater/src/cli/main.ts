@@ -7,6 +7,7 @@ import { benchCommand } from './bench.ts';
 import { certificatesCommand } from './certificates.ts';
 import { chatCommand } from './chat.ts';
 import { checkStoreCommand } from './check-store.ts';
+import { classifyCommand } from './classify.ts';
 import { clientsCommand } from './clients.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
@@ -60,6 +61,7 @@ function createProgram(): Command {
     clientsCommand(),
     reportCommand(),
     evalCommand(),
+    classifyCommand(),
     generateCommand(),
     chatCommand(),
     serveModelCommand(),

@@ -19,6 +19,8 @@ export interface OpenModelOptions {
   /** `FOLDER[=weight]` of PEFT folders; none: the model alone. */
   readonly adapters?: readonly string[] | undefined;
   readonly device: Device;
+  /** Classes of an encoder without head of its own. */
+  readonly labels?: readonly string[] | undefined;
 }
 
 export interface OpenedModel extends LoadedTokenizer {
@@ -32,8 +34,9 @@ export async function openModel({
   model: source,
   adapters = [],
   device,
+  labels,
 }: OpenModelOptions): Promise<OpenedModel> {
-  const model = await openBase(source);
+  const model = await openBase(source, labels);
   const text = await loadTokenizer(model.folder);
   checkVocabulary(text.tokenizer, model.definition.shape.vocabSize, model.folder);
   const { tuning, params } = tuningOf(await readWeightedAdapters(adapters, model));

@@ -140,7 +140,7 @@ function lookAt(
     reasons: policy.accepts(manifest),
     examples: shown.map((example, i) => ({
       where: parts.train[tokenized.source[i]!]!.meta.where,
-      parts: partsOf(example, codec.tokenizer),
+      parts: [...partsOf(example, codec.tokenizer), ...classOf(example)],
     })),
     tokenization: tokenized.report,
     split: {
@@ -154,6 +154,11 @@ function lookAt(
       kept: manifest.metrics.filter((metric) => !policy.mayLeave(metric)),
     },
   };
+}
+
+/** What is learnt of a text with a class. */
+function classOf({ classId, label }: TokenizedExample): ShownPart[] {
+  return classId === undefined ? [] : [{ text: label ?? String(classId), supervised: true }];
 }
 
 /** Runs of tokens that are learnt, or not, as text. */

@@ -35,6 +35,11 @@ export function createEngine(parts: EngineParts): Engine {
     score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     logits: async (params, tokens) =>
       (await sequenceLogits(runner, params, tokens)).slice(first, first + tokens.length * shape.numLogits),
+    async classify(params, tokens) {
+      checkClassifies(definition);
+      // The first row of all, virtual or real, is the one that the head reads.
+      return (await sequenceLogits(runner, params, tokens)).slice(0, shape.numLogits);
+    },
     async generate(params, prompt, options, onToken) {
       checkGenerates(definition);
       const subject = { runner, params, shape };
@@ -60,5 +65,12 @@ function checkGenerates({ objective, architecture }: ModelDefinition): void {
   if (objective === 'causal-lm') return;
   throw new HeadwaterError('MODEL_UNSUPPORTED', `a ${architecture} classifier does not continue text`, {
     hint: 'Text needs a causal language model; classifiers are scored with `headwater eval`.',
+  });
+}
+
+function checkClassifies({ objective, architecture }: ModelDefinition): void {
+  if (objective === 'sequence-classification') return;
+  throw new HeadwaterError('MODEL_UNSUPPORTED', `a ${architecture} language model has no classes`, {
+    hint: 'Classes need an encoder with a classification head (bert, roberta, distilbert).',
   });
 }

@@ -111,6 +111,8 @@ export interface Engine {
     examples: readonly TokenizedExample[],
     options: { readonly batchSize: number; readonly maxLength: number },
   ): Promise<ExampleScore[]>;
+  /** Logits of the class of one token sequence, [V]. Throws MODEL_UNSUPPORTED for models that write text. */
+  classify(params: Params, tokens: Int32Array): Promise<Float32Array>;
   /** Logits [T, V] of one token sequence. */
   logits(params: Params, tokens: Int32Array): Promise<Float32Array>;
   /**
