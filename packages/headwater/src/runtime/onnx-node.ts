@@ -69,7 +69,8 @@ async function openSession(
       try {
         const feeds = toNative(model.inputs, inputs);
         if (into.size === 0) return fromNative(await native.run(feeds), model.outputs);
-        if (inPlace) return fromNative(await native.run(feeds, fetches(model.outputs, into)), model.outputs);
+        if (inPlace)
+          return overwritten(await native.run(feeds, fetches(model.outputs, into)), model.outputs, into);
         return copied(fromNative(await native.run(feeds), model.outputs), into);
       } catch (cause) {
         throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
@@ -194,6 +195,23 @@ function fetches(
     result[name] = target === undefined ? null : nativeTensor(target, type);
   }
   return result;
+}
+
+/**
+ * The engine answers with new ArrayBuffers over the memory that it was given. Each counts as much as that memory to the
+ * garbage collector, which would run every few tokens over a large cache: they are detached at once.
+ */
+function overwritten(
+  results: InferenceSession.OnnxValueMapType,
+  types: ReadonlyMap<string, TensorType>,
+  into: ReadonlyMap<string, Tensor>,
+): Map<string, Tensor> {
+  const fresh = new Map([...types].filter(([name]) => !into.has(name)));
+  for (const [name, target] of into) {
+    const { buffer } = (results[name] as OrtTensor).data as Float32Array<ArrayBuffer>;
+    if (buffer !== target.data.buffer) buffer.transfer(0);
+  }
+  return new Map([...fromNative(results, fresh), ...into]);
 }
 
 function copied(outputs: Map<string, Tensor>, into: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
