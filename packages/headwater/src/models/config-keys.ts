@@ -76,7 +76,7 @@ const GENERATION = [
   'typical_p',
 ];
 
-/** For classification heads, which are refused by `architectures`. */
+/** Of classification heads: `architectures` refuses those of decoders, classification-head.ts reads those of encoders. */
 const LABELS = ['finetuning_task', 'id2label', 'label2id', 'num_labels', 'problem_type'];
 
 export const HARMLESS_KEYS: ReadonlySet<string> = new Set([
