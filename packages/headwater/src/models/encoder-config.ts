@@ -4,11 +4,8 @@ import { z } from 'zod';
 import { HeadwaterError } from '../base/errors.ts';
 import { activation } from './blocks/activation.ts';
 import type { PostNormEncoderConfig } from './blocks/post-norm-encoder.ts';
-import { off, parseConfig, positiveInt, type RawConfig } from './config.ts';
+import { dropout, off, parseConfig, positiveInt, type RawConfig } from './config.ts';
 import type { ModelShape } from './model.ts';
-
-/** Of pre-training. It changes no output; fine-tuning with an adapter has the adapter's own dropout. */
-export const dropout = z.number().min(0).max(1).optional();
 
 export const encoderKeys = {
   hidden_size: positiveInt,

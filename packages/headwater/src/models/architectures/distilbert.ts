@@ -5,9 +5,9 @@ import { relu } from '../../graph/ops/index.ts';
 import type { Architecture } from '../architecture.ts';
 import { activation } from '../blocks/activation.ts';
 import { lacksHead } from '../classification-head.ts';
-import { off, positiveInt } from '../config.ts';
+import { dropout, off, positiveInt } from '../config.ts';
 import { classProjection, encoderClassifier, headLinear } from '../encoder-classifier.ts';
-import { dropout, parseEncoderConfig } from '../encoder-config.ts';
+import { parseEncoderConfig } from '../encoder-config.ts';
 
 const schema = z.strictObject({
   dim: positiveInt,
