@@ -10,11 +10,21 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { HeadwaterError } from '../packages/headwater/src/base/errors.ts';
 import { rng } from '../packages/headwater/src/base/random.ts';
+import { exportModelGguf } from '../packages/headwater/src/exports/gguf/export-model.ts';
 import { openCheckpoint } from '../packages/headwater/src/models/checkpoint-node.ts';
+import { writeRandomCheckpoint } from '../packages/headwater/src/models/random-checkpoint-node.ts';
+import type { Tokenizer } from '../packages/headwater/src/models/tokenizer.ts';
 import { loadTokenizer } from '../packages/headwater/src/models/tokenizer-node.ts';
 import { readAdapterFolder } from '../packages/headwater/src/training/adapter-folder-node.ts';
 import { train } from '../packages/headwater/src/training/train-node.ts';
-import { compareBesides, compareMerged, compareTexts, continuations, type Workshop } from './gguf/compare.ts';
+import { unpacked } from '../packages/headwater/test/support/unpack-fixture.ts';
+import {
+  compareBesides,
+  compareMerged,
+  compareTexts,
+  type Workshop,
+  withContinuations,
+} from './gguf/compare.ts';
 import { llamaCpp } from './gguf/llama-cpp.ts';
 import { writeToyTokenizer } from './gguf/toy-tokenizer.ts';
 
@@ -22,6 +32,7 @@ const headwater = join(import.meta.dirname, '../packages/headwater');
 const SEED_LM = join(headwater, 'assets/seed-lm-7m');
 const STORIES = join(headwater, 'test/fixtures/models/stories260K');
 const RANDOM_MODELS = join(headwater, 'test/fixtures/huggingface');
+const GOLDEN_TEXTS = join(headwater, 'test/fixtures/tokenizers/goldens.json');
 /** Models with unusual settings, of which llama.cpp computes some. */
 const VARIANTS = join(headwater, 'test/fixtures/model-variants');
 
@@ -38,7 +49,7 @@ async function realModel(shop: Workshop, name: string, folder: string): Promise<
   const model = await openCheckpoint(folder);
   const { tokenizer } = await loadTokenizer(folder);
   const prompts = PROMPTS.map((text) => [...tokenizer.encode(text)]);
-  const base = { name, model, prompts };
+  const base = await withContinuations({ name, model, prompts });
   await compareMerged(shop, base, 'f32');
   await compareTexts(
     shop,
@@ -47,13 +58,9 @@ async function realModel(shop: Workshop, name: string, folder: string): Promise<
     (text) => tokenizer.encode(text, { addSpecialTokens: false }),
     [...TEXTS, ...[...tokenizer.specialTokens.values()].map((token) => `a ${token}b`)],
   );
-  const trained = {
-    ...base,
-    name: `${name}-trained`,
-    adapter: await trainedAdapter(shop.folder, name, folder),
-  };
-  const [plain, adapted] = [await continuations(base), await continuations(trained)];
-  const same = plain.every((ids, i) => ids.join() === adapted[i]!.join());
+  const adapter = await trainedAdapter(shop.folder, name, folder);
+  const trained = await withContinuations({ name: `${name}-trained`, model, prompts, adapter });
+  const same = base.expected.every((ids, i) => ids.join() === trained.expected[i]!.join());
   shop.report(`${name}: the adapter changes what is written`, same ? 'it does not' : undefined);
   for (const type of ['f32', 'f16'] as const) {
     await compareMerged(shop, trained, type);
@@ -97,7 +104,7 @@ async function randomModel(shop: Workshop, source: string, mayBeRefused: boolean
   const prompts = [3, 5, 13].map((length) =>
     Array.from({ length }, () => Math.floor(random.uniform() * definition.shape.vocabSize)),
   );
-  const subject = { name, model, prompts };
+  const subject = await withContinuations({ name, model, prompts });
   try {
     await compareMerged(shop, subject, 'f32');
   } catch (error) {
@@ -108,8 +115,9 @@ async function randomModel(shop: Workshop, source: string, mayBeRefused: boolean
   }
   if (!existsSync(join(folder, 'adapter'))) return;
   const read = await readAdapterFolder(join(folder, 'adapter'), model.definition);
-  const adapted = { ...subject, adapter: { source: 'adapter', ...read, weight: 1 } };
-  await compareMerged(shop, { ...adapted, name: `${name}-merged` }, 'f32');
+  const adapter = { source: 'adapter', ...read, weight: 1 };
+  const adapted = await withContinuations({ name: `${name}-merged`, model, prompts, adapter });
+  await compareMerged(shop, adapted, 'f32');
   await compareBesides(shop, adapted, 'f32');
 }
 
@@ -148,9 +156,47 @@ async function madeModel(shop: Workshop, { name, base, config }: (typeof MADE)[n
 /** llama.cpp's smallest context is 256, and it takes the long divisors of LongRoPE beyond the original context, 12 here. */
 const BEYOND_LLAMA_CPP = new Set(['phi3-longrope']);
 
+/** Tokenizers of published models under a random model with as many rows, on the texts that Hugging Face's were asked. */
+async function publishedTokenizer(shop: Workshop, name: string, modelType: string): Promise<void> {
+  const folder = await unpacked(`tokenizers/${name}`);
+  const { tokenizer } = await loadTokenizer(folder);
+  const config = { ...TINY, model_type: modelType, vocab_size: tokenizer.vocabSize };
+  await writeRandomCheckpoint(folder, config, 1);
+  const file = join(shop.folder, `${name}-tokenizer.gguf`);
+  await exportModelGguf(await openCheckpoint(folder), [], file, { type: 'f16' });
+  const { tokenizers } = JSON.parse(readFileSync(GOLDEN_TEXTS, 'utf8')) as {
+    tokenizers: Record<string, { text: string }[]>;
+  };
+  const texts = [...TEXTS, ...tokenizers[name]!.map(({ text }) => text)];
+  const comparable = texts.filter((text) => isComparable(text, tokenizer));
+  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+  await compareTexts(shop, `tokenizer of ${name}`, file, encode, comparable);
+  rmSync(folder, { recursive: true });
+}
+
+/** llama.cpp composes no characters, and takes what looks like an end token for one, whatever the vocabulary says. */
+function isComparable(text: string, tokenizer: Tokenizer): boolean {
+  const end = tokenizer.idOf('</s>');
+  const isPlain = end !== undefined && !tokenizer.specialTokenIds.has(end);
+  return text === text.normalize('NFC') && !(isPlain && text.includes('</s>'));
+}
+
+const TINY = {
+  ...{ hidden_size: 32, intermediate_size: 32, num_hidden_layers: 1 },
+  ...{
+    num_attention_heads: 4,
+    num_key_value_heads: 4,
+    max_position_embeddings: 256,
+    tie_word_embeddings: true,
+  },
+};
+
 async function everything(shop: Workshop): Promise<void> {
   await realModel(shop, 'stories260K', STORIES);
   await realModel(shop, 'seed-lm-7m', SEED_LM);
+  await publishedTokenizer(shop, 'gpt2', 'llama');
+  await publishedTokenizer(shop, 'qwen2.5', 'qwen2');
+  await publishedTokenizer(shop, 'phi3-mini', 'phi3');
   for (const folder of modelFolders(RANDOM_MODELS)) await randomModel(shop, folder, false);
   for (const made of MADE) await madeModel(shop, made);
   for (const folder of modelFolders(VARIANTS))

@@ -23,9 +23,11 @@ export interface Subject {
   readonly model: Model;
   readonly adapter?: WeightedAdapter;
   readonly prompts: readonly (readonly number[])[];
+  /** What Headwater continues each prompt with. */
+  readonly expected: readonly Int32Array[];
 }
 
-const NEW_TOKENS = 24;
+const NEW_TOKENS = 16;
 const GREEDY = {
   maxNewTokens: NEW_TOKENS,
   temperature: 0,
@@ -48,7 +50,7 @@ export async function compareMerged(shop: Workshop, subject: Subject, type: Gguf
 /** The base and its adapter as two files. */
 export async function compareBesides(
   shop: Workshop,
-  subject: Required<Subject>,
+  subject: Subject & { readonly adapter: WeightedAdapter },
   type: GgufTensorType,
 ): Promise<void> {
   const { name, model, adapter } = subject;
@@ -70,7 +72,6 @@ async function compareTokens(
   subject: Subject,
   { file, lora, contextLength }: { file: string; lora?: string; contextLength: number },
 ): Promise<void> {
-  const ours = await continuations(subject);
   const session = await llamaCpp.open(file, lora === undefined ? {} : { lora });
   try {
     const differences: string[] = [];
@@ -79,7 +80,7 @@ async function compareTokens(
       // A prompt beyond what the file declares is not for it.
       if (count <= 0) continue;
       const theirs = await session.greedy(prompt, count);
-      const expected = ours[i]!.subarray(0, count);
+      const expected = subject.expected[i]!.subarray(0, count);
       if (theirs.join() !== expected.join())
         differences.push(`after [${prompt}] here [${expected}], llama.cpp [${theirs}]`);
     }
@@ -115,12 +116,16 @@ export async function compareTexts(
   }
 }
 
-export async function continuations({ model, adapter, prompts }: Subject): Promise<Int32Array[]> {
+/** The same with what Headwater writes after each prompt. */
+export async function withContinuations<S extends Omit<Subject, 'expected'>>(
+  subject: S,
+): Promise<S & { readonly expected: readonly Int32Array[] }> {
+  const { model, adapter, prompts } = subject;
   const executor = createNodeExecutor({ threads: 1 });
   const { tuning, params } = adapter ?? { tuning: frozen, params: new Map() };
   const engine = createEngine({ model, tuning, executor });
   const result: Int32Array[] = [];
   for (const prompt of prompts) result.push(await engine.generate(params, Int32Array.from(prompt), GREEDY));
   await executor.dispose();
-  return result;
+  return { ...subject, expected: result };
 }

@@ -8,9 +8,10 @@ import { mergedWeights, type WeightedAdapter } from '../merged-weights.ts';
 import type { FreeBytes } from '../new-target.ts';
 import { factsOf } from './facts.ts';
 import { GGUF_TENSOR_TYPES, type GgufMetadata, type GgufTensorType, type GgufValue } from './format.ts';
+import { loadableName } from './model-name.ts';
 import { ggufArchitecture } from './registry.ts';
 import { modelTensors } from './tensor-plan.ts';
-import { tokenizerMetadata } from './tokenizer.ts';
+import { readVocabulary, tokenizerMetadata } from './tokenizer.ts';
 import { writeGgufFile } from './write-file.ts';
 
 export interface GgufExportOptions {
@@ -47,10 +48,12 @@ export async function exportModelGguf(
   const facts = factsOf(definition, config, model.folder);
   const weights = mergedWeights(model, adapters);
   const own = architecture.metadata(facts);
+  const vocabulary = await readVocabulary(model);
+  const name = loadableName(basename(model.source), architecture.ggufId, vocabulary.table);
   const metadata: GgufMetadata = new Map([
-    ...generalMetadata(architecture.ggufId, basename(model.source), options.type),
+    ...generalMetadata(architecture.ggufId, name, options.type),
     ...own.map(([key, value]): [string, GgufValue] => [`${architecture.ggufId}.${key}`, value]),
-    ...(await tokenizerMetadata(model)),
+    ...tokenizerMetadata(model, vocabulary),
   ]);
   const tensors = modelTensors(model, architecture, facts, weights, options.type);
   const sizeBytes = await writeGgufFile(out, metadata, tensors, options.freeBytes);

@@ -16,21 +16,27 @@ import type { VocabularyTable } from './vocabulary.ts';
 
 type Entry = readonly [string, GgufValue];
 
-/** `tokenizer.*` of a model folder. Throws TOKENIZER_INVALID, MODEL_UNSUPPORTED for a kind that llama.cpp lacks. */
-export async function tokenizerMetadata(model: Model): Promise<Entry[]> {
+export interface Vocabulary {
+  readonly table: VocabularyTable;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplateSource | undefined;
+}
+
+/** Throws TOKENIZER_INVALID. */
+export async function readVocabulary(model: Model): Promise<Vocabulary> {
   const files = await readTokenizerFiles(model.folder);
   const tokenizer = makeTokenizer(files);
   const { vocabSize } = model.definition.shape;
   checkVocabulary(tokenizer, vocabSize, model.folder);
   const { tokenizer: json, addedTokens } = normalizeFiles(files);
-  const table: VocabularyTable = {
-    json,
-    vocabulary: new Map(Object.entries(json.model.vocab as Record<string, number>)),
-    addedTokens,
-    vocabSize,
-    where: model.folder,
-  };
-  return [...familyMetadata(table), ...specialTokens(tokenizer, model), ...chatTemplates(files.chatTemplate)];
+  const vocabulary = new Map(Object.entries(json.model.vocab as Record<string, number>));
+  const table = { json, vocabulary, addedTokens, vocabSize, where: model.folder };
+  return { table, tokenizer, chatTemplate: files.chatTemplate };
+}
+
+/** `tokenizer.*`. Throws MODEL_UNSUPPORTED for a kind that llama.cpp lacks. */
+export function tokenizerMetadata(model: Model, { table, tokenizer, chatTemplate }: Vocabulary): Entry[] {
+  return [...familyMetadata(table), ...specialTokens(tokenizer, model), ...chatTemplates(chatTemplate)];
 }
 
 function familyMetadata(table: VocabularyTable): Entry[] {
