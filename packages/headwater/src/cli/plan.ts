@@ -2,9 +2,8 @@
 
 import { Command } from 'commander';
 import { rng } from '../base/random.ts';
-import { bindMethod } from '../federation/method.ts';
 import { prepareRun } from '../jobs/prepare.ts';
-import { bindRecipeCompression, bindTuning, type RunRegistries, recordOf } from '../jobs/records.ts';
+import { bindRecipeCompression, bindRecipeMethod, bindTuning, type RunRegistries } from '../jobs/records.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
@@ -65,7 +64,6 @@ async function inputOf(
   options: PlanOptions,
 ): Promise<EstimateInput> {
   const { model, ...data } = await modelAndData(recipe, registries, options.owners);
-  const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
   const { tensors, virtual } = bindTuning(recipe, model.definition, registries);
   const tokensPerSecond =
     options.measure === true
@@ -74,7 +72,7 @@ async function inputOf(
   return {
     recipe,
     ...data,
-    method: bindMethod(record, methodOptions),
+    method: bindRecipeMethod(recipe, registries),
     compression: bindRecipeCompression(recipe, registries),
     tensors,
     virtual,

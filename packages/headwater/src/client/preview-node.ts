@@ -9,9 +9,8 @@ import { readerFor } from '../data/readers/registry.ts';
 import { type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { encodedUpdateBytes } from '../federation/compression/encode.ts';
-import { bindMethod, sharedTensors } from '../federation/method.ts';
 import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
-import { bindRecipeCompression, bindTuning, recordOf } from '../jobs/records.ts';
+import { bindRecipeCompression, bindRecipeMethod, bindTuning } from '../jobs/records.ts';
 import type { ModelDefinition } from '../models/model.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import type { Recipe } from '../recipe/schema.ts';
@@ -80,7 +79,14 @@ export async function previewRun(options: JoinRunOptions): Promise<Preview> {
       signal,
     });
     const columns = await columnsOf(options);
-    return { url, operator, owner, manifest, columns, ...lookAt(options, manifest, run, texts) };
+    return {
+      url,
+      operator,
+      owner,
+      manifest,
+      columns,
+      ...lookAt(options, manifest, run, texts, owner ?? 'client'),
+    };
   } finally {
     await transport.close();
   }
@@ -129,6 +135,7 @@ function lookAt(
   manifest: Manifest,
   run: OwnerRun,
   { codec, definition }: ModelTexts,
+  owner: string,
 ): Omit<Preview, 'url' | 'operator' | 'owner' | 'manifest' | 'columns'> {
   const { recipe, parts } = run;
   const { maxLength } = recipe.data;
@@ -148,7 +155,7 @@ function lookAt(
       validation: parts.validation.length,
       test: parts.test.length,
     },
-    updateBytes: updateBytesOf(run, definition),
+    updateBytes: updateBytesOf(run, definition, owner),
     metrics: {
       told: manifest.metrics.filter((metric) => policy.mayLeave(metric)),
       kept: manifest.metrics.filter((metric) => !policy.mayLeave(metric)),
@@ -174,9 +181,8 @@ function partsOf({ tokens, supervised }: TokenizedExample, tokenizer: Tokenizer)
   return parts;
 }
 
-function updateBytesOf({ recipe, registries }: OwnerRun, definition: ModelDefinition): number {
-  const { record, options } = recordOf(registries.methods, recipe.federation.method);
+function updateBytesOf({ recipe, registries }: OwnerRun, definition: ModelDefinition, owner: string): number {
   const { tensors } = bindTuning(recipe, definition, registries);
-  const travelling = sharedTensors(bindMethod(record, options), tensors, 1);
+  const travelling = bindRecipeMethod(recipe, registries).wire(tensors, 1, owner);
   return encodedUpdateBytes(bindRecipeCompression(recipe, registries), travelling);
 }

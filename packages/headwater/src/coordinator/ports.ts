@@ -52,7 +52,7 @@ export interface RunWorks {
     owners: readonly OwnerCounts[],
   ): Promise<{ readonly plan: RunPlan; readonly provenance: unknown }>;
   /** Bytes of an update as its tensors demand; a little more is taken. */
-  updateBytes(plan: RunPlan, round: number): number;
+  updateBytes(plan: RunPlan, round: number, owner: string): number;
   /** Looks at an update's bytes, piece by piece. */
   check(
     plan: RunPlan,

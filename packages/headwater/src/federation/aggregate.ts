@@ -40,13 +40,13 @@ export async function aggregateRound(
   method: BoundMethod,
   plan: FixedPointPlan,
   input: RoundInput,
-  load: (update: string) => Promise<Params>,
+  load: (update: string, owner: string) => Promise<Params>,
 ): Promise<RoundOutput> {
   if (method.combine !== undefined)
     return stepped(method, input, await combined(method.combine, input, load));
   const sum = emptySum();
-  for (const { update, aggregationWeight, freshWeight } of input.members)
-    addUpdate(plan, sum, await load(update), aggregationWeight, freshWeight);
+  for (const { owner, update, aggregationWeight, freshWeight } of input.members)
+    addUpdate(plan, sum, await load(update, owner), aggregationWeight, freshWeight);
   return stepFromSum(method, plan, input, sum);
 }
 
@@ -78,17 +78,17 @@ function stepped(
 
 async function combined(
   combine: NonNullable<BoundMethod['combine']>,
-  { members }: RoundInput,
-  load: (update: string) => Promise<Params>,
+  { members, round, params, serverState: state }: RoundInput,
+  load: (update: string, owner: string) => Promise<Params>,
 ): Promise<Aggregated> {
   const updates = await Promise.all(
     members.map(async ({ owner, update, aggregationWeight }) => ({
       owner,
       aggregationWeight,
-      update: await load(update),
+      update: await load(update, owner),
     })),
   );
-  const aggregate = combine(updates);
+  const aggregate = combine(updates, { round, params, state });
   const totalWeight = members.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
   const report = {
     totalWeight,

@@ -1,21 +1,22 @@
 /**
  * A federated method is one record: data plus small pure functions for the slots in which published methods differ
  * (Nguyen et al. 2026 survey the field the same way). An omitted slot is FedAvg's. A record knows no HTTP, no files, no
- * threads. Slots that the engine does not carry out yet (gradient estimator, changes of the base) join this type together with
- * the code that does.
+ * threads.
  */
 
 import type { z } from 'zod';
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
-import type { TrainableTensor } from '../tuning/kind.ts';
+import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
+import type { LocalOutcome, LocalRound } from './local-round.ts';
 import { addScaled } from './params.ts';
 
 /**
  * `shared` tensors are trained and travel; `personal` ones are trained and stay with their owner from round to round;
- * `frozen` ones stay as the global params have them, without gradient or optimizer state.
+ * `frozen` ones stay as they began; `given` ones are changed by the server and used, not trained, by clients (a correction
+ * of the base, a control variate). The last two have neither gradient nor optimizer state.
  */
-export type TensorRole = 'shared' | 'personal' | 'frozen';
+export type TensorRole = 'shared' | 'personal' | 'frozen' | 'given';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
 export interface ClientContext {
@@ -34,16 +35,29 @@ export interface LocalStep {
 export interface WeightedUpdate {
   readonly owner: string;
   readonly aggregationWeight: number;
+  /** The tensors of this owner's `wire`. */
   readonly update: Params;
+}
+
+/** What a rule over whole updates may look at. */
+export interface CombineContext {
+  readonly round: number;
+  /** Global params before this round. */
+  readonly params: Params;
+  /** What the server kept from the round before; undefined in the first. */
+  readonly state: Params | undefined;
 }
 
 /**
  * `linear`: the weighted mean, in exact fixed-point sums, memory of one model. `canonical`: any rule over all updates at
- * once, given in the order of the owners' names; memory of the whole cohort.
+ * once, given in the order of the owners' names; memory of the whole cohort. What it gives is what `serverStep` gets.
  */
 export type Aggregation<O> =
   | { readonly kind: 'linear' }
-  | { readonly kind: 'canonical'; combine(updates: readonly WeightedUpdate[], options: O): Params };
+  | {
+      readonly kind: 'canonical';
+      combine(updates: readonly WeightedUpdate[], options: O, context: CombineContext): Params;
+    };
 
 export interface ServerStepInput<O> {
   readonly round: number;
@@ -71,6 +85,13 @@ export interface RunFacts {
   readonly tensors: readonly TrainableTensor[];
 }
 
+/** Where fresh params come from. */
+export interface InitialContext {
+  readonly random: Rng;
+  /** A tensor of the base model as float32. */
+  readonly baseValue: (name: string) => Promise<Float32Array>;
+}
+
 export interface Method<O> {
   /** The one id: file name, recipe, CLI, docs, metrics. */
   readonly id: string;
@@ -84,14 +105,27 @@ export interface Method<O> {
   readonly reducesTo?: readonly { readonly id: string; readonly when: O }[];
   /** One sentence per unmet need (`n ≥ 2f + 3 …`). */
   preconditions?(facts: RunFacts, options: O): readonly string[];
+  /** What is tuned by this method: a second adapter, a correction of the base … Default: as the recipe says. */
+  tuning?(bound: BoundTuning, layout: ModelLayout, options: O): BoundTuning;
+  /** From the tuning kind's fresh params to those that the run starts from. Not called when it starts from an adapter. */
+  initialParams?(params: Params, context: InitialContext, options: O): Promise<Params>;
   selectTrainable?(tensor: TrainableTensor, round: number, options: O): TensorRole;
+  /** The tensors of an update, also of other names and shapes than the trained ones. Default: the shared tensors. */
+  wire?(
+    tensors: readonly TrainableTensor[],
+    round: number,
+    owner: string,
+    options: O,
+  ): readonly TrainableTensor[];
   /** Gradient of what the method adds to the loss of the data; undefined: nothing. Joins before clipping. */
   localObjective?(step: LocalStep, options: O): Params | undefined;
+  /** A client's whole round. Default: train from what was received, send the difference. */
+  client?(local: LocalRound, options: O): Promise<LocalOutcome>;
   /** What is sent for an update: same tensors, same shapes. */
   encodeUp?(update: Params, context: ClientContext, options: O): Params;
   readonly aggregate?: Aggregation<O>;
   serverStep?(input: ServerStepInput<O>): ServerStepOutput;
-  /** What a client receives for the global params: same tensors, same shapes. */
+  /** What a client receives for the global params that are not personal: same tensors, same shapes. */
   encodeDown?(params: Params, context: ClientContext, options: O): Params;
 }
 
@@ -101,12 +135,20 @@ export type BoundStepInput = Omit<ServerStepInput<unknown>, 'options'>;
 export interface BoundMethod {
   readonly id: string;
   preconditions(facts: RunFacts): readonly string[];
+  tuning(bound: BoundTuning, layout: ModelLayout): BoundTuning;
+  initialParams(params: Params, context: InitialContext): Promise<Params>;
   role(tensor: TrainableTensor, round: number): TensorRole;
+  /** The tensors of an update. */
+  wire(tensors: readonly TrainableTensor[], round: number, owner: string): readonly TrainableTensor[];
+  /** Whether owners may send different tensors in the same round. */
+  readonly wirePerOwner: boolean;
   /** Undefined: the loss of the data alone. */
   readonly localObjective: ((step: LocalStep) => Params | undefined) | undefined;
+  /** Undefined: train from what was received, send the difference. */
+  readonly client: ((local: LocalRound) => Promise<LocalOutcome>) | undefined;
   encodeUp(update: Params, context: ClientContext): Params;
   /** Undefined: the linear weighted mean. */
-  readonly combine: ((updates: readonly WeightedUpdate[]) => Params) | undefined;
+  readonly combine: ((updates: readonly WeightedUpdate[], context: CombineContext) => Params) | undefined;
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
@@ -114,15 +156,27 @@ export interface BoundMethod {
 
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
-  const { aggregate, serverStep, localObjective } = method;
+  const { aggregate, serverStep, localObjective, client } = method;
+  const role = (tensor: TrainableTensor, round: number) =>
+    method.selectTrainable?.(tensor, round, options) ?? 'shared';
   return {
     id: method.id,
     preconditions: (facts) => method.preconditions?.(facts, options) ?? [],
-    role: (tensor, round) => method.selectTrainable?.(tensor, round, options) ?? 'shared',
+    tuning: (bound, layout) => method.tuning?.(bound, layout, options) ?? bound,
+    initialParams: async (params, context) => method.initialParams?.(params, context, options) ?? params,
+    role,
+    wire: (tensors, round, owner) =>
+      method.wire?.(tensors, round, owner, options) ??
+      tensors.filter((tensor) => role(tensor, round) === 'shared'),
+    wirePerOwner: method.wire !== undefined,
     localObjective:
       localObjective === undefined ? undefined : (step) => localObjective.call(method, step, options),
+    client: client === undefined ? undefined : (local) => client.call(method, local, options),
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
-    combine: aggregate?.kind === 'canonical' ? (updates) => aggregate.combine(updates, options) : undefined,
+    combine:
+      aggregate?.kind === 'canonical'
+        ? (updates, context) => aggregate.combine(updates, options, context)
+        : undefined,
     serverStep:
       serverStep === undefined ? undefined : (input) => serverStep.call(method, { ...input, options }),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,
@@ -132,13 +186,4 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
 /** params + η · aggregate. */
 export function fedAvgStep(input: BoundStepInput): ServerStepOutput {
   return { params: addScaled(input.params, input.aggregate, input.serverLearningRate) };
-}
-
-/** Tensors that travel in a round. */
-export function sharedTensors(
-  method: BoundMethod,
-  tensors: readonly TrainableTensor[],
-  round: number,
-): TrainableTensor[] {
-  return tensors.filter((tensor) => method.role(tensor, round) === 'shared');
 }

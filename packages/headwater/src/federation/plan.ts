@@ -118,7 +118,7 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
       hint: 'Change the federation part of the recipe.',
     });
-  const fixedPoint = planFixedPoint(input.tensors, input.fixedPoint);
+  const fixedPoint = planFixedPoint(summedTensors(input, method), input.fixedPoint);
   const owners = [...input.owners].sort((a, b) => (a.owner < b.owner ? -1 : 1));
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
@@ -132,6 +132,13 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     fixedPoint,
     pace,
   };
+}
+
+/** What may be added up: trained tensors, and others that travel in some round (methods may take turns of two). */
+function summedTensors({ tensors, owners }: PlanInput, method: BoundMethod): TrainableTensor[] {
+  const travelling = [1, 2].flatMap((round) => method.wire(tensors, round, owners[0]?.owner ?? ''));
+  const byName = new Map([...travelling, ...tensors].map((tensor) => [tensor.name, tensor]));
+  return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** With the parts of the pace that are not given: those of a simulation. */

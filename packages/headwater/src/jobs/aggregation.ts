@@ -13,7 +13,7 @@ import {
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import type { Member } from '../federation/events.ts';
 import type { PartialSum } from '../federation/fixed-point.ts';
-import { type BoundMethod, sharedTensors } from '../federation/method.ts';
+import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
 import { decodeUpdate } from '../federation/update-reader.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -37,8 +37,10 @@ export async function aggregateMembers(
   const { method, blobs } = parts;
   if (method.combine === undefined)
     return aggregateSum(parts, job, await sumMembers(parts, job, job.work.members));
-  const { expected, compression } = formatOf(parts, job);
-  const load = async (digest: string) => decodeUpdate(await blobs.get(digest), expected, compression);
+  const load = async (digest: string, owner: string) => {
+    const { expected, compression } = formatOf(parts, job, owner);
+    return decodeUpdate(await blobs.get(digest), expected, compression);
+  };
   const input = { ...(await stepInputOf(parts, job)), members: job.work.members };
   return stored(parts, await aggregateRound(method, job.fixedPoint, input, load));
 }
@@ -50,7 +52,8 @@ export function sumMembers(
   members: readonly Member[],
 ): Promise<PartialSum> {
   const read = (digest: string) => parts.blobs.stream(digest, undefined, 'lent');
-  return sumUpdates(job.fixedPoint, members, formatOf(parts, job), read);
+  // What can be added up is the same for all.
+  return sumUpdates(job.fixedPoint, members, formatOf(parts, job, members[0]?.owner ?? ''), read);
 }
 
 /** From the sum of all members to the next params; the sum is gone afterwards. */
@@ -71,8 +74,9 @@ export async function aggregateSum(
 function formatOf(
   { method, compression, tensors }: AggregationParts,
   { work }: AggregationJob,
+  owner: string,
 ): UpdateFormat {
-  return { expected: sharedTensors(method, tensors, work.round), compression };
+  return { expected: method.wire(tensors, work.round, owner), compression };
 }
 
 async function stepInputOf({ blobs }: AggregationParts, { work, serverLearningRate }: AggregationJob) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { setup, TRAIN, toyExamples } from '../../test/training-setup.ts';
-import type { Params } from '../base/tensor.ts';
+import { type Params, tensor } from '../base/tensor.ts';
 import { plain } from '../federation/compression/none.ts';
-import { bindMethod } from '../federation/method.ts';
+import { bindMethod, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
 import { decodeParams, differenceOf, l2Norm } from '../federation/params.ts';
 import type { LocalTraining } from '../training/engine.ts';
@@ -25,6 +25,7 @@ async function roundOf(id: string, options: object, { round = 1, kept, seen }: A
   const record = methods.get(id)!;
   const parts = {
     engine: {
+      ...engine,
       train: (...[start, own, how, onStep, local]: Parameters<typeof engine.train>) => {
         seen?.(local ?? {});
         return engine.train(start, own, how, onStep, local);
@@ -109,5 +110,37 @@ describe('FedProx', () => {
 
   it('μ = 0 is FedAvg, bit for bit', async () => {
     expect((await roundOf('fedprox', { mu: 0 })).update).toEqual((await roundOf('fedavg', {})).update);
+  });
+});
+
+describe('a method that takes a client’s whole round', () => {
+  /** Sends how far the loss fell, and counts its rounds at home. */
+  const counting: Method<Record<string, never>> = {
+    ...(methods.get('fedavg') as unknown as Method<Record<string, never>>),
+    id: 'counting',
+    wire: () => [{ name: 'fall', shape: [1] }],
+    async client({ start, memory, train, loss, statsOf, steps }) {
+      const before = await loss(start, 0);
+      const { params: after } = await train(start);
+      const fall = before - (await loss(after, 0));
+      const rounds = (memory?.get('rounds')?.data[0] ?? 0) + 1;
+      return {
+        update: new Map([['fall', tensor('float32', [1], Float32Array.of(fall))]]),
+        memory: new Map([['rounds', tensor('float32', [1], Float32Array.of(rounds))]]),
+        stats: statsOf(new Array<number>(steps).fill(before)),
+      };
+    },
+  };
+
+  it('has the primitives, tensors of its own on the wire, and a memory', async () => {
+    const parts = { engine, tensors: tuning.tensors, method: bindMethod(counting, {}), compression: plain };
+    const input = { seed: 1, round: 1, owner: 'ann', params, kept: undefined, examples };
+    const options = { ...TRAIN, optimizer: sgd };
+    const first = await trainClientRound(parts, { ...input, options });
+    expect(sentBy(first).get('fall')!.data[0]).toBeGreaterThan(0);
+    const second = await trainClientRound(parts, { ...input, options, kept: first.kept });
+    expect([...second.kept!.values()].map(({ data }) => data[0])).toEqual([2]);
+    expect(second.update).toEqual(first.update);
+    expect(second.stats.steps).toBe(TRAIN.steps);
   });
 });

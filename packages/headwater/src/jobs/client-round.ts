@@ -3,21 +3,23 @@
  * travels and what stays. A function of its input and the seeds; it knows no files and no network.
  */
 
-import { rng } from '../base/random.ts';
+import { type Rng, rng } from '../base/random.ts';
 import type { Params, Tensor } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import type { TrainingStats } from '../federation/events.ts';
+import { type LocalRound, standardRound } from '../federation/local-round.ts';
 import type { BoundMethod, TensorRole } from '../federation/method.ts';
-import { differenceOf, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
-import type { Engine, LocalTraining, TrainOptions, TrainResult } from '../training/engine.ts';
+import { addScaled, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
+import type { Engine, ExampleScore, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
+import { scheduleFactor } from '../training/schedules.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { OnStep } from './jobs.ts';
 
 export interface ClientRoundParts {
-  readonly engine: Pick<Engine, 'train'>;
+  readonly engine: Pick<Engine, 'train' | 'gradients' | 'score'>;
   readonly tensors: readonly TrainableTensor[];
   readonly method: BoundMethod;
   readonly compression: BoundCompression;
@@ -47,57 +49,126 @@ export interface ClientRoundResult {
 
 /** Throws TRAINING_DIVERGED and what the engine throws. */
 export async function trainClientRound(
-  { engine, tensors, method, compression }: ClientRoundParts,
-  { seed, round, owner, params, kept, examples, options }: ClientRound,
+  parts: ClientRoundParts,
+  input: ClientRound,
   onStep?: OnStep,
 ): Promise<ClientRoundResult> {
-  const roles = new Map(tensors.map((tensor) => [tensor.name, method.role(tensor, round)]));
-  const isShared = (name: string) => roles.get(name) === 'shared';
+  const { tensors, method, compression } = parts;
+  const { seed, round, owner, params, kept } = input;
   const random = (purpose: string) => rng(seed, owner, round, purpose);
   const context = (purpose: string) => ({ round, owner, random: random(purpose) });
-  const received = method.encodeDown(selectParams(params, isShared), context('encode-down'));
+  const roles = new Map(tensors.map((tensor) => [tensor.name, method.role(tensor, round)]));
+  const travelsDown = (name: string) => roles.get(name) === 'shared' || roles.get(name) === 'given';
+  const received = method.encodeDown(selectParams(params, travelsDown), context('encode-down'));
   const start = overlaid(overlaid(params, kept ?? NOTHING), received);
-  const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
-  const trained = await engine.train(start, seen, options, onStep, localTraining(method, roles, start));
-  const difference = differenceOf(selectParams(trained.params, isShared), received);
-  const sent = method.encodeUp(difference, context('encode-up'));
-  const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), residualIn(kept));
+  const local = localRound(parts, input, { start, roles, random }, onStep);
+  const outcome = await (method.client ?? standardRound)(local);
+  const sent = method.encodeUp(outcome.update, context('encode-up'));
+  const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), partOf(kept, RESIDUAL));
+  const personal = selectParams(start, (name) => roles.get(name) === 'personal');
   return {
     update: bytes,
-    kept: keptOf(
-      selectParams(trained.params, (name) => roles.get(name) === 'personal'),
-      residual,
-    ),
+    kept: keptOf(overlaid(personal, outcome.personal ?? NOTHING), residual, outcome.memory),
     downBytes: encodedBytes(received),
-    stats: statsOf(trained),
+    stats: outcome.stats,
   };
 }
 
 const NOTHING: Params = new Map();
 
-function localTraining(
-  { localObjective }: BoundMethod,
-  roles: ReadonlyMap<string, TensorRole>,
-  start: Params,
-): LocalTraining {
-  const frozen = new Set([...roles].filter(([, role]) => role === 'frozen').map(([name]) => name));
-  if (localObjective === undefined) return { frozen };
-  return { frozen, extraGradient: (params) => localObjective({ params, start }) };
+interface Beginning {
+  readonly start: Params;
+  readonly roles: ReadonlyMap<string, TensorRole>;
+  readonly random: (purpose: string) => Rng;
 }
 
-/** Tensors of this name belong to the compression; `overlaid` finds no such tensor in a model and leaves them out. */
-const RESIDUAL = 'error-feedback:';
+function localRound(
+  { engine, tensors, method }: ClientRoundParts,
+  { seed, round, owner, kept, examples, options }: ClientRound,
+  { start, roles, random }: Beginning,
+  onStep: OnStep | undefined,
+): LocalRound {
+  const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
+  const stepExamples = (step: number) => seen.slice(step * options.batchSize, (step + 1) * options.batchSize);
+  const still = [...roles].filter(([, role]) => role === 'frozen' || role === 'given').map(([name]) => name);
+  const { maxLength, microBatchSize } = options;
+  const { localObjective } = method;
+  return {
+    ...{ round, owner, start, random, steps: options.steps, memory: partOf(kept, MEMORY) },
+    learningRate:
+      options.optimizer.learningRate *
+      scheduleFactor(options.schedule, options.stepOffset, options.totalSteps),
+    wire: method.wire(tensors, round, owner),
+    role: (name) => roles.get(name) ?? 'frozen',
+    async train(params, { frozen, extraGradient } = {}) {
+      const trained = await engine.train(params, seen, options, onStep, {
+        frozen: new Set([...still, ...(frozen ?? [])]),
+        extraGradient: (current) =>
+          summed(localObjective?.({ params: current, start }), extraGradient?.(current)),
+      });
+      return { params: trained.params, steps: trained.steps, stats: statsOf(trained) };
+    },
+    async loss(params, step) {
+      const scores = await engine.score(params, stepExamples(step), { batchSize: microBatchSize, maxLength });
+      const total = (of: (score: ExampleScore) => number) =>
+        scores.reduce((sum, score) => sum + of(score), 0);
+      return (
+        total(({ nll }) => nll) /
+        Math.max(
+          1,
+          total(({ numTargets }) => numTargets),
+        )
+      );
+    },
+    gradients: (params, step) => engine.gradients(params, stepExamples(step), { maxLength }),
+    statsOf: (losses) => statsOfLosses(losses, seen),
+  };
+}
 
-function keptOf(personal: Params, residual: Params | undefined): Params | undefined {
-  const lost = [...(residual ?? NOTHING)].map(([name, value]) => [RESIDUAL + name, value] as const);
-  const kept = new Map<string, Tensor<'float32'>>([...personal, ...lost]);
+function summed(a: Params | undefined, b: Params | undefined): Params | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  const onlyB = selectParams(b, (name) => !a.has(name));
+  const both = selectParams(b, (name) => a.has(name));
+  return new Map([...addScaled(a, both, 1), ...onlyB]);
+}
+
+function statsOfLosses(losses: readonly number[], seen: readonly TokenizedExample[]): TrainingStats {
+  const sum = (of: (example: TokenizedExample) => number) => seen.reduce((n, example) => n + of(example), 0);
+  const mean = losses.reduce((a, b) => a + b, 0) / Math.max(1, losses.length);
+  return {
+    steps: losses.length,
+    numExamples: seen.length,
+    numTokens: sum(({ tokens }) => tokens.length),
+    numTargets: sum(({ numTargets }) => numTargets),
+    meanLoss: finite(mean),
+    lastLoss: finite(losses.at(-1)),
+  };
+}
+
+/** What is kept beside personal tensors; `overlaid` finds no such tensor in a model and leaves them out. */
+const RESIDUAL = 'error-feedback:';
+const MEMORY = 'method:';
+
+function keptOf(
+  personal: Params,
+  residual: Params | undefined,
+  memory: Params | undefined,
+): Params | undefined {
+  const named = (prefix: string, part: Params = NOTHING) =>
+    [...part].map(([name, value]) => [prefix + name, value] as const);
+  const kept = new Map<string, Tensor<'float32'>>([
+    ...personal,
+    ...named(RESIDUAL, residual),
+    ...named(MEMORY, memory),
+  ]);
   return kept.size === 0 ? undefined : kept;
 }
 
-function residualIn(kept: Params | undefined): Params | undefined {
-  if (kept === undefined) return undefined;
-  const lost = [...kept].filter(([name]) => name.startsWith(RESIDUAL));
-  return new Map(lost.map(([name, value]) => [name.slice(RESIDUAL.length), value]));
+function partOf(kept: Params | undefined, prefix: string): Params | undefined {
+  const part = [...(kept ?? NOTHING)].filter(([name]) => name.startsWith(prefix));
+  return part.length === 0
+    ? undefined
+    : new Map(part.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
 /**
@@ -116,7 +187,6 @@ function examplesOfRound(
 }
 
 export function statsOf({ steps, numExamples, numTokens, numTargets, meanLoss }: TrainResult): TrainingStats {
-  const finite = (x: number | undefined) => (x !== undefined && Number.isFinite(x) ? x : null);
   return {
     steps: steps.length,
     numExamples,
@@ -125,4 +195,8 @@ export function statsOf({ steps, numExamples, numTokens, numTargets, meanLoss }:
     meanLoss: finite(meanLoss),
     lastLoss: finite(steps.at(-1)?.loss),
   };
+}
+
+function finite(x: number | undefined): number | null {
+  return x !== undefined && Number.isFinite(x) ? x : null;
 }

@@ -6,7 +6,7 @@
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
-import { type BoundMethod, sharedTensors } from '../federation/method.ts';
+import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams, overlaid } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -98,7 +98,7 @@ async function trainClient(
   const input = { seed, round, owner, params: await load(params), kept, examples: train.get(owner) ?? [] };
   const result = await trainClientRound({ ...parts, tensors: tuning.tensors }, { ...input, options }, onStep);
   const { update, downBytes, stats } = result;
-  const travelling = sharedTensors(method, tuning.tensors, round);
+  const travelling = method.wire(tuning.tensors, round, owner);
   return {
     update: await blobs.put(update),
     personal: result.kept === undefined ? null : await blobs.put(encodeParams(result.kept)),

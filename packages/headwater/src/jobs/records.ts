@@ -12,7 +12,7 @@ import {
   type Compression,
 } from '../federation/compression/compression.ts';
 import { compressions } from '../federation/compression/registry.ts';
-import type { Method } from '../federation/method.ts';
+import { type BoundMethod, bindMethod, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
@@ -62,9 +62,15 @@ export function recordOf<R extends RecipeRecord>(
   throw new HeadwaterError('RECIPE_INVALID', `${kind}: ${issues.join('; ')}`);
 }
 
+export function bindRecipeMethod(recipe: Recipe, registries: RunRegistries): BoundMethod {
+  const { record, options } = recordOf(registries.methods, recipe.federation.method);
+  return bindMethod(record, options);
+}
+
+/** What the recipe tunes, as its method wants it. */
 export function bindTuning(recipe: Recipe, layout: ModelLayout, registries: RunRegistries): BoundTuning {
   const { record, options } = recordOf(registries.tuningKinds, recipe.tuning);
-  return record.bind(options, layout);
+  return bindRecipeMethod(recipe, registries).tuning(record.bind(options, layout), layout);
 }
 
 export function bindRecipeCompression(recipe: Recipe, registries: RunRegistries): BoundCompression {

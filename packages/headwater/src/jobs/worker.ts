@@ -7,7 +7,6 @@ import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
-import { bindMethod } from '../federation/method.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import { openQuantized } from '../models/quantized-node.ts';
 import { textEncoder } from '../models/tokenizer-node.ts';
@@ -21,7 +20,7 @@ import type { BoundTuning } from '../tuning/kind.ts';
 import { createJobRunner, type HeldOut } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
-import { bindRecipeCompression, bindTuning, recordOf, registriesWith } from './records.ts';
+import { bindRecipeCompression, bindRecipeMethod, bindTuning, registriesWith } from './records.ts';
 import { type SharedExamples, viewExamples } from './shared-examples.ts';
 
 export interface SharedHeldOut {
@@ -51,7 +50,8 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const { quantizedFolder } = init;
   const model = quantizedFolder === undefined ? stored : await openQuantized(stored, quantizedFolder);
   const tuning = bindTuning(recipe, model.definition, registries);
-  const { record, options } = recordOf(registries.methods, recipe.federation.method);
+  const method = bindRecipeMethod(recipe, registries);
+  const baseValue = (name: string) => readWeight(model.weights, name);
   const executor = createNodeExecutor({
     device: recipe.device,
     threads: recipe.threadsPerSession,
@@ -60,7 +60,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   return createJobRunner({
     engine: createEngine({ model, tuning, executor, recompute: recipe.training.recompute }),
     tuning,
-    method: bindMethod(record, options),
+    method,
     compression: bindRecipeCompression(recipe, registries),
     maxUpdateNorm: recipe.federation.maxUpdateNorm ?? null,
     blobs: await openBlobs(init.blobs),
@@ -72,12 +72,10 @@ async function open(init: WorkerInit): Promise<JobRunner> {
       ]),
     ),
     async initialParams(seed, adapter) {
-      if (adapter === null)
-        return tuning.init(
-          rng(seed, 'init'),
-          (name) => readWeight(model.weights, name),
-          textEncoder(model.folder),
-        );
+      if (adapter === null) {
+        const fresh = await tuning.init(rng(seed, 'init'), baseValue, textEncoder(model.folder));
+        return method.initialParams(fresh, { random: rng(seed, 'init', 'method'), baseValue });
+      }
       const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
       checkSameTuning(found.tuning, tuning, adapter);
       return found.params;

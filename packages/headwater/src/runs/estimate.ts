@@ -7,7 +7,7 @@ import { sizeBytes } from '../base/tensor.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodedUpdateBytes } from '../federation/compression/encode.ts';
 import { plain } from '../federation/compression/none.ts';
-import { type BoundMethod, sharedTensors } from '../federation/method.ts';
+import type { BoundMethod } from '../federation/method.ts';
 import { isValidated } from '../federation/selection.ts';
 import { LOSS_CHUNK_BYTES } from '../graph/cross-entropy.ts';
 import type { ModelDefinition } from '../models/model.ts';
@@ -126,8 +126,9 @@ function clientRound(input: EstimateInput) {
 
 /** The files that one client sends and needs; methods may send other tensors in other rounds. */
 function roundBytes({ method, compression, tensors }: EstimateInput, round: number) {
-  const shared = sharedTensors(method, tensors, round);
-  return { up: encodedUpdateBytes(compression, shared), down: encodedUpdateBytes(plain, shared) };
+  const shared = method.wire(tensors, round, '');
+  const received = tensors.filter((tensor) => ['shared', 'given'].includes(method.role(tensor, round)));
+  return { up: encodedUpdateBytes(compression, shared), down: encodedUpdateBytes(plain, received) };
 }
 
 function totals(input: EstimateInput, asked: number, seconds: number | null): Estimate['total'] {

@@ -2,11 +2,10 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
-import { bindMethod } from '../federation/method.ts';
 import { createPlan, type RunPlan } from '../federation/plan.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
-import { type RunRegistries, recordOf } from '../jobs/records.ts';
+import { bindRecipeMethod, type RunRegistries } from '../jobs/records.ts';
 import { planArms } from '../runs/baselines.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { appendEvent, eventsOf, stamped } from '../runs/journal-events.ts';
@@ -47,7 +46,6 @@ async function planRun(
   pool: Pool,
 ): Promise<RunPlan> {
   const { federation, seed, baselines, evaluation } = recipe;
-  const { record, options } = recordOf(registries.methods, federation.method);
   const { result: init } = await pool.run({ kind: 'init', seed, adapter: recipe.adapter ?? null }, 0);
   const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
   const cohortSize = federation.cohortSize ?? owners.length;
@@ -74,6 +72,6 @@ async function planRun(
       test: heldOut.test !== undefined,
       pace: { maxUpdateNorm: federation.maxUpdateNorm ?? null },
     },
-    bindMethod(record, options),
+    bindRecipeMethod(recipe, registries),
   );
 }

@@ -8,7 +8,6 @@ import { sleep, type Timers } from '../../base/clock.ts';
 import { assert, messageOf } from '../../base/errors.ts';
 import type { Compression } from '../../federation/compression/compression.ts';
 import { emptySum } from '../../federation/fixed-point.ts';
-import { sharedTensors } from '../../federation/method.ts';
 import { addEncodedSum } from '../../federation/partial-sums.ts';
 import {
   type AggregationJob,
@@ -97,7 +96,7 @@ async function climb(parts: TreeParts, job: AggregationJob, made: Made): Promise
   assert(leafMembers >= 1 && mergedSums >= 2, 'a tree must become narrower');
   const context: SumContext = {
     fixedPoint: job.fixedPoint,
-    expected: sharedTensors(parts.method, parts.tensors, job.work.round),
+    expected: parts.method.wire(parts.tensors, job.work.round, job.work.members[0]?.owner ?? ''),
     compression: parts.compressionChoice,
   };
   const leaves = groups(job.work.members, leafMembers).map((members) => updatesTask(context, members));

@@ -6,13 +6,18 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { encodedUpdateBytes } from '../../federation/compression/encode.ts';
-import { type BoundMethod, bindMethod, sharedTensors } from '../../federation/method.ts';
+import type { BoundMethod } from '../../federation/method.ts';
 import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/plan.ts';
 import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
 import type { Pool } from '../../jobs/pool.ts';
 import { metricsOf } from '../../jobs/prepare.ts';
-import { bindRecipeCompression, bindTuning, type RunRegistries, recordOf } from '../../jobs/records.ts';
+import {
+  bindRecipeCompression,
+  bindRecipeMethod,
+  bindTuning,
+  type RunRegistries,
+} from '../../jobs/records.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
 import { openOwnWorker } from '../../jobs/workers.ts';
 import { openModel } from '../../models/checkpoint-node.ts';
@@ -53,8 +58,7 @@ export async function openRecipeWorks(
     labels: recipe.labels,
     ...(onDownload === undefined ? {} : { onProgress: onDownload }),
   });
-  const { record, options: methodOptions } = recordOf(registries.methods, recipe.federation.method);
-  const method = bindMethod(record, methodOptions);
+  const method = bindRecipeMethod(recipe, registries);
   const compression = bindRecipeCompression(recipe, registries);
   const compressions = {
     compressions: registries.compressions,
@@ -69,9 +73,9 @@ export async function openRecipeWorks(
     pool ??= openOwnWorker(recipe, model.folder, options.blobs, options.clock);
     return pool;
   };
-  const layout = (plan: RunPlan, round: number) => sharedTensors(method, plan.tensors, round);
+  const layout = (plan: RunPlan, round: number, owner: string) => method.wire(plan.tensors, round, owner);
   /** Asked for with every task. */
-  const sizes = new Map<number, number>();
+  const sizes = new Map<string, number>();
   return {
     manifest: manifestOf(recipe, registries, { digest: modelDigest, files }),
     minOwners: minOwnersOf(recipe),
@@ -87,13 +91,17 @@ export async function openRecipeWorks(
       plan: planOf(recipe, method, modelDigest, initial, owners),
       provenance: provenanceOf(recipe, registries, modelDigest, owners),
     }),
-    updateBytes(plan, round) {
-      const bytes = sizes.get(round) ?? encodedUpdateBytes(compression, layout(plan, round));
-      sizes.set(round, bytes);
+    updateBytes(plan, round, owner) {
+      const key = method.wirePerOwner ? `${round} ${owner}` : String(round);
+      const bytes = sizes.get(key) ?? encodedUpdateBytes(compression, layout(plan, round, owner));
+      sizes.set(key, bytes);
       return bytes;
     },
-    check: (plan, { round }, source) =>
-      checkUpdateStream(source, layout(plan, round), { compression, maxNorm: plan.pace.maxUpdateNorm }),
+    check: (plan, { round, owner }, source) =>
+      checkUpdateStream(source, layout(plan, round, owner), {
+        compression,
+        maxNorm: plan.pace.maxUpdateNorm,
+      }),
     async aggregate(work, { fixedPoint, serverLearningRate, tensors }) {
       const job = { work, fixedPoint, serverLearningRate };
       const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;

@@ -3,7 +3,7 @@ import { methodConformance } from '../../../test/support/method-conformance.ts';
 import { type Params, tensor } from '../../base/tensor.ts';
 import { aggregateRound } from '../aggregate.ts';
 import { planFixedPoint } from '../fixed-point.ts';
-import { bindMethod, type Method, sharedTensors } from '../method.ts';
+import { bindMethod, type Method } from '../method.ts';
 import { fedavg } from './fedavg.ts';
 import { methods } from './registry.ts';
 
@@ -84,7 +84,7 @@ describe('method slots', () => {
       { ...fedavg, selectTrainable: ({ name }) => (name.endsWith('B') ? 'personal' : 'shared') },
       {},
     );
-    expect(sharedTensors(personal, tensors, 1).map(({ name }) => name)).toEqual(['lora_A']);
-    expect(sharedTensors(bindMethod(fedavg, {}), tensors, 1)).toHaveLength(2);
+    expect(personal.wire(tensors, 1, 'ann').map(({ name }) => name)).toEqual(['lora_A']);
+    expect(bindMethod(fedavg, {}).wire(tensors, 1, 'ann')).toHaveLength(2);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bindMethod, sharedTensors } from '../method.ts';
+import { bindMethod } from '../method.ts';
 import { methods } from './registry.ts';
 
 const LORA = ['q', 'v'].flatMap((module) =>
@@ -14,7 +14,7 @@ const facts = { numOwners: 3, cohortSize: 3, quorum: 3, rounds: 2 };
 describe('parts that stay with their owners', () => {
   it('FedSA-LoRA shares the factors A, and nothing else', () => {
     const method = bindMethod(methods.get('fedsa-lora')!, {});
-    const shared = sharedTensors(method, LORA, 1).map(({ name }) => name);
+    const shared = method.wire(LORA, 1, 'ann').map(({ name }) => name);
     expect(shared).toHaveLength(2);
     expect(shared.every((name) => name.includes('lora_A'))).toBe(true);
     expect(method.preconditions({ ...facts, tensors: LORA })).toEqual([]);
@@ -24,7 +24,7 @@ describe('parts that stay with their owners', () => {
   it('FedPer keeps a head at home; with nothing to keep it says so', () => {
     const record = methods.get('fedper')!;
     const method = bindMethod(record, record.options.parse({}));
-    expect(sharedTensors(method, [...LORA, HEAD], 1)).toEqual(LORA);
+    expect(method.wire([...LORA, HEAD], 1, 'ann')).toEqual(LORA);
     expect(method.preconditions({ ...facts, tensors: LORA })).toHaveLength(1);
     const all = bindMethod(record, record.options.parse({ local: ['layers'] }));
     expect(all.preconditions({ ...facts, tensors: LORA })).toEqual([

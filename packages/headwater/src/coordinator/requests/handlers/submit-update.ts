@@ -51,7 +51,7 @@ async function sealAndDecide(
   const { parts, garbage } = context;
   const { round, update } = body;
   const works = await led.works();
-  if (update.bytes > maxUpdateBytes(works.updateBytes(state.plan, round)))
+  if (update.bytes > maxUpdateBytes(works.updateBytes(state.plan, round, owner)))
     throw new Refusal('too-large', 'an update of this run has fewer bytes');
   const release = await garbage.pin(update.digest);
   try {

@@ -38,7 +38,7 @@ async function taskFor(context: HandlerContext, led: LedRun, owner: string): Pro
   const over = status === 'finished' || status === 'failed' || status === 'cancelled';
   return {
     status,
-    task: next === undefined ? null : await wireTask(context, led, next),
+    task: next === undefined ? null : await wireTask(context, led, next, owner),
     round: state?.open?.round ?? state?.closed.length ?? 0,
     rounds: state?.plan.rounds ?? 0,
     reason: over ? (led.reason()?.slice(0, 2000) ?? null) : null,
@@ -47,7 +47,12 @@ async function taskFor(context: HandlerContext, led: LedRun, owner: string): Pro
   };
 }
 
-async function wireTask(context: HandlerContext, led: LedRun, work: OwnerTask): Promise<WireTask> {
+async function wireTask(
+  context: HandlerContext,
+  led: LedRun,
+  work: OwnerTask,
+  owner: string,
+): Promise<WireTask> {
   const params = { digest: work.params, bytes: await sizeOf(context, work.params) };
   if (work.kind === 'evaluate') {
     const { id, evaluation, split } = work;
@@ -57,7 +62,7 @@ async function wireTask(context: HandlerContext, led: LedRun, work: OwnerTask): 
   const { plan } = led.state!;
   const deadlineMs = roundDeadlineMs(led.state!, led.driver.times);
   const leftMs = deadlineMs === undefined ? null : Math.max(0, deadlineMs - context.parts.clock.nowMs());
-  const maxUploadBytes = maxUpdateBytes((await led.works()).updateBytes(plan, round));
+  const maxUploadBytes = maxUpdateBytes((await led.works()).updateBytes(plan, round, owner));
   const amounts = { steps, stepOffset, totalSteps };
   return { kind: 'train', id, round, params, ...amounts, remainingMs: leftMs, maxUploadBytes };
 }

@@ -17,7 +17,7 @@ export async function openUpload(
   const { digest, bytes, taskId } = body;
   const state = runningState(led);
   const round = roundOfTask(taskId, client.owner);
-  await checkSize(led, state, round, bytes);
+  await checkSize(led, state, { round, owner: client.owner }, bytes);
   const receipt = dryRun(state, { round, owner: client.owner, update: digest, bytes });
   if (!receipt.accepted)
     throw new Refusal('upload-refused', `no update is wanted: ${receipt.reason ?? receipt.code}`, {
@@ -58,7 +58,12 @@ function roundOfTask(taskId: string, owner: string): number {
 }
 
 /** Throws `too-large`. */
-async function checkSize(led: LedRun, { plan }: RunState, round: number, bytes: number): Promise<void> {
-  const most = maxUpdateBytes((await led.works()).updateBytes(plan, round));
+async function checkSize(
+  led: LedRun,
+  { plan }: RunState,
+  { round, owner }: { readonly round: number; readonly owner: string },
+  bytes: number,
+): Promise<void> {
+  const most = maxUpdateBytes((await led.works()).updateBytes(plan, round, owner));
   if (bytes > most) throw new Refusal('too-large', `an update of this run has at most ${most} bytes`);
 }
