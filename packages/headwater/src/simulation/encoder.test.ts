@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterDigest } from '../../test/support/small-run.ts';
 import { INTENTS, intentRows, writeTinyEncoder } from '../../test/support/tiny-encoder.ts';
@@ -76,6 +77,13 @@ describe('owners of an encoder', { timeout: 120_000 }, () => {
     const { resultFolder } = await runTo('whole', ...SHORT, 'tuning={"kind":"full"}');
     const { definition } = await openCheckpoint(resultFolder);
     expect(definition.classifier).toMatchObject({ labels: INTENTS, freshModules: [] });
+  });
+
+  it('have a recipe to start from', async () => {
+    const shipped = fileURLToPath(new URL('../../recipes/intents-distilbert.yaml', import.meta.url));
+    const { data, evaluation } = await loadRecipe(shipped, { registries: builtinRegistries });
+    expect(data.schema).toEqual({ kind: 'classification', text: '{text}', label: 'intent' });
+    expect(evaluation.tasks[0]!.kind).toBe('classification');
   });
 
   it('are told of a class that the recipe does not name', async () => {
