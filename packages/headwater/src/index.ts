@@ -33,5 +33,6 @@ export { createEngine } from './training/engine-core.ts';
 export type { EvaluationTask } from './training/tasks/task.ts';
 export { type TrainModelOptions, train } from './training/train-node.ts';
 export { verifyFolder } from './training/verify-node.ts';
+export { adapterParams, combinedTuning, type NamedAdapter, prefixedParams } from './tuning/combined.ts';
 export type { BoundTuning, TuningKind } from './tuning/kind.ts';
 export { lora } from './tuning/lora.ts';

@@ -8,6 +8,7 @@ import { FIXTURES, setup } from '../../test/training-setup.ts';
 import { writeSynced } from '../base/durable-node.ts';
 import { openCheckpoint } from '../models/checkpoint-node.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { tuningOf } from '../tuning/combined.ts';
 import { frozen } from '../tuning/frozen.ts';
 import { full } from '../tuning/full.ts';
 import { readAdapterFolder, writeAdapterFolder } from './adapter-folder-node.ts';
@@ -80,6 +81,26 @@ describe('an adapter of each kind', () => {
     const folder = join(FIXTURES, 'huggingface', name, 'adapter');
     const error = await readAdapterFolder(folder, other.definition).catch((cause) => cause);
     expect(error).toMatchObject({ code: 'ADAPTER_INVALID', where: folder });
+  });
+});
+
+describe('two adapters at once', () => {
+  it('give the logits of PEFT with both active, each times its weight', async () => {
+    const golden = JSON.parse(await readFile(join(FIXTURES, 'huggingface/two-adapters.json'), 'utf8'));
+    const model = await openCheckpoint(join(FIXTURES, 'huggingface/llama'));
+    const adapters = await Promise.all(
+      Object.entries<number>(golden.weights).map(async ([source, weight]) => {
+        const folder = join(FIXTURES, 'huggingface', source, 'adapter');
+        return { ...(await readAdapterFolder(folder, model.definition)), source, weight };
+      }),
+    );
+    const { tuning, params } = tuningOf(adapters);
+    const engine = createEngine({ model, tuning, executor: createNodeExecutor() });
+    const got = await engine.logits(params, Int32Array.from(golden.tokens));
+    expect(relativeError({ name: '', got, reference: golden.logits })).toBeLessThan(1e-6);
+    expect(tuningOf(adapters.slice(0, 1)).tuning.kind).toBe('combined');
+    expect(tuningOf([{ ...adapters[0]!, weight: 1 }]).tuning).toBe(adapters[0]!.tuning);
+    expect(tuningOf([]).tuning).toBe(frozen);
   });
 });
 
