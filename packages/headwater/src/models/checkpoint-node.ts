@@ -4,8 +4,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { canonicalJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { firstNonFinite, float32Values } from '../base/half.ts';
@@ -19,6 +19,7 @@ import {
   tensor,
 } from '../base/tensor.ts';
 import type { WeightSource } from '../runtime/executor.ts';
+import { onlyGguf, refuseQuantizedConfig, refuseQuantizedTensors } from './foreign-quantization.ts';
 import { freshHead } from './fresh-head.ts';
 import { type ResolveOptions, resolveModel } from './hub-node.ts';
 import type { Model, ModelDefinition } from './model.ts';
@@ -58,9 +59,11 @@ export async function openCheckpoint(folder: string, options: OpenCheckpointOpti
   const absolute = resolve(folder);
   await checkFolder(absolute);
   const configPath = join(absolute, 'config.json');
-  const config = await readJson(configPath);
+  const config = await readConfig(absolute);
+  refuseQuantizedConfig(config, configPath);
   const labels = await givenLabels(config, configPath, options.labels);
   const found = await openShards(absolute);
+  refuseQuantizedTensors(found.keys(), absolute);
   const definition = definitionOf(config, configPath, { labels, tensorNames: new Set(found.keys()) });
   const fresh = freshHead(definition);
   const stored = checkedTensors(definition, found, fresh, absolute);
@@ -80,9 +83,20 @@ export async function openCheckpoint(folder: string, options: OpenCheckpointOpti
   return model;
 }
 
+/** config.json; a folder that only llama.cpp could read is named as such. */
+async function readConfig(folder: string): Promise<unknown> {
+  try {
+    return await readJson(join(folder, 'config.json'));
+  } catch (cause) {
+    const gguf = (await readdir(folder)).filter((name) => name.endsWith('.gguf'));
+    throw gguf.length > 0 ? onlyGguf(folder, gguf) : cause;
+  }
+}
+
 async function checkFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch(() => undefined);
   if (found?.isDirectory()) return;
+  if (found?.isFile() && folder.endsWith('.gguf')) throw onlyGguf(dirname(folder), [basename(folder)]);
   throw new HeadwaterError(
     'MODEL_NOT_FOUND',
     found ? 'this is a file, not a model folder' : 'no such folder',

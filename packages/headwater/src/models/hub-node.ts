@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { HeadwaterError } from '../base/errors.ts';
+import { onlyGguf, refuseQuantizedConfig } from './foreign-quantization.ts';
 import {
   COMMIT,
   cacheFolder,
@@ -17,7 +18,7 @@ import {
 } from './hub-cache-node.ts';
 import { type DownloadContext, downloadToBlob, type HubFile } from './hub-download-node.ts';
 import { type HubRepository, hubError, isOffline } from './hub-errors.ts';
-import { INDEX_FILE, onlyPickles, readWeightMap, SINGLE_FILE } from './shards-node.ts';
+import { INDEX_FILE, onlyPickles, readJson, readWeightMap, SINGLE_FILE } from './shards-node.ts';
 
 export interface HubProgress {
   readonly repository: string;
@@ -117,6 +118,8 @@ async function download(
       options.onProgress?.({ repository: repo.name, file: file.path, doneBytes, totalBytes: file.sizeBytes }),
   };
   await fetchFiles(smallFiles(listed, repo), cache, context);
+  const config = join(cache.snapshotFolder(commit), 'config.json');
+  refuseQuantizedConfig(await readJson(config), `${repo.endpoint}/${repo.name}`);
   await fetchFiles(await weightFiles(listed, cache, context), cache, context);
   if (repo.revision !== commit) await cache.remember(repo.revision, commit);
   return cache.snapshotFolder(commit);
@@ -144,11 +147,14 @@ const SMALL_FILES =
   /^(config\.json|generation_config\.json|tokenizer[\w.-]*|chat_template[\w.-]*|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json)$/;
 
 function smallFiles(listed: readonly HubFile[], repo: HubRepository): HubFile[] {
-  if (!listed.some((file) => file.path === 'config.json'))
+  if (!listed.some((file) => file.path === 'config.json')) {
+    const gguf = listed.map((file) => file.path).filter((path) => path.endsWith('.gguf'));
+    if (gguf.length > 0) throw onlyGguf(`${repo.endpoint}/${repo.name}`, gguf);
     throw new HeadwaterError('MODEL_UNSUPPORTED', `${repo.name} has no config.json`, {
       where: `${repo.endpoint}/${repo.name}`,
       hint: 'Give a repository that transformers can load (not GGUF, MLX or adapter-only).',
     });
+  }
   return listed.filter((file) => SMALL_FILES.test(file.path));
 }
 
@@ -164,6 +170,8 @@ async function weightFiles(
   if (single !== undefined) return [single];
   const index = listed.find((file) => file.path === INDEX_FILE);
   if (index === undefined) {
+    const gguf = listed.map((file) => file.path).filter((path) => path.endsWith('.gguf'));
+    if (gguf.length > 0) throw onlyGguf(where, gguf);
     const pickles = listed.map((file) => file.path).filter((path) => /\.(bin|pt|pth|ckpt)$/.test(path));
     if (pickles.length > 0) throw onlyPickles(where, pickles);
     throw new HeadwaterError('MODEL_UNSUPPORTED', `${repo.name} has no ${SINGLE_FILE} and no ${INDEX_FILE}`, {

@@ -7,6 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
+import { onlyGguf } from './foreign-quantization.ts';
 import type { SafetensorsEntry } from './safetensors-header.ts';
 import { openSafetensors } from './safetensors-node.ts';
 
@@ -35,6 +36,8 @@ export async function openShards(folder: string): Promise<ReadonlyMap<string, St
 }
 
 function noWeights(folder: string, names: readonly string[]): HeadwaterError {
+  const gguf = names.filter((name) => name.endsWith('.gguf'));
+  if (gguf.length > 0) return onlyGguf(folder, gguf);
   const pickles = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
   if (pickles.length > 0) return onlyPickles(folder, pickles);
   return new HeadwaterError('MODEL_INVALID', `there is no ${SINGLE_FILE} and no ${INDEX_FILE}`, {
