@@ -26,10 +26,20 @@ export type { Recipe } from './recipe/schema.ts';
 export type { RunResults } from './runs/results.ts';
 export type { Executor } from './runtime/executor.ts';
 export { createNodeExecutor } from './runtime/onnx-node.ts';
+export { type ModelServer, type ServeModelOptions, serveModel } from './serving/serve-model.ts';
 export { type FinishedRun, type RunOptions, run } from './simulation/run.ts';
 export { readAdapterFolder, writeAdapterFolder } from './training/adapter-folder-node.ts';
 export type { Engine, GenerateOptions, TrainOptions, TrainResult } from './training/engine.ts';
 export { createEngine } from './training/engine-core.ts';
+export type { Generated, GenerationRequest, Generator } from './training/generation/generator.ts';
+export type { GeneratedText, TextPiece } from './training/generation/text.ts';
+export {
+  openTextModel,
+  type TextModel,
+  type TextModelOptions,
+  type TextPrompt,
+  type WriteOptions,
+} from './training/generation/text-model-node.ts';
 export type { EvaluationTask } from './training/tasks/task.ts';
 export { type TrainModelOptions, train } from './training/train-node.ts';
 export { verifyFolder } from './training/verify-node.ts';

@@ -15,11 +15,11 @@ export function tokenBytes(tokenizer: Named, id: number): Uint8Array {
   if (tokenizer.addedTokens.some((token) => token.id === id)) return utf8(name);
   const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(name)?.[1];
   if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
-  const isByteLevel = tokenizer.idOf(SPACE_OF_BYTES) !== undefined;
+  const isByteLevel = tokenizer.idOf(SPACE_OF_BYTES) !== undefined && tokenizer.idOf('▁') === undefined;
   return isByteLevel ? fromByteLetters(name) : utf8(name.replaceAll('▁', ' '));
 }
 
-/** Every byte-level vocabulary has all 256 letters, this one for the space. */
+/** Every byte-level vocabulary has all 256 letters, this one for the space; in others it is a letter of some language. */
 const SPACE_OF_BYTES = 'Ġ';
 
 function fromByteLetters(name: string): Uint8Array {
