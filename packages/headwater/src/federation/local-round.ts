@@ -8,8 +8,8 @@ import type { Params } from '../base/tensor.ts';
 import type { LocalTraining, StepReport } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { TrainingStats } from './events.ts';
-import type { TensorRole } from './method.ts';
 import { differenceOf, selectParams } from './params.ts';
+import type { TensorRole } from './tensor-role.ts';
 
 export interface LocallyTrained {
   readonly params: Params;

@@ -10,13 +10,7 @@ import type { Params } from '../base/tensor.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
 import type { LocalOutcome, LocalRound } from './local-round.ts';
 import { addScaled } from './params.ts';
-
-/**
- * `shared` tensors are trained and travel; `personal` ones are trained and stay with their owner from round to round;
- * `frozen` ones stay as they began; `given` ones are changed by the server and used, not trained, by clients (a correction
- * of the base, a control variate). The last two have neither gradient nor optimizer state.
- */
-export type TensorRole = 'shared' | 'personal' | 'frozen' | 'given';
+import type { TensorRole } from './tensor-role.ts';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
 export interface ClientContext {

@@ -10,8 +10,9 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import type { TrainingStats } from '../federation/events.ts';
 import { type LocalRound, standardRound } from '../federation/local-round.ts';
-import type { BoundMethod, TensorRole } from '../federation/method.ts';
+import type { BoundMethod } from '../federation/method.ts';
 import { addScaled, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
+import type { TensorRole } from '../federation/tensor-role.ts';
 import type { Engine, ExampleScore, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
 import { scheduleFactor } from '../training/schedules.ts';
