@@ -20,7 +20,13 @@ import type {
   TuningKind,
   Wrapped,
 } from './kind.ts';
-import { refuseOtherModules, selectModules, withoutIdleTargets, writtenNames } from './lora-targets.ts';
+import {
+  fullMatch,
+  refuseOtherModules,
+  selectModules,
+  withoutIdleTargets,
+  writtenNames,
+} from './lora-targets.ts';
 import {
   emptyToUndefined,
   type KnownSettings,
@@ -142,7 +148,7 @@ function isFeedforwardModule(
   given: Ia3Options['feedforwardModules'],
 ): boolean {
   if (given === undefined) return role === 'mlp-output';
-  if (typeof given === 'string') return new RegExp(`^(?:${given})$`).test(module);
+  if (typeof given === 'string') return fullMatch(given, module, 'feedforwardModules');
   return given.some((ending) => module.endsWith(ending));
 }
 

@@ -139,7 +139,8 @@ export function patternValue(
   return fallback;
 }
 
-function fullMatch(pattern: string, name: string, option: string): boolean {
+/** A lone string is a regular expression over the whole name. Throws OPTION_INVALID where it is none. */
+export function fullMatch(pattern: string, name: string, option: string): boolean {
   return compile(`^(?:${pattern})$`, option).test(name);
 }
 

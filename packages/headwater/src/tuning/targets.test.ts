@@ -77,6 +77,7 @@ describe('(IA)³', () => {
     expect(feedforward(['output.dense'])).toEqual(['layer.0.attention.output.dense', 'layer.0.output.dense']);
     expect(feedforward('layer\\.0\\.output.*')).toEqual(['layer.0.output.dense']);
     expect(feedforward([])).toEqual([]);
+    expect(refusal(() => feedforward('(')).code).toBe('OPTION_INVALID');
   });
 });
 
