@@ -5,8 +5,9 @@
 
 import { rng } from '../src/base/random.ts';
 import { type Params, sizeOf, tensor } from '../src/base/tensor.ts';
-import type { OwnerScores, TrainingStats } from '../src/federation/events.ts';
+import type { OwnerScores } from '../src/federation/events.ts';
 import { sortedParams } from '../src/federation/params.ts';
+import type { TrainingStats } from '../src/federation/training-stats.ts';
 
 export const TINY_TENSORS = [
   { name: 'layers.0.q_proj.lora_A', shape: [2, 4] },

@@ -4,7 +4,8 @@
  */
 
 import type { Clock, Timers } from '../base/clock.ts';
-import type { OwnerScores, TrainingStats } from '../federation/events.ts';
+import type { OwnerScores } from '../federation/events.ts';
+import type { TrainingStats } from '../federation/training-stats.ts';
 import type { Enrolment, Manifest, WireTask } from '../federation/wire/messages.ts';
 import type { Transport } from '../federation/wire/transport.ts';
 

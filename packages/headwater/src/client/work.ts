@@ -2,7 +2,8 @@
 
 import { sleep } from '../base/clock.ts';
 import { ERROR_CODES, type ErrorCode, HeadwaterError } from '../base/errors.ts';
-import type { OwnerScores, TrainingStats } from '../federation/events.ts';
+import type { OwnerScores } from '../federation/events.ts';
+import type { TrainingStats } from '../federation/training-stats.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { deliver } from './deliver.ts';
 import { memorySink } from './download.ts';

@@ -5,21 +5,11 @@
 
 import type { AggregationReport } from './fixed-point.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
+import type { TrainingStats } from './training-stats.ts';
 
 /** JSON that a shell attaches to an event for its own reports (times, environment); the machine never reads it. */
 export interface Observed {
   readonly observed?: unknown;
-}
-
-/** Facts of a client's training that travel beside the update. */
-export interface TrainingStats {
-  readonly steps: number;
-  readonly numExamples: number;
-  readonly numTokens: number;
-  readonly numTargets: number;
-  /** Mean over the optimizer steps, nats per target; null when not finite. */
-  readonly meanLoss: number | null;
-  readonly lastLoss: number | null;
 }
 
 /** What the receiver found when it read the update's bytes. */

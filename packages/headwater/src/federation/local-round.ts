@@ -7,9 +7,9 @@ import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { LocalTraining, StepReport } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
-import type { TrainingStats } from './events.ts';
 import { differenceOf, selectParams } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
+import type { TrainingStats } from './training-stats.ts';
 
 export interface LocallyTrained {
   readonly params: Params;

@@ -3,9 +3,10 @@
  * that two runs of one recipe write the same file. Pure.
  */
 
-import type { EvaluationResult, RunEvent, Scores, TrainingStats } from '../federation/events.ts';
+import type { EvaluationResult, RunEvent, Scores } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import type { RunState } from '../federation/state.ts';
+import type { TrainingStats } from '../federation/training-stats.ts';
 
 /** A client in a round. Losses in nats per target, sizes in bytes of safetensors. */
 export interface ClientMetric extends TrainingStats {

@@ -3,10 +3,11 @@
  * for two runs of one recipe. Pure; pictures and words are made elsewhere.
  */
 
-import type { EvaluationResult, Observed, RunEvent, TrainingStats } from '../federation/events.ts';
+import type { EvaluationResult, Observed, RunEvent } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import { chosenRound } from '../federation/selection.ts';
 import { entryOf, type RunState, testId } from '../federation/state.ts';
+import type { TrainingStats } from '../federation/training-stats.ts';
 import type { DataFacts } from '../jobs/prepare.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { CENTRALISED, LOCAL_ONLY } from './baselines.ts';

@@ -4,18 +4,13 @@
  */
 
 import { digestJson } from '../../src/base/canonical.ts';
-import type {
-  EvaluationResult,
-  RunEvent,
-  TrainingStats,
-  UpdateReceived,
-  Work,
-} from '../../src/federation/events.ts';
+import type { EvaluationResult, RunEvent, UpdateReceived, Work } from '../../src/federation/events.ts';
 import { type Step, start, step } from '../../src/federation/machine.ts';
 import { bindMethod } from '../../src/federation/method.ts';
 import { fedavg } from '../../src/federation/methods/fedavg.ts';
 import { createPlan, type PlanInput, type RunPlan } from '../../src/federation/plan.ts';
 import type { RunState } from '../../src/federation/state.ts';
+import type { TrainingStats } from '../../src/federation/training-stats.ts';
 
 export function fakePlan(change: Partial<PlanInput> = {}): RunPlan {
   const owners = ['a', 'b', 'c', 'd'].map((owner, i) => ({ owner, numExamples: 10 + i, numTokens: 100 + i }));
