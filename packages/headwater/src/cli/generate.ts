@@ -6,6 +6,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { chatTokens, endTokens, textTokens } from '../models/prompt-tokens.ts';
 import type { Device } from '../runtime/executor.ts';
 import { runToEnd, submitText, type TextToken } from '../training/generation/text.ts';
+import { generateBatch } from './generate-batch.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
 import { deviceOption, nonNegative, stopString, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
@@ -16,6 +17,8 @@ interface GenerateOptions {
   readonly prompt?: string;
   readonly chat?: boolean;
   readonly system?: string;
+  readonly batchFile?: string;
+  readonly batchSize: number;
   readonly maxNewTokens: number;
   readonly temperature: number;
   readonly topP: number;
@@ -35,6 +38,8 @@ export function generateCommand(): Command {
     .option('--prompt <text>', 'what to continue or answer; "" begins with the begin token')
     .option('--chat', "put the prompt into the model's chat template")
     .option('--system <text>', 'system message, with the chat template')
+    .option('--batch-file <file>', 'JSON lines with prompt or messages; writes them with what was generated')
+    .option('--batch-size <n>', 'rows of the file side by side', wholeNumber, 8)
     .option('--max-new-tokens <n>', 'stop after so many tokens', wholeNumber, 128)
     .option('--temperature <t>', '0 is greedy', nonNegative, 0)
     .option('--top-p <p>', 'nucleus sampling', nonNegative, 1)
@@ -48,6 +53,7 @@ export function generateCommand(): Command {
 }
 
 async function generate(source: string, options: GenerateOptions): Promise<void> {
+  if (options.batchFile !== undefined) return generateFile(source, options.batchFile, options);
   const prompt = options.prompt ?? readPrompt();
   const opened = await openModel({
     model: source,
@@ -74,6 +80,21 @@ async function generate(source: string, options: GenerateOptions): Promise<void>
   process.stdout.write('\n');
   if (options.logprobs !== undefined) process.stderr.write(`${logprobTable(logprobs)}\n`);
   if (reason === 'length') process.stderr.write(paint.dim(`(cut after ${maxNewTokens} tokens)\n`));
+  await opened.close();
+}
+
+async function generateFile(source: string, file: string, options: GenerateOptions): Promise<void> {
+  const clash = (['prompt', 'chat', 'system', 'logprobs'] as const).find((key) => options[key] !== undefined);
+  if (clash !== undefined)
+    throw new HeadwaterError('OPTION_INVALID', `--${clash} and --batch-file do not go together`, {
+      hint: 'Rows with `messages` are chats, rows with `prompt` plain text.',
+    });
+  const { adapter: adapters, device, batchSize, stop } = options;
+  const opened = await openModel({ model: source, adapters, device });
+  const settings = (row: number, stopTokenIds: readonly number[]) => {
+    return { ...generationOptions(opened, options), stopTokenIds, seedPath: [options.seed, 'row', row] };
+  };
+  await generateBatch(opened, { file, batchSize, stop, options: settings });
   await opened.close();
 }
 
