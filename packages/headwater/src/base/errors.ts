@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   HUB_FAILED: 'The Hugging Face hub could not be reached or sent something else than asked.',
   DEVICE_UNAVAILABLE: 'The requested device or provider does not work on this machine.',
   RUNTIME_FAILED: 'The execution engine failed.',
+  OUT_OF_MEMORY: 'The memory of this machine is too small for what was asked.',
   RUN_EXISTS: 'The run folder already holds a run.',
   RUN_NOT_FOUND: 'There is no run in this folder.',
   RUN_LOCKED: 'Another process is writing this run.',

@@ -1,6 +1,7 @@
 /** How every error ends: one printer, one table of exit codes. No command prints errors itself. */
 
 import { HeadwaterError, messageOf } from '../base/errors.ts';
+import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
 import { paint } from './style.ts';
 
 /** 130 is what shells give to a program stopped by Ctrl-C. */
@@ -21,7 +22,9 @@ export function fail(error: unknown, options: FailOptions): number {
   return interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 
-function explain(error: unknown): string {
+function explain(given: unknown): string {
+  const unknown = !(given instanceof HeadwaterError);
+  const error = unknown && isOutOfMemory(given) ? outOfMemory('this command', given) : given;
   if (error instanceof HeadwaterError) {
     const text = error.format();
     return error.code === 'INTERRUPTED'

@@ -6,6 +6,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
 import { type ErrorCode, HeadwaterError, messageOf } from '../base/errors.ts';
+import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
 import type { StepReport } from '../training/engine.ts';
 import type { Job, OnStep, ResultOf } from './jobs.ts';
 
@@ -156,7 +157,9 @@ function leave(worker: Worker): Promise<void> {
   });
 }
 
-export function sent(error: unknown): SentError {
+export function sent(given: unknown): SentError {
+  const error =
+    given instanceof HeadwaterError || !isOutOfMemory(given) ? given : outOfMemory('a job', given);
   const known = error instanceof HeadwaterError ? error : undefined;
   return {
     code: known?.code ?? null,
@@ -180,6 +183,7 @@ function received({ code, message, hint, where, stack }: SentError): Error {
 }
 
 function crashed(job: Job, cause: unknown): HeadwaterError {
+  if (isOutOfMemory(cause)) return outOfMemory(job.kind, cause);
   const why = messageOf(cause);
   return new HeadwaterError('RUNTIME_FAILED', `a worker died twice over the same job (${job.kind}): ${why}`, {
     hint: 'Often the memory is too small: lower workers, training.microBatchSize or data.maxLength.',

@@ -6,6 +6,7 @@
 
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
+import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
 import { type DType, sizeBytes, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
 import type { Graph, KernelSet } from '../graph/ir.ts';
 import { type WeightPlacement, writeOnnx } from '../graph/onnx/writer.ts';
@@ -73,6 +74,7 @@ async function openSession(
           return overwritten(await native.run(feeds, fetches(model.outputs, into)), model.outputs, into);
         return copied(fromNative(await native.run(feeds), model.outputs), into);
       } catch (cause) {
+        if (isOutOfMemory(cause)) throw outOfMemory(label, cause);
         throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
       }
     },
@@ -90,6 +92,7 @@ async function createNative(
   try {
     return await InferenceSession.create(bytes, sessionOptions(folder, arena, options));
   } catch (cause) {
+    if (isOutOfMemory(cause)) throw outOfMemory(label, cause);
     const code = options.device === 'cpu' ? 'RUNTIME_FAILED' : 'DEVICE_UNAVAILABLE';
     const hint = 'Run `headwater doctor` to see which devices work here.';
     throw new HeadwaterError(code, `${label} does not load on ${options.device}: ${messageOf(cause)}`, {
