@@ -5,8 +5,12 @@ import { join } from 'node:path';
 import { builtinRegistries } from '../packages/headwater/src/jobs/records.ts';
 import { recipeReference } from '../packages/headwater/src/recipe/reference-page.ts';
 import { recipeShape } from '../packages/headwater/src/recipe/schema.ts';
+import { modelsPage } from './models-page.ts';
 
-const pages = new Map([['recipe.md', recipeReference(recipeShape, builtinRegistries)]]);
+const pages = new Map([
+  ['recipe.md', recipeReference(recipeShape, builtinRegistries)],
+  ['models.md', modelsPage()],
+]);
 const check = process.argv.includes('--check');
 
 for (const [name, text] of pages) {
