@@ -12,7 +12,7 @@ import type { Generator } from '../training/generation/generator.ts';
 import { type GeneratedText, submitText } from '../training/generation/text.ts';
 import { CHAT_HELP, type Conversation, createConversation } from './conversation.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
-import { deviceOption, nonNegative, stopString, wholeNumber } from './options.ts';
+import { deviceOption, nonNegative, prepackOption, stopString, wholeNumber } from './options.ts';
 import { paint } from './style.ts';
 import { weightedAdapterOption } from './weighted-adapters.ts';
 
@@ -27,6 +27,7 @@ interface ChatOptions {
   readonly repetitionPenalty: number;
   readonly seed?: number;
   readonly stop: readonly string[];
+  readonly prepack: boolean;
   readonly device: Device;
 }
 
@@ -44,6 +45,7 @@ export function chatCommand(): Command {
     .option('--repetition-penalty <x>', '1: none', nonNegative, 1)
     .option('--seed <n>', 'of the sampling (default: another one each time)', nonNegative)
     .option('--stop <text>', 'end answers before this text; may be repeated', stopString, [])
+    .addOption(prepackOption())
     .addOption(deviceOption().default('cpu'))
     .action(chat);
 }
@@ -60,7 +62,8 @@ interface Talk {
 }
 
 async function chat(source: string, options: ChatOptions): Promise<void> {
-  const opened = await openModel({ model: source, adapters: options.adapter, device: options.device });
+  const { adapter: adapters, device, prepack } = options;
+  const opened = await openModel({ model: source, adapters, device, prepack });
   const { maxPositionEmbeddings } = opened.model.definition.shape;
   const maxTokens = Math.min(options.contextLength, maxPositionEmbeddings);
   const generator = opened.engine.openGenerator(opened.params, { batchSize: 1, maxTokens });

@@ -8,7 +8,7 @@ import type { Device } from '../runtime/executor.ts';
 import { runToEnd, submitText, type TextToken } from '../training/generation/text.ts';
 import { generateBatch } from './generate-batch.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
-import { deviceOption, nonNegative, stopString, wholeNumber } from './options.ts';
+import { deviceOption, nonNegative, prepackOption, stopString, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
 import { weightedAdapterOption } from './weighted-adapters.ts';
 
@@ -27,6 +27,7 @@ interface GenerateOptions {
   readonly seed: number;
   readonly stop: readonly string[];
   readonly logprobs?: number;
+  readonly prepack: boolean;
   readonly device: Device;
 }
 
@@ -48,6 +49,7 @@ export function generateCommand(): Command {
     .option('--seed <n>', 'of the sampling', nonNegative, 0)
     .option('--stop <text>', 'end before this text; may be repeated', stopString, [])
     .option('--logprobs <n>', 'print log p of each token and of the n likeliest, on stderr', nonNegative)
+    .addOption(prepackOption())
     .addOption(deviceOption().default('cpu'))
     .action(generate);
 }
@@ -59,6 +61,7 @@ async function generate(source: string, options: GenerateOptions): Promise<void>
     model: source,
     adapters: options.adapter,
     device: options.device,
+    prepack: options.prepack,
   });
   const { maxNewTokens } = options;
   const tokens = promptTokens(opened, prompt, options);
@@ -89,8 +92,8 @@ async function generateFile(source: string, file: string, options: GenerateOptio
     throw new HeadwaterError('OPTION_INVALID', `--${clash} and --batch-file do not go together`, {
       hint: 'Rows with `messages` are chats, rows with `prompt` plain text.',
     });
-  const { adapter: adapters, device, batchSize, stop } = options;
-  const opened = await openModel({ model: source, adapters, device });
+  const { adapter: adapters, device, prepack, batchSize, stop } = options;
+  const opened = await openModel({ model: source, adapters, device, prepack });
   const settings = (row: number, stopTokenIds: readonly number[]) => {
     return { ...generationOptions(opened, options), stopTokenIds, seedPath: [options.seed, 'row', row] };
   };

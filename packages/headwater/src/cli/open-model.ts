@@ -21,6 +21,8 @@ export interface OpenModelOptions {
   readonly device: Device;
   /** Classes of an encoder without head of its own. */
   readonly labels?: readonly string[] | undefined;
+  /** A repacked copy of the weights in memory, for speed. Default true. */
+  readonly prepack?: boolean;
 }
 
 export interface OpenedModel extends LoadedTokenizer {
@@ -35,17 +37,17 @@ export async function openModel({
   adapters = [],
   device,
   labels,
+  prepack = true,
 }: OpenModelOptions): Promise<OpenedModel> {
   const model = await openBase(source, labels);
   const text = await loadTokenizer(model.folder);
   checkVocabulary(text.tokenizer, model.definition.shape.vocabSize, model.folder);
   const { tuning, params } = tuningOf(await readWeightedAdapters(adapters, model));
-  // One process with one model: it may have its own, faster copy of the weights.
   const executor = createNodeExecutor({
     device,
     threads: availableParallelism(),
     spinning: true,
-    prepack: true,
+    prepack,
   });
   const engine = createEngine({ model, tuning, executor });
   return { ...text, model, engine, params, close: () => executor.dispose() };

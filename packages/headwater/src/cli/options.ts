@@ -40,6 +40,11 @@ export function deviceOption(): Option {
   );
 }
 
+/** For commands that generate. */
+export function prepackOption(): Option {
+  return new Option('--no-prepack', 'leave frozen weights in the mapped file: slower, needs less memory');
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'print JSON for programs instead of text for people');
 }

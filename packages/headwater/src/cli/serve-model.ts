@@ -5,7 +5,7 @@ import type { Device } from '../runtime/executor.ts';
 import { serveModel } from '../serving/serve-model.ts';
 import { downloadProgress } from './download-progress.ts';
 import { interruptSignal } from './interrupt.ts';
-import { collect, deviceOption, portNumber, wholeNumber } from './options.ts';
+import { collect, deviceOption, portNumber, prepackOption, wholeNumber } from './options.ts';
 
 interface ServeModelCommandOptions {
   readonly name?: string;
@@ -17,9 +17,13 @@ interface ServeModelCommandOptions {
   readonly corsOrigin: readonly string[];
   readonly contextLength?: number;
   readonly batchSize: number;
+  readonly prepack: boolean;
   readonly device: Device;
   readonly threads?: number;
 }
+
+/** Answers under way may end. */
+const DRAIN_MS = 30_000;
 
 export function serveModelCommand(): Command {
   return new Command('serve-model')
@@ -48,6 +52,7 @@ export function serveModelCommand(): Command {
     )
     .option('--batch-size <n>', 'texts that grow side by side', wholeNumber, 8)
     .option('--threads <n>', 'threads that compute (default: one a core)', wholeNumber)
+    .addOption(prepackOption())
     .addOption(deviceOption().default('cpu'))
     .action(serve);
 }
@@ -81,16 +86,17 @@ async function serve(model: string, options: ServeModelCommandOptions): Promise<
   say(`${server.maxTokens} tokens of context, ${options.batchSize} texts side by side`);
   if (!server.hasChatTemplate) say('the model has no chat template: /v1/completions only');
   try {
-    await untilAborted(interrupt.signal);
+    const failure = await Promise.race([untilAborted(interrupt.signal), server.failed]);
+    if (failure !== undefined) throw failure;
   } finally {
-    await server.close();
+    await server.close(DRAIN_MS);
     interrupt.release();
   }
 }
 
-function untilAborted(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((done) => {
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', () => done(), { once: true });
+    if (signal.aborted) done(undefined);
+    else signal.addEventListener('abort', () => done(undefined), { once: true });
   });
 }

@@ -12,6 +12,7 @@ export interface ServiceInit {
   readonly modelFolder: string;
   readonly device: Device;
   readonly threads: number;
+  readonly prepack: boolean;
   /** Texts that grow side by side. */
   readonly batchSize: number;
   /** Of prompt and answer together; undefined: what the model has, at most 4096. */

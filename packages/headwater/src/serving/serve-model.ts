@@ -36,6 +36,8 @@ export interface ServeModelOptions {
   readonly batchSize?: number | undefined;
   readonly device?: Device | undefined;
   readonly threads?: number | undefined;
+  /** A repacked copy of the weights in memory, for speed. Default true. */
+  readonly prepack?: boolean | undefined;
   readonly onDownload?: ((progress: HubProgress) => void) | undefined;
   /** Adapters that were loaded again, failures. */
   readonly warn?: ((text: string) => void) | undefined;
@@ -47,7 +49,10 @@ export interface ModelServer {
   readonly names: () => readonly ServedName[];
   readonly maxTokens: number;
   readonly hasChatTemplate: boolean;
-  close(): Promise<void>;
+  /** Resolves when the generating thread died; all requests fail from then on. */
+  readonly failed: Promise<Error>;
+  /** Answers under way may end within the given time, default 0. */
+  close(drainMs?: number): Promise<void>;
 }
 
 /** So many answers may wait for a place in the batch. */
@@ -69,6 +74,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ModelServe
     modelFolder: model.folder,
     device: options.device ?? 'cpu',
     threads: options.threads ?? availableParallelism(),
+    prepack: options.prepack ?? true,
     batchSize: options.batchSize ?? 8,
     maxTokens: options.contextLength,
   });
@@ -87,8 +93,11 @@ export async function serveModel(options: ServeModelOptions): Promise<ModelServe
       url: `http://${hostInUrl(address)}:${own}`,
       names: adapters.names,
       ...host.facts,
-      async close() {
+      failed: host.failed,
+      async close(drainMs = 0) {
+        const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
         await app.close();
+        clearTimeout(cut);
         await host.close();
       },
     };

@@ -25,6 +25,8 @@ export interface TextHost {
   readonly facts: ServiceFacts;
   /** undefined while it works, else why it does not. */
   failure(): Error | undefined;
+  /** Resolves when the thread died by itself. */
+  readonly failed: Promise<Error>;
   /**
    * The events of an order once it was found good; ending the iteration, or the signal, cancels the order.
    * Throws what the service refuses.
@@ -46,9 +48,11 @@ export async function startTextHost(init: ServiceInit): Promise<TextHost> {
   const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: init });
   const asked = new Map<number, Asked>();
   const ready = Promise.withResolvers<ServiceFacts>();
+  const died = Promise.withResolvers<Error>();
   let [nextId, failure] = [0, undefined as Error | undefined];
 
   function fail(cause: Error): void {
+    if (failure === undefined) died.resolve(cause);
     failure ??= cause;
     ready.reject(cause);
     for (const id of [...asked.keys()]) settle(id, cause);
@@ -106,6 +110,7 @@ export async function startTextHost(init: ServiceInit): Promise<TextHost> {
   return {
     facts: await ready.promise,
     failure: () => failure,
+    failed: died.promise,
     async generate(order, signal) {
       const { id, item } = ask((id) => ({ type: 'generate', id, order }));
       await item.accepted.promise;

@@ -46,7 +46,8 @@ export async function openTextService(
   const { shape } = model.definition;
   checkVocabulary(text.tokenizer, shape.vocabSize, model.folder);
   const parts = { ...text, model };
-  const executor = createNodeExecutor({ device: init.device, threads: init.threads, prepack: true });
+  const { device, threads, prepack } = init;
+  const executor = createNodeExecutor({ device, threads, prepack });
   const maxTokens = Math.min(init.maxTokens ?? USUAL_TOKENS, shape.maxPositionEmbeddings);
   const engines = new Map<string, Engine>();
   /** Adapters of one shape share their sessions: parameters are inputs. */

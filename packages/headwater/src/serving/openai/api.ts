@@ -42,7 +42,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_BYTES,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     frameworkErrors: (_error: unknown, _request: FastifyRequest, reply: FastifyReply) =>
       reply.code(404).send(errorBody(new ApiError(404, 'there is nothing at this path'))),
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;

@@ -115,11 +115,10 @@ export function createDecoder(
         feeds.set(cacheInput(side, layer), view);
         into.set(cacheOutput(side, layer), view);
       }
-    // A session whose executor repacks weights has its own copy of them: steps of one and of all are worth that, the
-    // pieces of prompts and the batches in between share the file.
-    const repacks = length === 1 && (batchSize === 1 || batchSize === numSlots);
+    // Steps read all weights for few rows: they gain from a copy that was repacked for the kernels. Pieces of prompts do
+    // not, and share the mapped file.
     const shape = { batchSize, length, capacity: maxTokens };
-    const outputs = await runner.decode(params, shape, feeds, into, repacks ? {} : { prepack: false });
+    const outputs = await runner.decode(params, shape, feeds, into, length === 1 ? {} : { prepack: false });
     return outputs.get('logits')!.data as Float32Array;
   }
   /** Open sequences move to the first slots when a smaller batch then holds them all. */
@@ -178,12 +177,13 @@ function reaches(long: readonly boolean[], { longContextAbove = 0 }: ModelShape)
   return Int32Array.from(long, (yes) => (yes ? longContextAbove + 1 : 0));
 }
 
-/** Batches come in powers of two, so that few sessions serve all of them. */
+/** Each batch size is a session with its own repacked weights: one sequence, a few, all. */
 function bucketOf(count: number, most: number): number {
-  let bucket = 1;
-  while (bucket < count) bucket *= 2;
-  return Math.min(bucket, most);
+  if (count === 1) return 1;
+  return count <= A_FEW ? Math.min(A_FEW, most) : most;
 }
+
+const A_FEW = 8;
 
 /** Copying the rows of another sequence pays from so many on. */
 const WORTH_COPYING = 8;
