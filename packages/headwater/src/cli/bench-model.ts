@@ -11,10 +11,11 @@ import type { Model } from '../models/model.ts';
 import { writeRandomCheckpoint } from '../models/random-checkpoint-node.ts';
 import { quantizedModel } from '../training/quantized-model-node.ts';
 
+const LLAMA = { architectures: ['LlamaForCausalLM'], model_type: 'llama', hidden_act: 'silu' };
+
 /** The shapes of SmolLM2-135M. */
-const DEFAULT_CONFIG = {
-  architectures: ['LlamaForCausalLM'],
-  model_type: 'llama',
+const SMOL_CONFIG = {
+  ...LLAMA,
   hidden_size: 576,
   intermediate_size: 1536,
   num_hidden_layers: 30,
@@ -24,10 +25,29 @@ const DEFAULT_CONFIG = {
   max_position_embeddings: 2048,
   tie_word_embeddings: true,
   rms_norm_eps: 1e-6,
-  hidden_act: 'silu',
   bos_token_id: 1,
   eos_token_id: 2,
 };
+
+/** The shapes of TinyLlama-1.1B. */
+const TINY_LLAMA_CONFIG = {
+  ...LLAMA,
+  hidden_size: 2048,
+  intermediate_size: 5632,
+  num_hidden_layers: 22,
+  num_attention_heads: 32,
+  num_key_value_heads: 4,
+  vocab_size: 32000,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-5,
+  bos_token_id: 1,
+  eos_token_id: 2,
+};
+
+const CONFIGS = { '135m': SMOL_CONFIG, '1.1b': TINY_LLAMA_CONFIG } as const;
+/** Of models whose weights are made up. */
+export type Shapes = keyof typeof CONFIGS;
+export const SHAPES = Object.keys(CONFIGS) as readonly Shapes[];
 
 export interface BenchModel {
   readonly model: Model;
@@ -39,15 +59,22 @@ export const STORAGES = ['float32', 'float16', 'bfloat16', 'int8', 'int4'] as co
 /** How frozen weights are stored. */
 export type Storage = (typeof STORAGES)[number];
 
-/**
- * `folder` undefined: the default shapes. `storage` undefined: as the folder has it, float32 for made-up weights.
- * Throws what opening a checkpoint throws.
- */
-export async function benchModel(folder: string | undefined, storage?: Storage): Promise<BenchModel> {
+export interface BenchModelOptions {
+  /** Undefined: as the folder has it, float32 for made-up weights. */
+  readonly storage?: Storage | undefined;
+  /** Where no folder is given. */
+  readonly shapes?: Shapes | undefined;
+}
+
+/** `folder` undefined: made-up weights. Throws what opening a checkpoint throws. */
+export async function benchModel(
+  folder: string | undefined,
+  { storage, shapes = '135m' }: BenchModelOptions = {},
+): Promise<BenchModel> {
   const bench =
     folder !== undefined && (await hasWeights(folder))
       ? { model: await storedModel(folder, storage), random: false }
-      : { model: await randomModel(folder, storage), random: true };
+      : { model: await randomModel(await configOf(folder, shapes), storage), random: true };
   if (storage !== 'int8' && storage !== 'int4') return bench;
   return { ...bench, model: await quantizedModel(bench.model, { kind: storage, blockSize: 32 }) };
 }
@@ -62,8 +89,11 @@ async function storedModel(folder: string, storage: Storage | undefined): Promis
   });
 }
 
-async function randomModel(folder: string | undefined, storage: Storage = 'float32'): Promise<Model> {
-  const config = folder === undefined ? DEFAULT_CONFIG : await readConfig(join(folder, 'config.json'));
+function configOf(folder: string | undefined, shapes: Shapes): Promise<Record<string, unknown>> {
+  return folder === undefined ? Promise.resolve(CONFIGS[shapes]) : readConfig(join(folder, 'config.json'));
+}
+
+async function randomModel(config: Record<string, unknown>, storage: Storage = 'float32'): Promise<Model> {
   const dtype = storage === 'float16' || storage === 'bfloat16' ? storage : 'float32';
   const suffix = dtype === 'float32' ? '' : `-${dtype}`;
   const cache = join(await cacheFolder(), `random-${digestJson(config).slice(0, 16)}${suffix}`);

@@ -1,7 +1,7 @@
 /** `headwater bench train`: speed and memory of one training step, with hardware, versions and a sanity check. */
 
 import { availableParallelism } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatCount, significant } from '../base/format.ts';
 import { rng } from '../base/random.ts';
@@ -14,7 +14,8 @@ import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
 import { benchGenerate } from './bench-generate.ts';
 import { benchLoad } from './bench-load.ts';
-import { benchModel, STORAGES, type Storage } from './bench-model.ts';
+import { benchMemory } from './bench-memory.ts';
+import { benchModel, SHAPES, type Shapes, STORAGES, type Storage } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
 import { benchSharing } from './bench-sharing.ts';
 import { deviceOption, jsonOption, nonNegative, wholeNumber } from './options.ts';
@@ -31,6 +32,7 @@ interface TrainBenchOptions {
   readonly prepack: boolean;
   readonly recompute?: true;
   readonly storage?: Storage;
+  readonly shapes: Shapes;
   readonly device: Device;
   readonly json?: true;
 }
@@ -47,6 +49,11 @@ export function benchCommand(): Command {
     .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
     .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
     .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 5)
+    .addOption(
+      new Option('--shapes <model>', 'SmolLM2-135M or TinyLlama-1.1B, without --model')
+        .choices(SHAPES)
+        .default('135m'),
+    )
     .addOption(
       new Option('--storage <type>', 'frozen weights; default: as the model has them').choices(STORAGES),
     )
@@ -68,6 +75,26 @@ export function benchCommand(): Command {
     .addOption(deviceOption().default('cpu'))
     .addOption(jsonOption())
     .action(benchGenerate);
+  bench
+    .command('memory')
+    .description(
+      'peak memory, speed and loss by how frozen weights are stored, with and without recomputation',
+    )
+    .addOption(new Option('--shapes <model>', 'of made-up weights').choices(SHAPES).default('135m'))
+    .addOption(
+      new Option('--storages <types>', 'separated by commas')
+        .argParser((text) => storagesOf(text))
+        .default(['float32', 'bfloat16', 'int8', 'int4'], 'float32,bfloat16,int8,int4'),
+    )
+    .option('--batch <n>', 'sequences per step', wholeNumber, 1)
+    .option('--seq <n>', 'tokens per sequence', wholeNumber, 256)
+    .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
+    .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
+    .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
+    .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 3)
+    .option('--loss-steps <n>', 'steps of seed-lm-7m to compare losses after; 0: none', Number, 50)
+    .addOption(jsonOption())
+    .action(benchMemory);
   bench
     .command('sharing')
     .description('memory that a second worker adds when both train on the same base weights (Linux)')
@@ -140,6 +167,13 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
   show(result, options, { numLogits, random });
 }
 
+function storagesOf(text: string): Storage[] {
+  const names = text.split(',');
+  const unknown = names.find((name) => !(STORAGES as readonly string[]).includes(name));
+  if (unknown === undefined) return names as Storage[];
+  throw new InvalidArgumentError(`"${unknown}" is none of ${STORAGES.join(', ')}.`);
+}
+
 function loraOptions({ rank, targets }: TrainBenchOptions) {
   const targetModules = targets === 'all-linear' ? targets : targets.split(',');
   return lora.options.parse({ rank, alpha: 2 * rank, targetModules });
@@ -158,7 +192,7 @@ function show(result: BenchResult, options: TrainBenchOptions, { numLogits, rand
     platform,
     processor: cpu,
     memoryMB: Math.round(memoryBytes / 2 ** 20),
-    model: options.model ?? 'SmolLM2-135M shapes, random weights',
+    model: options.model ?? `${options.shapes} shapes, random weights`,
     device: options.device,
     storage: options.storage ?? (random ? 'float32' : 'as the model has it'),
     batch: options.batch,

@@ -1,0 +1,95 @@
+/** `headwater bench memory`: peak memory, speed and loss of LoRA training by how frozen weights are stored, with and without recomputation. */
+
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { HeadwaterError } from '../base/errors.ts';
+import { type LossReport, lossesByStorage } from './bench-memory-loss.ts';
+import { benchModel, type Shapes, type Storage } from './bench-model.ts';
+import { inFolder } from './bench-processes.ts';
+import { renderTable } from './style.ts';
+
+export interface MemoryBenchOptions {
+  readonly shapes: Shapes;
+  readonly storages: readonly Storage[];
+  readonly batch: number;
+  readonly seq: number;
+  readonly rank: number;
+  readonly targets: string;
+  readonly threads: number;
+  readonly steps: number;
+  /** Optimizer steps after which losses are compared; 0: they are not. */
+  readonly lossSteps: number;
+  readonly json?: true;
+}
+
+interface Case {
+  readonly storage: Storage;
+  readonly recompute: boolean;
+  readonly peakRssMB: number;
+  readonly tokensPerSecond: number;
+}
+
+export async function benchMemory(options: MemoryBenchOptions): Promise<void> {
+  const cases = await inFolder((folder) => measured(options, folder));
+  const losses = options.lossSteps === 0 ? undefined : await lossesByStorage(options);
+  if (options.json) console.log(JSON.stringify({ ...options, cases, losses }));
+  else show(cases, losses, options);
+}
+
+/** One process a case, because a peak is never taken back; made-up weights live in `folder`. */
+async function measured(options: MemoryBenchOptions, folder: string): Promise<Case[]> {
+  process.env.XDG_CACHE_HOME = folder;
+  const cases: Case[] = [];
+  for (const storage of options.storages) {
+    // Written here, so that no measured process has to.
+    await benchModel(undefined, { shapes: options.shapes, storage });
+    for (const recompute of [false, true]) cases.push(await measure(options, storage, recompute));
+  }
+  return cases;
+}
+
+const DOOR = join(import.meta.dirname, '../../bin/headwater.js');
+
+async function measure(options: MemoryBenchOptions, storage: Storage, recompute: boolean): Promise<Case> {
+  const { shapes, batch, seq, rank, targets, threads, steps } = options;
+  const given = { shapes, storage, batch, seq, rank, targets, threads, steps };
+  const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const flags = ['--no-prepack', '--json', ...(recompute ? ['--recompute'] : [])];
+  const run = promisify(execFile)(process.execPath, [DOOR, 'bench', 'train', ...args, ...flags]);
+  const { stdout } = await run.catch((cause) => {
+    throw new HeadwaterError('RUNTIME_FAILED', `bench train --storage ${storage}: ${cause.stderr}`, {
+      cause,
+    });
+  });
+  const { peakRssMB, tokensPerSecond } = JSON.parse(stdout) as Case;
+  return { storage, recompute, peakRssMB, tokensPerSecond };
+}
+
+function show(cases: readonly Case[], losses: LossReport[] | undefined, options: MemoryBenchOptions): void {
+  const [first] = cases;
+  const rows = cases.map(({ storage, recompute, peakRssMB, tokensPerSecond }) => [
+    storage,
+    recompute ? 'yes' : 'no',
+    String(peakRssMB),
+    ratio(peakRssMB, first!.peakRssMB),
+    tokensPerSecond.toFixed(1),
+    ratio(tokensPerSecond, first!.tokensPerSecond),
+  ]);
+  const head = ['storage', 'recompute', 'peak RSS MB', 'of the first', 'tokens/s', 'of the first'];
+  console.log(`${options.shapes} shapes, LoRA rank ${options.rank}, ${options.batch}×${options.seq}\n`);
+  console.log(renderTable({ head, rows }));
+  if (losses === undefined) return;
+  console.log(
+    `\nseed-lm-7m after ${options.lossSteps} steps, nats per supervised token of unseen examples\n`,
+  );
+  const lossRows = losses.map(({ storage, before, after, difference }) => [
+    storage,
+    before.toFixed(4),
+    after.toFixed(4),
+    `${difference < 0 ? '−' : '+'}${Math.abs(difference).toFixed(4)}`,
+  ]);
+  console.log(renderTable({ head: ['storage', 'before', 'after', 'difference'], rows: lossRows }));
+}
+
+const ratio = (value: number, of: number) => (value / of).toFixed(2);
