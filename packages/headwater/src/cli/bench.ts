@@ -144,7 +144,7 @@ export function benchCommand(): Command {
 }
 
 async function benchTrain(options: TrainBenchOptions): Promise<void> {
-  const { model, random } = await benchModel(options.model, options.storage);
+  const { model, random } = await benchModel(options.model, options);
   const executor = createNodeExecutor({
     device: options.device,
     threads: options.threads,
