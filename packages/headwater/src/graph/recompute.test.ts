@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { noWeights } from '../../test/support/webgpu.ts';
+import { float32ToBfloat16 } from '../base/half.ts';
 import { rng } from '../base/random.ts';
 import { type Tensor, tensor } from '../base/tensor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
@@ -98,6 +99,40 @@ describe('blocks that are computed again', () => {
       .filter(({ node }) => node.inputs.length > 0 && !['expand', 'cast'].includes(node.op.id));
     const others = crossing.filter((value) => !inputs.has(value));
     expect(new Set(others.map(({ node }) => node.op.id))).toEqual(new Set(['exp']));
+  });
+
+  it('widen a large 16-bit weight for each product and give the same bits', async () => {
+    const size = 512;
+    const stored = tensor(
+      'bfloat16',
+      [size, size],
+      float32ToBfloat16(Float32Array.from({ length: size * size }, (_, i) => Math.sin(i) / 16)),
+    );
+    const graphOf = (block: Block) => {
+      const graph = new Graph();
+      const weight = ops.cast(graph.weight('w', 'bfloat16', [size, size]), 'float32');
+      let x = graph.input('x', 'float32', [2, size]);
+      for (let layer = 0; layer < 2; layer++)
+        x = block(x, (entering) => ops.silu(ops.matmul(entering, weight, { transB: true })));
+      const loss = ops.reduceSum(ops.tanh(x), [0, 1]);
+      graph.output('gradient', gradients(loss, [graph.inputs.get('x')!])[0]!);
+      return graph;
+    };
+    const results = await Promise.all(
+      [plainly, recomputed].map(async (block) => {
+        const graph = graphOf(block);
+        const executor = createNodeExecutor();
+        const locate = () => ({ kind: 'memory', tensor: stored }) as const;
+        const session = await executor.load(graph, { locate });
+        const outputs = await session.run(feedsOf(graph));
+        await executor.dispose();
+        return Array.from(outputs.get('gradient')!.data as Float32Array);
+      }),
+    );
+    expect(results[1]).toEqual(results[0]);
+    const casts = printGraph(graphOf(recomputed)).match(/= cast\(/g);
+    // Forward, computed again and backward; the two layers share them.
+    expect(casts).toHaveLength(1 + 2 + 2);
   });
 
   it('are built again only above the lowest trained tensor', () => {

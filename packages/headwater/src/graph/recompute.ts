@@ -46,25 +46,22 @@ export function recomputation(
   };
 }
 
-/** The nodes of a block that depend on its input, applied again to `input`. Parameters and masks stay the same values. */
+/**
+ * The nodes of a block that depend on its input, applied again to `input`. Parameters stay the same values; large casts
+ * (16-bit weights, dropout masks) are made again, so that their results do not live through both passes.
+ */
 function rebuilt(graph: Graph, block: RecomputedBlock, input: Value): Seen {
   const again = new Map([[block.input, input]]);
+  const casts = new Map<Value, Value>();
+  const seen: Seen = (value) => again.get(value) ?? casts.get(value) ?? value;
   for (const node of graph.nodes.slice(block.first, block.end)) {
     if (!node.inputs.some((value) => again.has(value))) continue;
-    const outputs = graph.apply(node.op, inputsAgain(node, again), node.attrs);
+    const large = node.inputs.filter((value) => !again.has(value) && isLargeCast(value));
+    for (const value of large) casts.set(value, casts.get(value) ?? recast(value));
+    // Late: what a cast waits for has to be the younger input.
+    const inputs = node.inputs.map((v) => (large.length > 0 && again.has(v) ? after(seen(v)) : seen(v)));
+    const outputs = graph.apply(node.op, inputs, node.attrs);
     for (const [i, output] of node.outputs.entries()) again.set(output, outputs[i] as Value);
   }
-  return (value) => again.get(value) ?? value;
-}
-
-/** A large weight is widened again too, and late: what the product waits for has to be the younger input (`after`). */
-function inputsAgain(node: Node, again: ReadonlyMap<Value, Value>): Value[] {
-  const widened = new Map(
-    node.inputs.filter((value) => !again.has(value) && isLargeCast(value)).map((v) => [v, recast(v)]),
-  );
-  return node.inputs.map((value) => {
-    const mapped = again.get(value);
-    if (mapped === undefined) return widened.get(value) ?? value;
-    return widened.size === 0 ? mapped : after(mapped);
-  });
+  return seen;
 }
