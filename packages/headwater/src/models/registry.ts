@@ -4,6 +4,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { Architecture, DefineOptions } from './architecture.ts';
 import { bert } from './architectures/bert.ts';
 import { distilbert } from './architectures/distilbert.ts';
+import { gemma } from './architectures/gemma.ts';
 import { gemma2 } from './architectures/gemma2.ts';
 import { gemma3, gemma3Text } from './architectures/gemma3.ts';
 import { gptNeox } from './architectures/gpt-neox.ts';
@@ -21,7 +22,7 @@ import type { ModelDefinition } from './model.ts';
 
 export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
   [
-    ...[llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma2, gemma3Text, gemma3, phi3, gpt2, gptNeox],
+    ...[llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma, gemma2, gemma3Text, gemma3, phi3, gpt2, gptNeox],
     ...[bert, roberta, distilbert],
   ].map((architecture) => [architecture.id, architecture]),
 );

@@ -115,6 +115,7 @@ const DRAWERS: Readonly<Record<string, (random: Rng) => Config>> = {
     ...{ ...biases(random), no_rope_layer_interval: 2, use_sliding_window: maybe(random), sliding_window: 3 },
   }),
   olmo2: (random) => ({ ...llamaLike(random), attention_bias: maybe(random) }),
+  gemma: (random) => ({ ...llamaLike(random), attention_bias: maybe(random) }),
   gemma2: (random) => {
     const config = gemma(random);
     const attn_logit_softcapping = pick(random, null, 0.7);
