@@ -59,8 +59,12 @@ const COLUMNS: readonly Column[] = [
   {
     title: 'GGUF',
     shownBy: 'greedy tokens equal llama.cpp’s (`npm run test:gguf`)',
-    cell: (id, hasReference) =>
-      GGUF_ARCHITECTURES.has(id) ? byReference(id, hasReference) : 'no: classifiers stay with safetensors',
+    cell(id, hasReference) {
+      if (GGUF_ARCHITECTURES.has(id)) return byReference(id, hasReference);
+      return ENCODERS.has(id)
+        ? 'no: classifiers stay with safetensors'
+        : 'no: its tensors are not mapped yet';
+    },
   },
   {
     title: 'browser',
