@@ -85,7 +85,16 @@ describe.skipIf(NO_POSTGRES !== undefined)(`headwater worker ${NO_POSTGRES ?? ''
       });
     const params = await blobs.put(encodeParams(valued(0.5)));
     const kind = 'aggregate' as const;
-    const work = { kind, id: 'w', round: 1, params, serverState: null, members, membership: '' };
+    const work = {
+      kind,
+      id: 'w',
+      round: 1,
+      params,
+      serverState: null,
+      members,
+      membership: '',
+      participation: 1,
+    };
     const fixedPoint = planFixedPoint(tensors, { fractionBits: 20, range: 64 });
     const job = { work, fixedPoint, serverLearningRate: 1 };
     const warned: string[] = [];

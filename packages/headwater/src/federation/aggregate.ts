@@ -21,6 +21,8 @@ export interface StepInput {
   readonly params: Params;
   readonly serverState: Params | undefined;
   readonly serverLearningRate: number;
+  /** The cohort's part of the aggregation weight of all owners; omitted: 1. */
+  readonly participation?: number;
 }
 
 export interface RoundInput extends StepInput {
@@ -69,10 +71,10 @@ interface Aggregated {
 
 function stepped(
   { serverStep = fedAvgStep }: BoundMethod,
-  { round, params, serverState: state, serverLearningRate }: StepInput,
+  { round, params, serverState: state, serverLearningRate, participation = 1 }: StepInput,
   { aggregate, norm, report }: Aggregated,
 ): RoundOutput {
-  const next = serverStep({ round, params, aggregate, state, serverLearningRate });
+  const next = serverStep({ round, params, aggregate, state, serverLearningRate, participation });
   return { params: next.params, serverState: next.state, report, aggregateNorm: norm };
 }
 

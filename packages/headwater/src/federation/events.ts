@@ -152,6 +152,8 @@ export interface AggregateWork {
   readonly members: readonly Member[];
   /** Digest of `members`. */
   readonly membership: string;
+  /** Their part of the aggregation weight of all active owners, in (0, 1]. */
+  readonly participation: number;
 }
 
 export interface TrainArmWork {

@@ -5,7 +5,7 @@
 
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
-import type { LocalTraining, StepReport } from '../training/engine.ts';
+import type { LocalTraining, OptimizerOptions, StepReport } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { differenceOf, selectParams } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
@@ -24,6 +24,8 @@ export interface LocalRound {
   readonly steps: number;
   /** Of the round's first step, with the schedule in it. */
   readonly learningRate: number;
+  /** As the recipe has it, without the schedule. */
+  readonly optimizer: OptimizerOptions;
   /** All tensors: global ones as received, personal ones as this owner left them. */
   readonly start: Params;
   /** What the method kept here after this owner's last accepted round, under names of its own. */
@@ -42,6 +44,8 @@ export interface LocalRound {
   loss(params: Params, step: number): Promise<number>;
   /** The same with its gradient, of all tensors. */
   gradients(params: Params, step: number): Promise<{ readonly loss: number; readonly grads: Params }>;
+  /** Mean −log p over the targets of all of the owner's examples, without dropout. */
+  lossOnAll(params: Params): Promise<number>;
   /** Figures of a round without `train`: so many steps, with these losses. */
   statsOf(losses: readonly number[]): TrainingStats;
 }

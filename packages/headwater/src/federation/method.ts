@@ -7,9 +7,10 @@
 import type { z } from 'zod';
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
+import type { OptimizerOptions } from '../training/engine.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
 import type { LocalOutcome, LocalRound } from './local-round.ts';
-import { addScaled } from './params.ts';
+import { addScaled, overlaid } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
@@ -61,6 +62,8 @@ export interface ServerStepInput<O> {
   readonly aggregate: Params;
   /** What the server kept from the round before; undefined in the first. */
   readonly state: Params | undefined;
+  /** The cohort's part of the aggregation weight of all owners, in (0, 1]. */
+  readonly participation: number;
   readonly serverLearningRate: number;
   readonly options: O;
 }
@@ -77,6 +80,18 @@ export interface RunFacts {
   readonly quorum: number;
   readonly rounds: number;
   readonly tensors: readonly TrainableTensor[];
+  /** Of the clients. This and what follows: undefined where nobody can say. */
+  readonly optimizer?: OptimizerOptions | undefined;
+  /** Id of what the updates travel as; all but `none` lose something. */
+  readonly compression?: string | undefined;
+  readonly mode?: 'synchronous' | 'buffered' | undefined;
+  readonly serverLearningRate?: number | undefined;
+}
+
+/** What an owner keeps from its last accepted round. */
+export interface Kept {
+  readonly personal: Params;
+  readonly memory: Params | undefined;
 }
 
 /** Where fresh params come from. */
@@ -115,15 +130,22 @@ export interface Method<O> {
   localObjective?(step: LocalStep, options: O): Params | undefined;
   /** A client's whole round. Default: train from what was received, send the difference. */
   client?(local: LocalRound, options: O): Promise<LocalOutcome>;
-  /** What is sent for an update: same tensors, same shapes. */
+  /** What is sent for an update: the tensors of `wire`. */
   encodeUp?(update: Params, context: ClientContext, options: O): Params;
   readonly aggregate?: Aggregation<O>;
   serverStep?(input: ServerStepInput<O>): ServerStepOutput;
-  /** What a client receives for the global params that are not personal: same tensors, same shapes. */
+  /**
+   * What a client receives of the global params that are not personal. A tensor may be cut to its leading block, the rest is
+   * zero for the client, or left out where the client makes it itself.
+   */
   encodeDown?(params: Params, context: ClientContext, options: O): Params;
+  /** The params that an owner uses and is scored with. Default: the global ones with its personal tensors in place. */
+  ownParams?(params: Params, kept: Kept, options: O): Params;
 }
 
-export type BoundStepInput = Omit<ServerStepInput<unknown>, 'options'>;
+/** `participation` omitted: 1. */
+export type BoundStepInput = Omit<ServerStepInput<unknown>, 'options' | 'participation'> &
+  Partial<Pick<ServerStepInput<unknown>, 'participation'>>;
 
 /** A method with its options inside and every slot filled. */
 export interface BoundMethod {
@@ -146,6 +168,7 @@ export interface BoundMethod {
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
+  ownParams(params: Params, kept: Kept): Params;
 }
 
 /** `options` were parsed by `method.options`. */
@@ -172,8 +195,11 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
         ? (updates, context) => aggregate.combine(updates, options, context)
         : undefined,
     serverStep:
-      serverStep === undefined ? undefined : (input) => serverStep.call(method, { ...input, options }),
+      serverStep === undefined
+        ? undefined
+        : (input) => serverStep.call(method, { participation: 1, ...input, options }),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,
+    ownParams: (params, kept) => method.ownParams?.(params, kept, options) ?? overlaid(params, kept.personal),
   };
 }
 

@@ -4,7 +4,8 @@
  */
 
 import { digestJson } from '../base/canonical.ts';
-import type { AggregateWork, EvaluateWork, TrainWork, Work } from './events.ts';
+import type { AggregateWork, EvaluateWork, Member, TrainWork, Work } from './events.ts';
+import { activeOwners } from './roster.ts';
 import { awaits, isAsked } from './rounds.ts';
 import { chosenRound, isValidated } from './selection.ts';
 import {
@@ -102,7 +103,18 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     serverState: state.serverState,
     members,
     membership: digestJson(members),
+    participation: participationOf(state, members),
   };
+}
+
+/** Who has left since counts no more among all, so that the members may be more than these. */
+function participationOf(state: RunState, members: readonly Member[]): number {
+  const all = activeOwners(state).reduce((sum, owner) => sum + state.roster[owner]!.aggregationWeight, 0);
+  const here = members.reduce(
+    (sum, { aggregationWeight, freshWeight = aggregationWeight }) => sum + freshWeight,
+    0,
+  );
+  return Math.min(1, here / all);
 }
 
 function validationWork(state: RunState): EvaluateWork[] {

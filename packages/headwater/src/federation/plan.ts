@@ -6,7 +6,7 @@
 import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
-import type { BoundMethod } from './method.ts';
+import type { BoundMethod, RunFacts } from './method.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
 
 export interface OwnerCounts {
@@ -102,8 +102,12 @@ export interface PlanInput
   readonly pace?: Partial<Pace>;
 }
 
-/** Throws RECIPE_INVALID (unmet needs, all together) and AGGREGATION_OVERFLOW. */
-export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
+/** `clients`: how they train and send. Throws RECIPE_INVALID (unmet needs, all together) and AGGREGATION_OVERFLOW. */
+export function createPlan(
+  input: PlanInput,
+  method: BoundMethod,
+  clients: Pick<RunFacts, 'optimizer' | 'compression'> = {},
+): RunPlan {
   const cohortSize = input.cohortSize ?? input.owners.length;
   const quorum = input.quorum ?? cohortSize;
   const facts = {
@@ -112,6 +116,9 @@ export function createPlan(input: PlanInput, method: BoundMethod): RunPlan {
     quorum,
     rounds: input.rounds,
     tensors: input.tensors,
+    mode: input.pace?.mode ?? 'synchronous',
+    serverLearningRate: input.serverLearningRate,
+    ...clients,
   };
   const mistakes = [...generalMistakes(input, cohortSize, quorum), ...method.preconditions(facts)];
   if (mistakes.length > 0)

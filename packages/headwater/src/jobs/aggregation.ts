@@ -81,9 +81,10 @@ function formatOf(
 
 async function stepInputOf({ blobs }: AggregationParts, { work, serverLearningRate }: AggregationJob) {
   const load = async (digest: string) => decodeParams(await blobs.get(digest), `blob ${digest}`);
-  const { round, serverState } = work;
+  const { round, serverState, participation } = work;
   return {
     round,
+    participation,
     params: await load(work.params),
     serverState: serverState === null ? undefined : await load(serverState),
     serverLearningRate,

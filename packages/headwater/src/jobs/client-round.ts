@@ -4,8 +4,9 @@
  */
 
 import { type Rng, rng } from '../base/random.ts';
-import type { Params, Tensor } from '../base/tensor.ts';
+import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
+import { paddedTo } from '../federation/blocks.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import { type LocalRound, standardRound } from '../federation/local-round.ts';
@@ -18,6 +19,7 @@ import { exampleStream } from '../training/example-stream.ts';
 import { scheduleFactor } from '../training/schedules.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { OnStep } from './jobs.ts';
+import { keptOf, partsOf } from './kept.ts';
 
 export interface ClientRoundParts {
   readonly engine: Pick<Engine, 'train' | 'gradients' | 'score'>;
@@ -61,15 +63,20 @@ export async function trainClientRound(
   const roles = new Map(tensors.map((tensor) => [tensor.name, method.role(tensor, round)]));
   const travelsDown = (name: string) => roles.get(name) === 'shared' || roles.get(name) === 'given';
   const received = method.encodeDown(selectParams(params, travelsDown), context('encode-down'));
-  const start = overlaid(overlaid(params, kept ?? NOTHING), received);
-  const local = localRound(parts, input, { start, roles, random }, onStep);
+  const before = partsOf(kept);
+  const start = overlaid(overlaid(params, before.personal), paddedTo(params, received));
+  const local = localRound(parts, input, { start, roles, random, memory: before.memory }, onStep);
   const outcome = await (method.client ?? standardRound)(local);
   const sent = method.encodeUp(outcome.update, context('encode-up'));
-  const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), partOf(kept, RESIDUAL));
+  const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), before.residual);
   const personal = selectParams(start, (name) => roles.get(name) === 'personal');
   return {
     update: bytes,
-    kept: keptOf(overlaid(personal, outcome.personal ?? NOTHING), residual, outcome.memory),
+    kept: keptOf({
+      personal: overlaid(personal, outcome.personal ?? NOTHING),
+      memory: outcome.memory,
+      residual,
+    }),
     downBytes: encodedBytes(received),
     stats: outcome.stats,
   };
@@ -81,12 +88,13 @@ interface Beginning {
   readonly start: Params;
   readonly roles: ReadonlyMap<string, TensorRole>;
   readonly random: (purpose: string) => Rng;
+  readonly memory: Params | undefined;
 }
 
 function localRound(
   { engine, tensors, method }: ClientRoundParts,
-  { seed, round, owner, kept, examples, options }: ClientRound,
-  { start, roles, random }: Beginning,
+  { seed, round, owner, examples, options }: ClientRound,
+  { start, roles, random, memory }: Beginning,
   onStep: OnStep | undefined,
 ): LocalRound {
   const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
@@ -94,8 +102,19 @@ function localRound(
   const still = [...roles].filter(([, role]) => role === 'frozen' || role === 'given').map(([name]) => name);
   const { maxLength, microBatchSize } = options;
   const { localObjective } = method;
+  const meanLoss = async (params: Params, of: readonly TokenizedExample[]) => {
+    const scores = await engine.score(params, of, { batchSize: microBatchSize, maxLength });
+    const total = (part: (score: ExampleScore) => number) => scores.reduce((sum, x) => sum + part(x), 0);
+    return (
+      total(({ nll }) => nll) /
+      Math.max(
+        1,
+        total(({ numTargets }) => numTargets),
+      )
+    );
+  };
   return {
-    ...{ round, owner, start, random, steps: options.steps, memory: partOf(kept, MEMORY) },
+    ...{ round, owner, start, random, memory, steps: options.steps, optimizer: options.optimizer },
     learningRate:
       options.optimizer.learningRate *
       scheduleFactor(options.schedule, options.stepOffset, options.totalSteps),
@@ -109,18 +128,8 @@ function localRound(
       });
       return { params: trained.params, steps: trained.steps, stats: statsOf(trained) };
     },
-    async loss(params, step) {
-      const scores = await engine.score(params, stepExamples(step), { batchSize: microBatchSize, maxLength });
-      const total = (of: (score: ExampleScore) => number) =>
-        scores.reduce((sum, score) => sum + of(score), 0);
-      return (
-        total(({ nll }) => nll) /
-        Math.max(
-          1,
-          total(({ numTargets }) => numTargets),
-        )
-      );
-    },
+    loss: (params, step) => meanLoss(params, stepExamples(step)),
+    lossOnAll: (params) => meanLoss(params, examples),
     gradients: (params, step) => engine.gradients(params, stepExamples(step), { maxLength }),
     statsOf: (losses) => statsOfLosses(losses, seen),
   };
@@ -144,32 +153,6 @@ function statsOfLosses(losses: readonly number[], seen: readonly TokenizedExampl
     meanLoss: finite(mean),
     lastLoss: finite(losses.at(-1)),
   };
-}
-
-/** What is kept beside personal tensors; `overlaid` finds no such tensor in a model and leaves them out. */
-const RESIDUAL = 'error-feedback:';
-const MEMORY = 'method:';
-
-function keptOf(
-  personal: Params,
-  residual: Params | undefined,
-  memory: Params | undefined,
-): Params | undefined {
-  const named = (prefix: string, part: Params = NOTHING) =>
-    [...part].map(([name, value]) => [prefix + name, value] as const);
-  const kept = new Map<string, Tensor<'float32'>>([
-    ...personal,
-    ...named(RESIDUAL, residual),
-    ...named(MEMORY, memory),
-  ]);
-  return kept.size === 0 ? undefined : kept;
-}
-
-function partOf(kept: Params | undefined, prefix: string): Params | undefined {
-  const part = [...(kept ?? NOTHING)].filter(([name]) => name.startsWith(prefix));
-  return part.length === 0
-    ? undefined
-    : new Map(part.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import type { BoundMethod } from '../federation/method.ts';
-import { decodeParams, encodeParams, overlaid } from '../federation/params.ts';
+import { decodeParams, encodeParams } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Engine, ExampleScore } from '../training/engine.ts';
@@ -26,6 +26,7 @@ import type {
   TrainClientJob,
   TrainClientResult,
 } from './jobs.ts';
+import { partsOf } from './kept.ts';
 
 export interface HeldOut {
   readonly pieces: readonly TokenizedExample[];
@@ -110,19 +111,22 @@ async function trainClient(
 }
 
 async function trainArm(
-  { engine, blobs, train }: RunnerParts,
+  { engine, tuning, method, blobs, train }: RunnerParts,
   load: Load,
   { owners, params, options }: TrainArmJob,
   onStep: OnStep | undefined,
 ): Promise<TrainArmResult> {
   const pooled = owners.flatMap((owner) => train.get(owner) ?? []);
-  const trained = await engine.train(await load(params), pooled, options, onStep);
+  // What only a server changes is nothing that a training without one could learn.
+  const given = tuning.tensors.filter((tensor) => method.role(tensor, 1) === 'given');
+  const frozen = new Set(given.map(({ name }) => name));
+  const trained = await engine.train(await load(params), pooled, options, onStep, { frozen });
   return { params: await blobs.put(encodeParams(trained.params)), stats: statsOf(trained) };
 }
 
-/** With personal tensors each owner's examples are scored by the owner's own params, otherwise all at once. */
+/** Where owners keep something each one's examples are scored by its own params, otherwise all at once. */
 async function score(
-  { engine, blobs, heldOut }: RunnerParts,
+  { engine, method, blobs, heldOut }: RunnerParts,
   load: Load,
   job: ScoreJob,
 ): Promise<ExampleScore[]> {
@@ -132,7 +136,8 @@ async function score(
   const scores = new Map<number, ExampleScore>();
   for (const [owner, positions] of groups(owners, begin, end, job.personal)) {
     const own = job.personal[owner];
-    const params = own === undefined ? global : overlaid(global, decodeParams(await blobs.get(own)));
+    const kept = own === undefined ? undefined : partsOf(decodeParams(await blobs.get(own)));
+    const params = kept === undefined ? global : method.ownParams(global, kept);
     const examples = positions.map((position) => pieces[position]!);
     const scored = await engine.score(params, examples, { batchSize, maxLength });
     for (const [i, position] of positions.entries()) scores.set(position, scored[i]!);

@@ -12,7 +12,7 @@ import {
   type Compression,
 } from '../federation/compression/compression.ts';
 import { compressions } from '../federation/compression/registry.ts';
-import { type BoundMethod, bindMethod, type Method } from '../federation/method.ts';
+import { type BoundMethod, bindMethod, type Method, type RunFacts } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
@@ -65,6 +65,11 @@ export function recordOf<R extends RecipeRecord>(
 export function bindRecipeMethod(recipe: Recipe, registries: RunRegistries): BoundMethod {
   const { record, options } = recordOf(registries.methods, recipe.federation.method);
   return bindMethod(record, options);
+}
+
+/** What a method may ask of the clients before a run. */
+export function clientFacts({ training, federation }: Recipe): Pick<RunFacts, 'optimizer' | 'compression'> {
+  return { optimizer: training.optimizer, compression: federation.compression.kind };
 }
 
 /** What the recipe tunes, as its method wants it. */

@@ -78,11 +78,11 @@ async function open(init: WorkerInit): Promise<JobRunner> {
       }
       const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
       checkSameTuning(found.tuning, tuning, adapter);
-      return found.params;
+      return tuning.extend?.(found.params, rng(seed, 'init', 'extra')) ?? found.params;
     },
     exportParams: (params, folder) =>
       tuning.adapterConfig() === undefined
-        ? writeModelFolder(folder, model, params)
+        ? writeModelFolder(folder, model, tuning.adapterTensors?.(params) ?? params)
         : writeAdapterFolder(folder, tuning, params, baseModelName(recipe.model)),
   });
 }

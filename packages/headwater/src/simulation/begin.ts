@@ -5,7 +5,7 @@ import type { RunEvent } from '../federation/events.ts';
 import { createPlan, type RunPlan } from '../federation/plan.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
-import { bindRecipeMethod, type RunRegistries } from '../jobs/records.ts';
+import { bindRecipeMethod, clientFacts, type RunRegistries } from '../jobs/records.ts';
 import { planArms } from '../runs/baselines.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { appendEvent, eventsOf, stamped } from '../runs/journal-events.ts';
@@ -73,5 +73,6 @@ async function planRun(
       pace: { maxUpdateNorm: federation.maxUpdateNorm ?? null },
     },
     bindRecipeMethod(recipe, registries),
+    clientFacts(recipe),
   );
 }

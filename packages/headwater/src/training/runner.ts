@@ -97,8 +97,9 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     async differentiate(params, batch, weights, dropout, frozen = NOTHING) {
       const shape = targetShape(batch);
       const training = dropout !== undefined;
-      const names = tuning.tensors.map(({ name }) => name).filter((name) => !frozen.has(name));
-      const which = names.length === tuning.tensors.length ? '' : ` of ${names.join(', ')}`;
+      const { tensors, unread = NOTHING } = tuning;
+      const names = tensors.map(({ name }) => name).filter((name) => !frozen.has(name) && !unread.has(name));
+      const which = names.length === tensors.length ? '' : ` of ${names.join(', ')}`;
       const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}`;
       const mode = { training, recompute };
       const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, names));

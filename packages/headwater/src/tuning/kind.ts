@@ -73,6 +73,14 @@ export interface LowRankUpdate {
   readonly scale: number;
 }
 
+/** Names of two trained tensors, A [R, D] and B [E, R], that add `scale · x Aᵀ Bᵀ` to a module's output. */
+export interface LowRankFactors {
+  readonly module: string;
+  readonly a: string;
+  readonly b: string;
+  readonly scale: number;
+}
+
 /** W as the checkpoint stores it, flattened → W′ in the same layout, a new array. */
 export type MergeWeight = (stored: Float32Array) => Float32Array;
 
@@ -111,6 +119,12 @@ export interface BoundTuning {
   /** Sorted by name. */
   readonly tensors: readonly TrainableTensor[];
   readonly virtual?: VirtualPositions;
+  /** Those of `tensors` that the network does not read: they have no gradient. */
+  readonly unread?: ReadonlySet<string>;
+  /** All tensors from those that an adapter file holds, where it does not hold all. `init` has done so. */
+  extend?(params: Params, random: Rng): Params;
+  /** Where linear modules grow by low-rank products and change in no other way: for methods that know factors. */
+  readonly factors?: readonly LowRankFactors[];
   /**
    * Fresh values, e.g. Kaiming-uniform A and zero B. `full` starts from the checkpoint: `baseValue` reads it as float32.
    * `encode` gives the token ids of a text with the model's tokenizer, for kinds that may start from words.

@@ -98,6 +98,7 @@ async function cohortOf(wanted: Wanted): Promise<Cohort> {
     serverState: null,
     members,
     membership: '',
+    participation: 1,
   };
   const job = { work, fixedPoint, serverLearningRate: 1.5 };
   const parts: TreeParts = {

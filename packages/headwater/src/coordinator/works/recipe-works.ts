@@ -16,6 +16,7 @@ import {
   bindRecipeCompression,
   bindRecipeMethod,
   bindTuning,
+  clientFacts,
   type RunRegistries,
 } from '../../jobs/records.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
@@ -187,6 +188,7 @@ function planOf(
       ...deploymentSizes(recipe, owners.length),
     },
     method,
+    clientFacts(recipe),
   );
 }
 
