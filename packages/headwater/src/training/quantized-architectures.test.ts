@@ -1,126 +1,57 @@
-/** In float64, for every architecture: a network of small integers computes what one of the numbers that they mean computes. */
-
-import { expect, it } from 'vitest';
-import {
-  float64,
-  interpretingExecutor,
-  randomModel,
-  type SmallModel,
-} from '../../test/support/random-models.ts';
-import { smallBatches } from '../../test/support/small-batches.ts';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { referenceModels } from '../../test/support/reference-models.ts';
+import { distance, toyExamples } from '../../test/training-setup.ts';
 import { rng } from '../base/random.ts';
-import { type Tensor, tensor } from '../base/tensor.ts';
-import { Graph } from '../graph/ir.ts';
-import { type BlockFormat, dequantize } from '../graph/ops/index.ts';
-import { interpret } from '../graph/reference.ts';
-import type { LinearModule } from '../models/model.ts';
-import { quantizeMatrix } from '../models/quantize-blocks.ts';
-import {
-  type QuantizedPart,
-  quantizedModules,
-  quantizedName,
-  quantizedTypes,
-} from '../models/quantized-format.ts';
+import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
+import type { Model } from '../models/model.ts';
+import { openQuantized } from '../models/quantized-node.ts';
 import { ARCHITECTURES } from '../models/registry.ts';
-import { tuningKinds } from '../tuning/registry.ts';
-import { accumulatedGradients } from './accumulate.ts';
-import { createRunner, type EngineParts } from './runner.ts';
+import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { lora } from '../tuning/lora.ts';
+import { createEngine } from './engine-core.ts';
+import { writeQuantized } from './quantized-model-node.ts';
 
-type Parts = Readonly<Record<QuantizedPart, Tensor>>;
+const work = mkdtempSync(join(tmpdir(), 'headwater-quantized-'));
+afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-function partsOf(model: SmallModel, module: LinearModule, format: BlockFormat): Parts {
-  const values = model.tensors.get(`${module.module}.weight`)!.data;
-  const shape = [module.outFeatures, module.inFeatures] as const;
-  const { packed, scales, zeroPoints } = quantizeMatrix(values, shape, format, module.stored === 'in-out');
-  const types = quantizedTypes(module, format);
-  return {
-    packed: tensor('uint8', types.packed.shape, packed),
-    scales: tensor('float32', types.scales.shape, scales),
-    zeroPoints: tensor('uint8', types.zeroPoints.shape, zeroPoints),
-  };
-}
+const models = referenceModels();
 
-/** The numbers that the blocks mean, in the layout of the checkpoint. */
-function meant(module: LinearModule, parts: Parts, format: BlockFormat): Tensor<'float32'> {
-  const graph = new Graph();
-  const { packed, scales, zeroPoints } = parts;
-  const constants = {
-    packed: graph.constant(packed),
-    scales: graph.constant(scales),
-    zeroPoints: graph.constant(zeroPoints),
-  };
-  graph.output('w', dequantize({ ...format, ...constants }));
-  const { data } = interpret(graph, new Map()).get('w')!;
-  const [E, D] = [module.outFeatures, module.inFeatures];
-  if (module.stored !== 'in-out') return float64([E, D], data);
-  return float64(
-    [D, E],
-    Float64Array.from(data, (_, i) => data[(i % E) * D + Math.floor(i / E)]!),
+async function lossAndGradients(model: Model) {
+  const { definition } = model;
+  const tuning = lora.bind(lora.options.parse({ rank: 2 }), definition);
+  const params = await tuning.init(rng('quantized'), (name) => readWeight(model.weights, name));
+  const isClassifier = definition.objective === 'sequence-classification';
+  const examples = toyExamples([9, 14, 12], definition.shape.vocabSize).map((example, i) =>
+    isClassifier
+      ? { ...example, supervised: new Uint8Array(example.tokens.length), numTargets: 1, classId: i % 3 }
+      : example,
   );
+  const executor = createNodeExecutor({});
+  const engine = createEngine({ model, tuning, executor });
+  const result = await engine.gradients(params, examples, { maxLength: 32 });
+  await executor.dispose();
+  return result;
 }
 
-function rounded(model: SmallModel, format: BlockFormat) {
-  const modules = quantizedModules(model.definition, format);
-  const small = new Map<string, Tensor>();
-  const wide = new Map<string, Tensor>(model.tensors);
-  for (const module of modules) {
-    const parts = partsOf(model, module, format);
-    for (const [part, value] of Object.entries(parts))
-      small.set(quantizedName(module.module, part as QuantizedPart), value);
-    wide.set(`${module.module}.weight`, meant(module, parts, format));
-  }
-  const from = (tensors: ReadonlyMap<string, Tensor>): EngineParts['model'] => ({
-    ...model,
-    weights: { locate: (name) => ({ kind: 'memory', tensor: tensors.get(name)! }) },
+describe.each([...ARCHITECTURES.keys()])('%s with rounded base weights', (id) => {
+  it('learns nearly the same: 8 bits nearer than 4', async () => {
+    const model = await openCheckpoint(models.get(id)![0]!);
+    const exact = await lossAndGradients(model);
+    const distances: number[] = [];
+    for (const bits of [8, 4] as const) {
+      const folder = join(work, `${id}-${bits}`);
+      await writeQuantized(model, { bits, blockSize: 32 }, folder);
+      const rounded = await openQuantized(model, folder);
+      expect(rounded.quantized!.modules.size).toBeGreaterThan(0);
+      const { loss, grads } = await lossAndGradients(rounded);
+      expect(Math.abs(loss / exact.loss - 1)).toBeLessThan(bits === 8 ? 0.01 : 0.1);
+      distances.push(distance(grads, exact.grads));
+    }
+    expect(distances[0]!).toBeGreaterThan(0);
+    expect(distances[0]!).toBeLessThan(0.1);
+    expect(distances[1]!).toBeGreaterThan(distances[0]!);
   });
-  const byName = new Map(modules.map((module) => [module.module, module]));
-  const quantized = { ...format, folder: '', modules: byName };
-  return {
-    modules,
-    blocks: { ...from(new Map([...model.tensors, ...small])), quantized },
-    numbers: from(wide),
-  };
-}
-
-/** The first random model whose modules are all whole blocks of two. */
-function evenModel(id: string): SmallModel {
-  for (let seed = 1; ; seed++) {
-    const model = randomModel(id, seed);
-    if (model.definition.linears.every(({ inFeatures }) => inFeatures % 2 === 0)) return model;
-  }
-}
-
-const CASES = [...ARCHITECTURES.keys()].flatMap((id) => [8, 4].map((bits) => [id, bits as 4 | 8] as const));
-
-it.each(CASES)('%s, %i bits: loss and LoRA gradients are those of the rounded weights', async (id, bits) => {
-  const model = evenModel(id);
-  const { modules, blocks, numbers } = rounded(model, { bits, blockSize: 2 });
-  expect(modules.length).toBeGreaterThan(3);
-  const lora = tuningKinds.get('lora')!;
-  const tuning = lora.bind(lora.options.parse({ rank: 2, alpha: 3 }), model.definition);
-  const random = rng('quantized-architectures', id);
-  const params = new Map(
-    tuning.tensors.map(({ name, shape }) => {
-      const size = shape.reduce((a, b) => a * b, 1);
-      return [
-        name,
-        float64(
-          shape,
-          Float64Array.from({ length: size }, () => 0.3 * random.normal()),
-        ),
-      ];
-    }),
-  );
-  const batches = smallBatches(model, id);
-  const run = (parts: EngineParts['model']) =>
-    accumulatedGradients(
-      createRunner({ model: parts, tuning, executor: interpretingExecutor() }),
-      params,
-      batches,
-    );
-  const [actual, expected, original] = [await run(blocks), await run(numbers), await run(model)];
-  expect(actual.loss).toBeCloseTo(expected.loss, 12);
-  expect(Math.abs(original.loss - expected.loss)).toBeGreaterThan(1e-6);
-  for (const [name, { data }] of expected.grads)
-    for (const [i, value] of data.entries()) expect(actual.grads.get(name)!.data[i]).toBeCloseTo(value, 10);
 });
