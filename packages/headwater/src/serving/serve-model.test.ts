@@ -316,6 +316,19 @@ describe('the door', () => {
     });
   });
 
+  it('says why a model cannot be served, and that a port is taken', async () => {
+    const encoder = join(FIXTURES, 'huggingface/bert-cls');
+    await expect(serveModel({ model: encoder, port: 0 })).rejects.toMatchObject({
+      code: expect.stringMatching(/^(MODEL_UNSUPPORTED|TOKENIZER_INVALID)$/),
+    });
+    const port = Number(new URL(server.url).port);
+    await expect(serveModel({ model: STORIES, port })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    const adapters = { broken: join(home, 'nothing') };
+    await expect(serveModel({ model: STORIES, port: 0, adapters })).rejects.toMatchObject({
+      code: 'ADAPTER_INVALID',
+    });
+  });
+
   it('says what is wrong with a request, by name', async () => {
     const messages = [{ role: 'user', content: 'x' }];
     const chat = { model: MODEL, messages };
