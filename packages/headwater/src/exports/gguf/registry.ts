@@ -2,6 +2,7 @@
 
 import { HeadwaterError } from '../../base/errors.ts';
 import type { GgufArchitecture } from './architecture.ts';
+import { gemma } from './architectures/gemma.ts';
 import { gemma2 } from './architectures/gemma2.ts';
 import { gemma3, gemma3Text } from './architectures/gemma3.ts';
 import { gptNeox } from './architectures/gpt-neox.ts';
@@ -14,7 +15,7 @@ import { qwen3 } from './architectures/qwen3.ts';
 import { smollm3 } from './architectures/smollm3.ts';
 
 export const GGUF_ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map(
-  [llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma2, gemma3Text, gemma3, phi3, gpt2, gptNeox].map(
+  [llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma, gemma2, gemma3Text, gemma3, phi3, gpt2, gptNeox].map(
     (architecture) => [architecture.id, architecture],
   ),
 );
