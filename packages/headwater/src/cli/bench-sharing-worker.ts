@@ -3,6 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { rng } from '../base/random.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
+import { openQuantized } from '../models/quantized-node.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { benchTraining } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
@@ -10,6 +11,7 @@ import { lora } from '../tuning/lora.ts';
 
 export interface SharingWork {
   readonly folder: string;
+  readonly quantizedFolder: string | undefined;
   readonly batch: number;
   readonly seq: number;
   readonly rank: number;
@@ -17,7 +19,9 @@ export interface SharingWork {
 }
 
 const work = workerData as SharingWork;
-const model = await openCheckpoint(work.folder, { checkFinite: false });
+const stored = await openCheckpoint(work.folder, { checkFinite: false });
+const { quantizedFolder } = work;
+const model = quantizedFolder === undefined ? stored : await openQuantized(stored, quantizedFolder);
 const tuning = lora.bind(
   lora.options.parse({ rank: work.rank, alpha: 2 * work.rank, targetModules: work.targets }),
   model.definition,

@@ -6,12 +6,15 @@ import { Worker } from 'node:worker_threads';
 import { HeadwaterError } from '../base/errors.ts';
 import { siblingModule } from '../base/sibling.ts';
 import { sizeBytes } from '../base/tensor.ts';
-import { benchModel } from './bench-model.ts';
+import type { Model } from '../models/model.ts';
+import { quantizedTypes } from '../models/quantized-format.ts';
+import { benchModel, type Storage } from './bench-model.ts';
 import type { SharingWork } from './bench-sharing-worker.ts';
 import { renderTable } from './style.ts';
 
 export interface SharingOptions {
   readonly model?: string;
+  readonly storage?: Storage;
   readonly batch: number;
   readonly seq: number;
   readonly rank: number;
@@ -19,11 +22,10 @@ export interface SharingOptions {
 }
 
 export async function benchSharing(options: SharingOptions): Promise<void> {
-  const { model } = await benchModel(options.model);
-  const stored = [...model.storedTypes.values()];
-  const weightsMB = stored.reduce((sum, type) => sum + sizeBytes(type), 0) / 2 ** 20;
-  const work = { folder: model.folder, ...options, targets: ['q_proj', 'v_proj'] } satisfies SharingWork &
-    SharingOptions;
+  const { model } = await benchModel(options.model, options);
+  const weightsMB = weightBytes(model) / 2 ** 20;
+  const folders = { folder: model.folder, quantizedFolder: model.quantized?.folder };
+  const work: SharingWork = { ...folders, ...options, targets: ['q_proj', 'v_proj'] };
   const first = startWorker(work);
   await trainOnce(first);
   const oneWorkerMB = await proportionalSetSizeMB();
@@ -43,6 +45,17 @@ export async function benchSharing(options: SharingOptions): Promise<void> {
     },
     options,
   );
+}
+
+/** What one session reads: the checkpoint's tensors, or the blocks in their place. */
+function weightBytes({ storedTypes, quantized }: Model): number {
+  const rounded = [...(quantized?.modules.values() ?? [])];
+  const replaced = new Set(rounded.map(({ module }) => `${module}.weight`));
+  const types = [
+    ...[...storedTypes].flatMap(([name, type]) => (replaced.has(name) ? [] : [type])),
+    ...rounded.flatMap((module) => Object.values(quantizedTypes(module, quantized!))),
+  ];
+  return types.reduce((sum, type) => sum + sizeBytes(type), 0);
 }
 
 function startWorker(work: SharingWork): Worker {

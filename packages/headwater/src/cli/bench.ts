@@ -99,6 +99,9 @@ export function benchCommand(): Command {
     .command('sharing')
     .description('memory that a second worker adds when both train on the same base weights (Linux)')
     .option('--model <folder>', 'folder with config.json; weights are made up when it has none')
+    .addOption(
+      new Option('--storage <type>', 'frozen weights; default: as the model has them').choices(STORAGES),
+    )
     .option('--batch <n>', 'sequences per step', wholeNumber, 1)
     .option('--seq <n>', 'tokens per sequence', wholeNumber, 16)
     .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
