@@ -5,6 +5,7 @@
 
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
+import type { TokenizedExample } from '../data/types.ts';
 import type { LocalTraining, OptimizerOptions, StepReport } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { differenceOf, selectParams } from './params.ts';
@@ -15,6 +16,32 @@ export interface LocallyTrained {
   readonly params: Params;
   readonly steps: readonly StepReport[];
   readonly stats: TrainingStats;
+}
+
+/** A training of the round with other examples in place of its own. */
+export interface LocalTask extends LocalTraining {
+  readonly examples?: readonly TokenizedExample[];
+}
+
+/** Texts that the model is to continue. */
+export interface Continuation {
+  readonly prompt: Int32Array;
+  readonly maxNewTokens: number;
+}
+
+/** The model as a writer, and its tokenizer. */
+export interface Writing {
+  encode(text: string): Promise<ArrayLike<number>>;
+  /** Tokens that end a text. */
+  readonly endTokens: readonly number[];
+  /** Of prompt and continuation together. */
+  readonly maxTokens: number;
+  /** Each continuation without its end token; `temperature` 0 takes the likeliest tokens. */
+  write(
+    params: Params,
+    texts: readonly Continuation[],
+    options: { readonly temperature: number; readonly purpose: string },
+  ): Promise<Int32Array[]>;
 }
 
 export interface LocalRound {
@@ -33,17 +60,29 @@ export interface LocalRound {
   /** The tensors of an update in this round. */
   readonly wire: readonly TrainableTensor[];
   role(name: string): TensorRole;
+  /** What the network takes in for these params: other tensors where the tuning derives them (`Derivation`). */
+  inputs(params: Params): Params;
+  /** The examples of this round's steps, in the order of the owner's stream. */
+  readonly examples: readonly TokenizedExample[];
+  /** Undefined where there is no tokenizer, or a model that writes nothing. */
+  readonly writing: Writing | undefined;
   /** Its own stream for each purpose. */
   random(purpose: string): Rng;
   /**
    * The recipe's training on the round's examples, from any params; frozen and given tensors stay. The same call gives the
    * same bits. `local` adds to what the method's `localObjective` says.
    */
-  train(params: Params, local?: LocalTraining): Promise<LocallyTrained>;
+  train(params: Params, local?: LocalTask): Promise<LocallyTrained>;
   /** Mean −log p over the targets of the examples that step `step` (from 0) would take, without dropout. */
   loss(params: Params, step: number): Promise<number>;
   /** The same with its gradient, of all tensors. */
   gradients(params: Params, step: number): Promise<{ readonly loss: number; readonly grads: Params }>;
+  /** The same for examples, through a part of the network where `pass` says so. */
+  gradientsOn(
+    params: Params,
+    examples: readonly TokenizedExample[],
+    pass?: Pick<LocalTraining, 'frozen' | 'part'>,
+  ): Promise<{ readonly loss: number; readonly grads: Params }>;
   /** Mean −log p over the targets of all of the owner's examples, without dropout. */
   lossOnAll(params: Params): Promise<number>;
   /** Figures of a round without `train`: so many steps, with these losses. */
@@ -61,8 +100,8 @@ export interface LocalOutcome {
 }
 
 /** Train from what was received, send the difference, keep what is personal. */
-export async function standardRound(local: LocalRound): Promise<LocalOutcome> {
-  const { params, stats } = await local.train(local.start);
+export async function standardRound(local: LocalRound, training?: LocalTask): Promise<LocalOutcome> {
+  const { params, stats } = await local.train(local.start, training);
   const travels = new Set(local.wire.map(({ name }) => name));
   const sent = (of: Params) => selectParams(of, (name) => travels.has(name));
   return {

@@ -82,11 +82,16 @@ export interface RunFacts {
   readonly tensors: readonly TrainableTensor[];
   /** Of the clients. This and what follows: undefined where nobody can say. */
   readonly optimizer?: OptimizerOptions | undefined;
+  readonly maxGradNorm?: number | undefined;
+  readonly localSteps?: number | undefined;
   /** Id of what the updates travel as; all but `none` lose something. */
   readonly compression?: string | undefined;
   readonly mode?: 'synchronous' | 'buffered' | undefined;
   readonly serverLearningRate?: number | undefined;
 }
+
+/** What a recipe says about the clients of a run. */
+export type ClientFacts = Pick<RunFacts, 'optimizer' | 'maxGradNorm' | 'compression'>;
 
 /** What an owner keeps from its last accepted round. */
 export interface Kept {
@@ -101,6 +106,9 @@ export interface InitialContext {
   readonly baseValue: (name: string) => Promise<Float32Array>;
 }
 
+/** What FedAvg has and a method may lack. `still-round`: where nobody moved, the params stay bit for bit. */
+export type MethodProperty = 'still-round';
+
 export interface Method<O> {
   /** The one id: file name, recipe, CLI, docs, metrics. */
   readonly id: string;
@@ -112,6 +120,8 @@ export interface Method<O> {
   readonly secureAggregation: 'yes' | { readonly noBecause: string };
   /** Options under which this method is another one, bit for bit; checked by the contract tests. */
   readonly reducesTo?: readonly { readonly id: string; readonly when: O }[];
+  /** Properties that it does not have, and why; the contract tests show a counterexample. */
+  readonly exceptions?: Readonly<Partial<Record<MethodProperty, string>>>;
   /** One sentence per unmet need (`n ≥ 2f + 3 …`). */
   preconditions?(facts: RunFacts, options: O): readonly string[];
   /** What is tuned by this method: a second adapter, a correction of the base … Default: as the recipe says. */

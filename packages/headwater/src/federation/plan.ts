@@ -6,7 +6,7 @@
 import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
-import type { BoundMethod, RunFacts } from './method.ts';
+import type { BoundMethod, ClientFacts } from './method.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
 
 export interface OwnerCounts {
@@ -103,11 +103,7 @@ export interface PlanInput
 }
 
 /** `clients`: how they train and send. Throws RECIPE_INVALID (unmet needs, all together) and AGGREGATION_OVERFLOW. */
-export function createPlan(
-  input: PlanInput,
-  method: BoundMethod,
-  clients: Pick<RunFacts, 'optimizer' | 'compression'> = {},
-): RunPlan {
+export function createPlan(input: PlanInput, method: BoundMethod, clients: ClientFacts = {}): RunPlan {
   const cohortSize = input.cohortSize ?? input.owners.length;
   const quorum = input.quorum ?? cohortSize;
   const facts = {
@@ -115,6 +111,7 @@ export function createPlan(
     cohortSize,
     quorum,
     rounds: input.rounds,
+    localSteps: input.localSteps,
     tensors: input.tensors,
     mode: input.pace?.mode ?? 'synchronous',
     serverLearningRate: input.serverLearningRate,

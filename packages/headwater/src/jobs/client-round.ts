@@ -9,7 +9,7 @@ import type { TokenizedExample } from '../data/types.ts';
 import { paddedTo } from '../federation/blocks.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodeUpdate } from '../federation/compression/encode.ts';
-import { type LocalRound, standardRound } from '../federation/local-round.ts';
+import { type LocalRound, standardRound, type Writing } from '../federation/local-round.ts';
 import type { BoundMethod } from '../federation/method.ts';
 import { addScaled, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
 import type { TensorRole } from '../federation/tensor-role.ts';
@@ -17,16 +17,23 @@ import type { TrainingStats } from '../federation/training-stats.ts';
 import type { Engine, ExampleScore, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
 import { scheduleFactor } from '../training/schedules.ts';
-import type { TrainableTensor } from '../tuning/kind.ts';
+import type { Derivation, TrainableTensor } from '../tuning/kind.ts';
 import type { OnStep } from './jobs.ts';
 import { keptOf, partsOf } from './kept.ts';
 
 export interface ClientRoundParts {
-  readonly engine: Pick<Engine, 'train' | 'gradients' | 'score'>;
+  readonly engine: Pick<Engine, 'train' | 'gradients' | 'score' | 'generateBatch'>;
+  /** For methods that let the model write; omitted: it cannot. */
+  readonly text?: TextFacts | undefined;
   readonly tensors: readonly TrainableTensor[];
+  /** Of the tuning; undefined: the network takes in `tensors` as they are. */
+  readonly derivation?: Derivation | undefined;
   readonly method: BoundMethod;
   readonly compression: BoundCompression;
 }
+
+/** What writing needs beside the engine. */
+export type TextFacts = Pick<Writing, 'encode' | 'endTokens' | 'maxTokens'>;
 
 export interface ClientRound {
   /** Of the run. */
@@ -92,11 +99,12 @@ interface Beginning {
 }
 
 function localRound(
-  { engine, tensors, method }: ClientRoundParts,
+  { engine, tensors, derivation, method }: ClientRoundParts,
   { seed, round, owner, examples, options }: ClientRound,
   { start, roles, random, memory }: Beginning,
   onStep: OnStep | undefined,
 ): LocalRound {
+  const { engine, tensors, method } = parts;
   const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
   const stepExamples = (step: number) => seen.slice(step * options.batchSize, (step + 1) * options.batchSize);
   const still = [...roles].filter(([, role]) => role === 'frozen' || role === 'given').map(([name]) => name);
@@ -119,19 +127,44 @@ function localRound(
       options.optimizer.learningRate *
       scheduleFactor(options.schedule, options.stepOffset, options.totalSteps),
     wire: method.wire(tensors, round, owner),
+    inputs: (params) => derivation?.forward(params) ?? params,
     role: (name) => roles.get(name) ?? 'frozen',
-    async train(params, { frozen, extraGradient } = {}) {
-      const trained = await engine.train(params, seen, options, onStep, {
+    examples: seen,
+    writing: writingOf(parts, [seed, owner, round]),
+    async train(params, { examples = seen, frozen, extraGradient, ...rest } = {}) {
+      const trained = await engine.train(params, examples, options, onStep, {
+        ...rest,
         frozen: new Set([...still, ...(frozen ?? [])]),
-        extraGradient: (current) =>
-          summed(localObjective?.({ params: current, start }), extraGradient?.(current)),
+        extraGradient: async (current, stepExamples) =>
+          summed(localObjective?.({ params: current, start }), await extraGradient?.(current, stepExamples)),
       });
       return { params: trained.params, steps: trained.steps, stats: statsOf(trained) };
     },
     loss: (params, step) => meanLoss(params, stepExamples(step)),
     lossOnAll: (params) => meanLoss(params, examples),
     gradients: (params, step) => engine.gradients(params, stepExamples(step), { maxLength }),
+    gradientsOn: (params, of, pass) => engine.gradients(params, of, { maxLength, ...pass }),
     statsOf: (losses) => statsOfLosses(losses, seen),
+  };
+}
+
+function writingOf(
+  { engine, text }: ClientRoundParts,
+  seedPath: readonly (string | number)[],
+): Writing | undefined {
+  if (text === undefined) return undefined;
+  return {
+    ...text,
+    async write(params, texts, { temperature, purpose }) {
+      const requests = texts.map(({ prompt, maxNewTokens }, i) => ({
+        prompt,
+        options: {
+          ...{ maxNewTokens, temperature, topP: 1, topK: 0, stopTokenIds: text.endTokens },
+          seedPath: [...seedPath, purpose, i],
+        },
+      }));
+      return (await engine.generateBatch(params, requests)).map(({ tokens }) => tokens);
+    },
   };
 }
 

@@ -35,7 +35,7 @@ export interface HeldOut {
 
 export interface RunnerParts {
   readonly engine: Engine;
-  readonly tuning: Pick<BoundTuning, 'tensors'>;
+  readonly tuning: Pick<BoundTuning, 'tensors' | 'derivation'>;
   readonly method: BoundMethod;
   readonly compression: BoundCompression;
   readonly maxUpdateNorm: number | null;
@@ -97,7 +97,8 @@ async function trainClient(
   const { tuning, method, compression, maxUpdateNorm, blobs, train } = parts;
   const kept = personal === null ? undefined : decodeParams(await blobs.get(personal), `blob ${personal}`);
   const input = { seed, round, owner, params: await load(params), kept, examples: train.get(owner) ?? [] };
-  const result = await trainClientRound({ ...parts, tensors: tuning.tensors }, { ...input, options }, onStep);
+  const { tensors, derivation } = tuning;
+  const result = await trainClientRound({ ...parts, tensors, derivation }, { ...input, options }, onStep);
   const { update, downBytes, stats } = result;
   const travelling = method.wire(tuning.tensors, round, owner);
   return {

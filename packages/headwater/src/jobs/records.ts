@@ -12,7 +12,7 @@ import {
   type Compression,
 } from '../federation/compression/compression.ts';
 import { compressions } from '../federation/compression/registry.ts';
-import { type BoundMethod, bindMethod, type Method, type RunFacts } from '../federation/method.ts';
+import { type BoundMethod, bindMethod, type ClientFacts, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
@@ -68,8 +68,11 @@ export function bindRecipeMethod(recipe: Recipe, registries: RunRegistries): Bou
 }
 
 /** What a method may ask of the clients before a run. */
-export function clientFacts({ training, federation }: Recipe): Pick<RunFacts, 'optimizer' | 'compression'> {
-  return { optimizer: training.optimizer, compression: federation.compression.kind };
+export function clientFacts({
+  training: { optimizer, maxGradNorm },
+  federation: { compression },
+}: Recipe): ClientFacts {
+  return { optimizer, maxGradNorm, compression: compression.kind };
 }
 
 /** What the recipe tunes, as its method wants it. */

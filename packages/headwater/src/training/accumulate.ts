@@ -4,7 +4,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
 import type { Params, Tensor } from '../base/tensor.ts';
 import type { Batch } from '../data/types.ts';
-import type { Runner } from './runner.ts';
+import type { Pass, Runner } from './runner.ts';
 
 export interface StepGradients {
   /** Mean −log p over the targets, nats. */
@@ -14,30 +14,61 @@ export interface StepGradients {
   readonly numTokens: number;
 }
 
-/** `dropout(i)` is the stream of pass i; omitted: no dropout. `frozen` tensors get no gradient. Throws DATA_INVALID when nothing is supervised. */
+/** `dropout(i)` is the stream of pass i; omitted: no dropout. Throws DATA_INVALID when nothing is supervised. */
 export async function accumulatedGradients(
   runner: Runner,
   params: Params,
   batches: readonly Batch[],
   dropout?: (pass: number) => Rng,
-  frozen?: ReadonlySet<string>,
+  which?: Pass,
 ): Promise<StepGradients> {
+  const { numTargets, numTokens } = countsOf(batches);
+  let loss = 0;
+  let grads: Map<string, Tensor<'float32'>> | undefined;
+  for (const [pass, batch] of batches.entries()) {
+    const weights = batch.targetMask.map((mask) => mask / numTargets);
+    const part = await runner.differentiate(params, batch, weights, dropout?.(pass), which);
+    loss += part.loss;
+    if (grads === undefined) grads = part.grads;
+    else addTo(grads, part.grads);
+  }
+  return { loss, grads: grads!, numTargets, numTokens };
+}
+
+/** Loss and gradients as `estimate` makes them from losses of these batches. Throws DATA_INVALID as above. */
+export async function estimatedGradients(
+  runner: Runner,
+  params: Params,
+  batches: readonly Batch[],
+  estimate: (loss: (params: Params) => Promise<number>) => Promise<{ loss: number; grads: Params }>,
+): Promise<StepGradients> {
+  const { numTargets, numTokens } = countsOf(batches);
+  const { loss, grads } = await estimate((point) => meanLoss(runner, point, batches, numTargets));
+  return { loss, grads: new Map(grads), numTargets, numTokens };
+}
+
+async function meanLoss(
+  runner: Runner,
+  params: Params,
+  batches: readonly Batch[],
+  numTargets: number,
+): Promise<number> {
+  let sum = 0;
+  for (const batch of batches) {
+    const { nll } = await runner.score(params, batch);
+    for (const [slot, mask] of batch.targetMask.entries()) sum += mask === 0 ? 0 : nll[slot]!;
+  }
+  return sum / numTargets;
+}
+
+function countsOf(batches: readonly Batch[]): { readonly numTargets: number; readonly numTokens: number } {
   const numTargets = batches.reduce((sum, batch) => sum + batch.numTargets, 0);
   const numTokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
   if (numTargets === 0)
     throw new HeadwaterError('DATA_INVALID', 'none of the examples of this step has a supervised token', {
       hint: 'Prompts may fill data.maxLength: raise it, or check that completions are not empty.',
     });
-  let loss = 0;
-  let grads: Map<string, Tensor<'float32'>> | undefined;
-  for (const [pass, batch] of batches.entries()) {
-    const weights = batch.targetMask.map((mask) => mask / numTargets);
-    const part = await runner.differentiate(params, batch, weights, dropout?.(pass), frozen);
-    loss += part.loss;
-    if (grads === undefined) grads = part.grads;
-    else addTo(grads, part.grads);
-  }
-  return { loss, grads: grads!, numTargets, numTokens };
+  return { numTargets, numTokens };
 }
 
 function addTo(sum: Params, part: Params): void {

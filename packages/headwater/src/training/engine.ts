@@ -84,12 +84,39 @@ export interface GeneratorOptions {
   readonly maxTokens: number;
 }
 
+/** Some blocks of the network instead of all of them. */
+export interface PartOfNetwork {
+  /** From 0. Every other block passes its input on. */
+  readonly blocks: ReadonlySet<number>;
+  /** The adapters of the other blocks still act, on what these pass on. */
+  readonly bypass?: true;
+}
+
 /** What a federated method changes in a client's training. */
 export interface LocalTraining {
   /** Tensors that stay as they are: no gradient, no optimizer state. */
   readonly frozen?: ReadonlySet<string>;
-  /** Gradient of what is added to the loss, at the params of a step; joins the gradient of the data before clipping. */
-  readonly extraGradient?: (params: Params) => Params | undefined;
+  /** What computes the loss of the data; omitted: the whole network. */
+  readonly part?: PartOfNetwork;
+  /**
+   * Gradient of what is added to the loss, at the params of a step and for its examples; joins the gradient of the data
+   * before clipping.
+   */
+  readonly extraGradient?: (
+    params: Params,
+    examples: readonly TokenizedExample[],
+  ) => Params | undefined | Promise<Params | undefined>;
+  /** In place of backpropagation: an estimate from losses alone. No graph with gradients is built then. */
+  readonly estimate?: (at: EstimationPoint) => Promise<{ readonly loss: number; readonly grads: Params }>;
+}
+
+/** Where a gradient is estimated: of all tensors that are not frozen. */
+export interface EstimationPoint {
+  readonly params: Params;
+  /** Of this training, from 0. */
+  readonly step: number;
+  /** Mean −log p over the targets of the step's examples, without dropout. */
+  readonly loss: (params: Params) => Promise<number>;
 }
 
 export interface Engine {
@@ -104,7 +131,7 @@ export interface Engine {
   gradients(
     params: Params,
     examples: readonly TokenizedExample[],
-    options: { readonly maxLength: number },
+    options: { readonly maxLength: number } & Pick<LocalTraining, 'frozen' | 'part'>,
   ): Promise<{ loss: number; grads: Params }>;
   score(
     params: Params,

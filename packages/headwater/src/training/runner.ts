@@ -11,6 +11,7 @@ import type { Graph } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
 import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
+import type { LocalTraining, PartOfNetwork } from './engine.ts';
 import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
 import { logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
@@ -25,19 +26,24 @@ export interface EngineParts {
 
 export type Feeds = ReadonlyMap<string, Tensor>;
 
+/** What a backward pass goes through; omitted: everything. */
+export type Pass = Pick<LocalTraining, 'frozen' | 'part'>;
+
 export interface Runner {
   /** Positions that the kind puts before every sequence. */
   readonly virtual: VirtualPositions | undefined;
+  /** Tensors that never have a gradient. */
+  readonly untrained: ReadonlySet<string>;
   /**
-   * Σ wᵢ · −log pᵢ over the batch's target slots and its gradients, but for `frozen` tensors. `dropout`: the stream of this
-   * pass's masks.
+   * Σ wᵢ · −log pᵢ over the batch's target slots and its gradients, but for `untrained` and frozen tensors. `dropout`: the
+   * stream of this pass's masks.
    */
   differentiate(
     params: Params,
     batch: Batch,
     weights: Float32Array,
     dropout?: Rng,
-    frozen?: ReadonlySet<string>,
+    which?: Pass,
   ): Promise<{ readonly loss: number; readonly grads: Map<string, Tensor<'float32'>> }>;
   /** Per target slot: −log p and the argmax. */
   score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
@@ -89,19 +95,23 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
   ): Promise<Map<string, Tensor>> => {
     checkParams(tuning, params);
     checkPositions(feeds.get('positions'), model.definition.shape.maxPositionEmbeddings, tuning.virtual);
-    return session.run(new Map([...params, ...feeds]), into);
+    const inputs = tuning.derivation?.forward(params) ?? params;
+    return session.run(new Map([...inputs, ...feeds]), into);
   };
   const sequenceFeeds = (batch: SequenceBatch) => feedsOf(batch, tuning.virtual);
   return {
     virtual: tuning.virtual,
-    async differentiate(params, batch, weights, dropout, frozen = NOTHING) {
+    untrained: tuning.untrained ?? NOTHING,
+    async differentiate(params, batch, weights, dropout, { frozen = NOTHING, part } = {}) {
       const shape = targetShape(batch);
       const training = dropout !== undefined;
-      const { tensors, unread = NOTHING } = tuning;
-      const names = tensors.map(({ name }) => name).filter((name) => !frozen.has(name) && !unread.has(name));
+      const { derivation, untrained = NOTHING } = tuning;
+      const tensors = derivation?.inputs ?? tuning.tensors;
+      const still = derivation === undefined ? frozen : NOTHING;
+      const names = tensors.map(({ name }) => name).filter((name) => !still.has(name) && !untrained.has(name));
       const which = names.length === tensors.length ? '' : ` of ${names.join(', ')}`;
-      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}`;
-      const mode = { training, recompute };
+      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}${describePart(part)}`;
+      const mode = { training, recompute, part };
       const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, names));
       const masks = loaded.dropout.map((site): [string, Tensor] => [site.name, dropoutMask(site, dropout!)]);
       const slots = tensor('float32', [shape.numSlots], weights);
@@ -112,8 +122,9 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
         ...masks,
       ]);
       const outputs = await run(loaded, params, feeds);
-      const grads = names.map((name) => [name, float32(outputs, gradientOutput(name))] as const);
-      return { loss: float32(outputs, 'loss').data[0]!, grads: new Map(grads) };
+      const grads = new Map(names.map((name) => [name, float32(outputs, gradientOutput(name))]));
+      const held = [...(derivation?.backward(grads) ?? grads)].filter(([name]) => !frozen.has(name));
+      return { loss: float32(outputs, 'loss').data[0]!, grads: new Map(held) };
     },
     async score(params, batch) {
       const shape = targetShape(batch);
@@ -149,6 +160,12 @@ function targetShape(batch: Batch) {
 
 function describe(shape: ReturnType<typeof targetShape>): string {
   return `${shape.batchSize}×${shape.length}, ${shape.numSlots} targets`;
+}
+
+function describePart(part: PartOfNetwork | undefined): string {
+  if (part === undefined) return '';
+  const blocks = [...part.blocks].sort((a, b) => a - b).join(', ');
+  return ` through blocks ${blocks}${part.bypass ? ' and the other adapters' : ''}`;
 }
 
 /** Tokens behind cached virtual positions begin at position P; batches number them from 0. */

@@ -4,7 +4,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { type Params, type Tensor, tensor } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
-import { accumulatedGradients, type StepGradients } from './accumulate.ts';
+import { accumulatedGradients, estimatedGradients, type StepGradients } from './accumulate.ts';
 import { clipToNorm, globalNorm } from './clip.ts';
 import type { LocalTraining, StepReport, TrainOptions, TrainResult } from './engine.ts';
 import { exampleStream } from './example-stream.ts';
@@ -30,8 +30,9 @@ export async function trainSteps(
   if (examples.length === 0) throw new HeadwaterError('DATA_INVALID', 'there are no examples to train on');
   const optimizer = optimizers[options.optimizer.kind];
   const { frozen = NOTHING } = local;
+  const isTrained = (name: string) => !frozen.has(name) && !runner.untrained.has(name);
   const current = copied(params);
-  const trained = new Map([...current].filter(([name]) => !frozen.has(name)));
+  const trained = new Map([...current].filter(([name]) => isTrained(name)));
   const state = initialState(optimizer, trained, options.optimizer);
   const stream = exampleStream(examples.length, options.seedPath);
   const steps: StepReport[] = [];
@@ -62,13 +63,16 @@ async function stepGradients(
   examples: readonly TokenizedExample[],
   options: TrainOptions,
   step: number,
-  { frozen, extraGradient }: LocalTraining,
+  { extraGradient, estimate, ...pass }: LocalTraining,
 ): Promise<StepGradients> {
   const { microBatchSize, maxLength, packing, seedPath } = options;
   const batches = batchesBehind(runner.virtual, examples, { batchSize: microBatchSize, maxLength, packing });
   const dropout = (pass: number) => rng(...seedPath, 'dropout', step, pass);
-  const gradients = await accumulatedGradients(runner, params, batches, dropout, frozen);
-  addTo(gradients.grads, extraGradient?.(params) ?? NO_PARAMS);
+  const gradients =
+    estimate === undefined
+      ? await accumulatedGradients(runner, params, batches, dropout, pass)
+      : await estimatedGradients(runner, params, batches, (loss) => estimate({ params, step, loss }));
+  addTo(gradients.grads, (await extraGradient?.(params, examples)) ?? NO_PARAMS);
   return gradients;
 }
 

@@ -63,6 +63,8 @@ export interface Wrapped {
   readonly dropout: readonly DropoutSite[];
   /** Keys and values [K, P, Dh] before those of a layer, for `virtual.as: cache`. */
   readonly prefix?: (layer: number) => { readonly k: Value; readonly v: Value };
+  /** Of the contribution. */
+  readonly bypass?: Contribution['bypass'];
 }
 
 /** A module whose output grows by `scale · x Aᵀ Bᵀ`; A [R, D], B [E, R]. */
@@ -110,6 +112,17 @@ export interface Contribution {
   readonly delta?: (site: LinearSite) => Value | undefined;
   /** Trained values of checkpoint parameters, by checkpoint name. */
   readonly parameters?: ReadonlyMap<string, Value>;
+  /** What a block's adapters alone make of its input, [N, D] → [N, D], where they can act without the block. */
+  readonly bypass?: (layer: number, x: Value) => Value;
+}
+
+/** How the inputs of a graph follow, outside of it, from the tensors that are held. See `derived.ts`. */
+export interface Derivation {
+  readonly inputs: readonly TrainableTensor[];
+  /** Values of the inputs. Called for every pass: what is dear to compute is for it to remember. */
+  forward(params: Params): Params;
+  /** Gradients of the inputs → gradients of all held tensors. */
+  backward(grads: Params): Params;
 }
 
 /** A kind bound to options and a model layout. */
@@ -119,8 +132,10 @@ export interface BoundTuning {
   /** Sorted by name. */
   readonly tensors: readonly TrainableTensor[];
   readonly virtual?: VirtualPositions;
-  /** Those of `tensors` that the network does not read: they have no gradient. */
-  readonly unread?: ReadonlySet<string>;
+  /** Absent: the graph takes in `tensors` as they are. */
+  readonly derivation?: Derivation;
+  /** Those of `tensors` that no training changes: what the network does not read, or reads as constants. */
+  readonly untrained?: ReadonlySet<string>;
   /** All tensors from those that an adapter file holds, where it does not hold all. `init` has done so. */
   extend?(params: Params, random: Rng): Params;
   /** Where linear modules grow by low-rank products and change in no other way: for methods that know factors. */
