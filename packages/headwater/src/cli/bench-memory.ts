@@ -39,7 +39,17 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<void> {
 
 /** One process a case, because a peak is never taken back; made-up weights live in `folder`. */
 async function measured(options: MemoryBenchOptions, folder: string): Promise<Case[]> {
+  const home = process.env.XDG_CACHE_HOME;
   process.env.XDG_CACHE_HOME = folder;
+  try {
+    return await casesOf(options);
+  } finally {
+    if (home === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = home;
+  }
+}
+
+async function casesOf(options: MemoryBenchOptions): Promise<Case[]> {
   const cases: Case[] = [];
   for (const storage of options.storages) {
     // Written here, so that no measured process has to.
