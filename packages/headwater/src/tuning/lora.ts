@@ -40,6 +40,7 @@ function bindLora(options: LoraOptions, layout: ModelLayout): BoundTuning {
     kind: 'lora',
     options,
     tensors: sorted(modules.flatMap(({ a, b }) => [a, b])),
+    factors: modules.map(({ module, a, b, scale }) => ({ module, a: a.name, b: b.name, scale })),
     init: async (random) => sortedParams(initialFactors(modules, random)),
     contribute: (inputs, mode) => contribution(modules, inputs, mode.training ? options.dropout : 0),
     adapterConfig: () =>

@@ -47,3 +47,18 @@ export function addProduct(
     }
   }
 }
+
+/** target += s · R; R [E, D], target [E, D], or [D, E] where the checkpoint stores it so. */
+export function addDense(
+  target: Float32Array,
+  { shape, data }: Tensor<'float32'>,
+  scale: number,
+  stored: 'out-in' | 'in-out' = 'out-in',
+): void {
+  const [outFeatures, inFeatures] = shape as [number, number];
+  for (let out = 0; out < outFeatures; out++)
+    for (let i = 0; i < inFeatures; i++) {
+      const at = stored === 'in-out' ? i * outFeatures + out : out * inFeatures + i;
+      target[at] = (target[at] as number) + scale * (data[out * inFeatures + i] as number);
+    }
+}

@@ -1,19 +1,56 @@
 /** The federated methods that come with Headwater, by id. A plug-in's methods join a copy of this map. */
 
 import type { Method } from '../method.ts';
+import { ditto } from './ditto.ts';
 import { fedadagrad } from './fedadagrad.ts';
 import { fedadam } from './fedadam.ts';
 import { fedavg } from './fedavg.ts';
 import { fedavgm } from './fedavgm.ts';
+import { feddyn } from './feddyn.ts';
+import { fedexLora } from './fedex-lora.ts';
+import { fednova } from './fednova.ts';
 import { fedper } from './fedper.ts';
 import { fedprox } from './fedprox.ts';
 import { fedsaLora } from './fedsa-lora.ts';
 import { fedyogi } from './fedyogi.ts';
 import { ffaLora } from './ffa-lora.ts';
+import { flexlora } from './flexlora.ts';
+import { flora } from './flora.ts';
+import { florist } from './florist.ts';
+import { hetlora } from './hetlora.ts';
+import { ifca } from './ifca.ts';
+import { loraFair } from './lora-fair.ts';
+import { qFedavg } from './q-fedavg.ts';
+import { rbla } from './rbla.ts';
 import { rolora } from './rolora.ts';
+import { scaffold } from './scaffold.ts';
+import { zeropad } from './zeropad.ts';
 
 export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
-  [fedavg, fedprox, fedavgm, fedadagrad, fedadam, fedyogi, fedper, fedsaLora, ffaLora, rolora].map(
-    (method) => [method.id, method as unknown as Method<unknown>],
-  ),
+  [
+    fedavg,
+    fedprox,
+    fedavgm,
+    fedadagrad,
+    fedadam,
+    fedyogi,
+    scaffold,
+    fednova,
+    feddyn,
+    qFedavg,
+    ditto,
+    ifca,
+    fedper,
+    fedsaLora,
+    ffaLora,
+    rolora,
+    fedexLora,
+    flexlora,
+    flora,
+    florist,
+    hetlora,
+    loraFair,
+    rbla,
+    zeropad,
+  ].map((method) => [method.id, method as unknown as Method<unknown>]),
 );
