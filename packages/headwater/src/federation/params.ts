@@ -4,7 +4,7 @@
  */
 
 import { assert, HeadwaterError } from '../base/errors.ts';
-import { type Params, sameShape, type Tensor, tensor } from '../base/tensor.ts';
+import { type Params, sameShape, type Tensor, tensor, zeros } from '../base/tensor.ts';
 import { layoutSafetensors, parseSafetensors, writeSafetensors } from '../models/safetensors.ts';
 
 /** Params as a safetensors file; equal params give equal bytes. */
@@ -95,5 +95,45 @@ function paired(left: Params, right: Params, fill: Fill): Params {
     fill(data, l.data, r.data);
     return [name, tensor('float32', l.shape, data)];
   });
+  return new Map(entries);
+}
+
+/** Every tensor under `prefix` + its name. */
+export function underPrefix(prefix: string, params: Params): Params {
+  return new Map([...params].map(([name, value]) => [prefix + name, value]));
+}
+
+/** The tensors whose names begin with `prefix`, without it. */
+export function withoutPrefix(prefix: string, params: Params): Params {
+  const found = [...params].filter(([name]) => name.startsWith(prefix));
+  return new Map(found.map(([name, value]) => [name.slice(prefix.length), value]));
+}
+
+/** Zeros in the shapes of `params`. */
+export function zerosLike(params: Params): Params {
+  return new Map([...params].map(([name, { shape }]) => [name, zeros('float32', shape)]));
+}
+
+/** Σ factor · params over sets of the same tensors, in float64 and rounded once; in the order given. */
+export function weightedSum(terms: readonly { readonly params: Params; readonly factor: number }[]): Params {
+  const [first] = terms;
+  assert(first !== undefined, 'there is no sum of nothing');
+  const entries = [...first.params].map(
+    ([
+      name,
+      {
+        shape,
+        data: { length },
+      },
+    ]) => {
+      const sum = new Float64Array(length);
+      for (const { params, factor } of terms) {
+        const value = params.get(name);
+        assert(value !== undefined && sameShape(value.shape, shape), `tensors "${name}" do not match`);
+        for (let i = 0; i < length; i++) sum[i]! += factor * value.data[i]!;
+      }
+      return [name, tensor('float32', shape, Float32Array.from(sum))] as const;
+    },
+  );
   return new Map(entries);
 }
