@@ -7,6 +7,7 @@ import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { LocalTraining, OptimizerOptions, StepReport } from '../training/engine.ts';
+import type { Pass } from '../training/pass.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { differenceOf, selectParams } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
@@ -81,7 +82,7 @@ export interface LocalRound {
   gradientsOn(
     params: Params,
     examples: readonly TokenizedExample[],
-    pass?: Pick<LocalTraining, 'frozen' | 'part'>,
+    pass?: Pass,
   ): Promise<{ readonly loss: number; readonly grads: Params }>;
   /** Mean −log p over the targets of all of the owner's examples, without dropout. */
   lossOnAll(params: Params): Promise<number>;

@@ -96,9 +96,13 @@ describe('FedProx', () => {
     for (const mu of [0, 0.5, 5]) lengths.push(l2Norm(sentBy(await roundOf('fedprox', { mu }))));
     expect(lengths[1]!).toBeLessThan(lengths[0]!);
     expect(lengths[2]!).toBeLessThan(lengths[1]!);
-    const terms: (Params | undefined)[] = [];
-    await roundOf('fedprox', { mu: 2 }, { seen: ({ extraGradient }) => terms.push(extraGradient?.(params)) });
-    expect(l2Norm(terms[0]!)).toBe(0);
+    const terms: ReturnType<NonNullable<LocalTraining['extraGradient']>>[] = [];
+    await roundOf(
+      'fedprox',
+      { mu: 2 },
+      { seen: ({ extraGradient }) => terms.push(extraGradient?.(params, [])) },
+    );
+    expect(l2Norm((await terms[0])!)).toBe(0);
     const record = methods.get('fedprox')!;
     const moved: Params = new Map(
       [...params].map(([name, value]) => [name, { ...value, data: value.data.map((x) => x + 0.5) }]),

@@ -99,12 +99,12 @@ interface Beginning {
 }
 
 function localRound(
-  { engine, tensors, derivation, method }: ClientRoundParts,
+  parts: ClientRoundParts,
   { seed, round, owner, examples, options }: ClientRound,
   { start, roles, random, memory }: Beginning,
   onStep: OnStep | undefined,
 ): LocalRound {
-  const { engine, tensors, method } = parts;
+  const { engine, tensors, derivation, method } = parts;
   const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
   const stepExamples = (step: number) => seen.slice(step * options.batchSize, (step + 1) * options.batchSize);
   const still = [...roles].filter(([, role]) => role === 'frozen' || role === 'given').map(([name]) => name);

@@ -13,7 +13,7 @@ import type { Blobs } from '../storage/blobs.ts';
 import type { Engine, ExampleScore } from '../training/engine.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { aggregateMembers } from './aggregation.ts';
-import { statsOf, trainClientRound } from './client-round.ts';
+import { statsOf, type TextFacts, trainClientRound } from './client-round.ts';
 import type {
   InitJob,
   InitResult,
@@ -38,6 +38,8 @@ export interface RunnerParts {
   readonly tuning: Pick<BoundTuning, 'tensors' | 'derivation'>;
   readonly method: BoundMethod;
   readonly compression: BoundCompression;
+  /** As for a client's round. */
+  readonly text?: TextFacts | undefined;
   readonly maxUpdateNorm: number | null;
   readonly blobs: Blobs;
   readonly train: ReadonlyMap<string, readonly TokenizedExample[]>;

@@ -4,7 +4,8 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
 import type { Params, Tensor } from '../base/tensor.ts';
 import type { Batch } from '../data/types.ts';
-import type { Pass, Runner } from './runner.ts';
+import type { Pass } from './pass.ts';
+import type { Runner } from './runner.ts';
 
 export interface StepGradients {
   /** Mean −log p over the targets, nats. */

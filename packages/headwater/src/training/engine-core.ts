@@ -26,11 +26,13 @@ export function createEngine(parts: EngineParts): Engine {
   return {
     train: (params, examples, options, onStep, local) =>
       trainSteps(runner, params, examples, options, onStep, local),
-    gradients: (params, examples, { maxLength }) =>
+    gradients: (params, examples, { maxLength, ...pass }) =>
       accumulatedGradients(
         runner,
         params,
         batchesBehind(runner.virtual, examples, { batchSize: GRADIENT_ROWS, maxLength }),
+        undefined,
+        pass,
       ),
     score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     logits: async (params, tokens) =>

@@ -7,6 +7,7 @@ import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { Generated, GenerationRequest, Generator } from './generation/generator.ts';
 import type { GenerateOptions, OnToken } from './generation/options.ts';
+import type { Pass } from './pass.ts';
 
 export type { GenerateOptions, OnToken, TokenDetails } from './generation/options.ts';
 
@@ -84,20 +85,8 @@ export interface GeneratorOptions {
   readonly maxTokens: number;
 }
 
-/** Some blocks of the network instead of all of them. */
-export interface PartOfNetwork {
-  /** From 0. Every other block passes its input on. */
-  readonly blocks: ReadonlySet<number>;
-  /** The adapters of the other blocks still act, on what these pass on. */
-  readonly bypass?: true;
-}
-
 /** What a federated method changes in a client's training. */
-export interface LocalTraining {
-  /** Tensors that stay as they are: no gradient, no optimizer state. */
-  readonly frozen?: ReadonlySet<string>;
-  /** What computes the loss of the data; omitted: the whole network. */
-  readonly part?: PartOfNetwork;
+export interface LocalTraining extends Pass {
   /**
    * Gradient of what is added to the loss, at the params of a step and for its examples; joins the gradient of the data
    * before clipping.
@@ -131,7 +120,7 @@ export interface Engine {
   gradients(
     params: Params,
     examples: readonly TokenizedExample[],
-    options: { readonly maxLength: number } & Pick<LocalTraining, 'frozen' | 'part'>,
+    options: { readonly maxLength: number } & Pass,
   ): Promise<{ loss: number; grads: Params }>;
   score(
     params: Params,

@@ -11,7 +11,7 @@ import type { Graph } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
 import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
-import type { LocalTraining, PartOfNetwork } from './engine.ts';
+import type { PartOfNetwork, Pass } from './pass.ts';
 import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
 import { logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
@@ -25,9 +25,6 @@ export interface EngineParts {
 }
 
 export type Feeds = ReadonlyMap<string, Tensor>;
-
-/** What a backward pass goes through; omitted: everything. */
-export type Pass = Pick<LocalTraining, 'frozen' | 'part'>;
 
 export interface Runner {
   /** Positions that the kind puts before every sequence. */
@@ -108,7 +105,9 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
       const { derivation, untrained = NOTHING } = tuning;
       const tensors = derivation?.inputs ?? tuning.tensors;
       const still = derivation === undefined ? frozen : NOTHING;
-      const names = tensors.map(({ name }) => name).filter((name) => !still.has(name) && !untrained.has(name));
+      const names = tensors
+        .map(({ name }) => name)
+        .filter((name) => !still.has(name) && !untrained.has(name));
       const which = names.length === tensors.length ? '' : ` of ${names.join(', ')}`;
       const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}${describePart(part)}`;
       const mode = { training, recompute, part };

@@ -22,8 +22,10 @@ export function fromContribution(
 
 function wrap(graph: Graph, base: Sites, contribute: (inputs: TuningInputs) => Contribution): Wrapped {
   const { inputs, trainable, dropout } = declaredInputs(graph);
-  const sites = applied(base, [{ contribution: contribute(inputs), weight: 1 }]);
-  return { sites, trainable, dropout };
+  const contribution = contribute(inputs);
+  const { bypass } = contribution;
+  const sites = applied(base, [{ contribution, weight: 1 }]);
+  return { sites, trainable, dropout, ...(bypass === undefined ? {} : { bypass }) };
 }
 
 /** Graph inputs of one adapter; what it declared is in `trainable` and `dropout`. `prefix` keeps adapters apart. */

@@ -25,7 +25,7 @@ export function withExtraTensors(
   return {
     ...bound,
     tensors: sorted([...bound.tensors, ...extra]),
-    unread: new Set([...(bound.unread ?? []), ...names]),
+    untrained: new Set([...(bound.untrained ?? []), ...names]),
     extend,
     init: async (random, baseValue, encode) =>
       extend(await bound.init(random, baseValue, encode), random.split('extra')),

@@ -7,6 +7,7 @@ import { recomputed } from '../../graph/recompute.ts';
 import { baseSites } from '../../models/base-sites.ts';
 import type { Attend, Block, Model } from '../../models/model.ts';
 import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
+import type { PartOfNetwork } from '../pass.ts';
 import { segmentAttention } from './attention.ts';
 
 /** What a program needs of a model: its network, and how its weights are stored. */
@@ -64,6 +65,8 @@ export interface NetworkMode {
   readonly maxPositions: number;
   /** The backward pass computes the inside of each block again instead of keeping it. */
   readonly recompute?: boolean;
+  /** Omitted: the whole. */
+  readonly part?: PartOfNetwork | undefined;
 }
 
 export function network(
@@ -75,10 +78,13 @@ export function network(
   mode: NetworkMode,
 ): Network {
   const wrapped = tuning.wrap(graph, baseSites(graph, model), mode);
-  const { maxPositions, recompute = false } = mode;
+  const { maxPositions, recompute = false, part } = mode;
   const { sites } = wrapped;
   const attend = attendIn(wrapped);
-  const block: Block = (_layer, x, body) => (recompute ? recomputed(x, body) : body(x));
+  const block: Block = (layer, x, body) => {
+    if (part?.blocks.has(layer) === false) return (part.bypass && wrapped.bypass?.(layer, x)) ?? x;
+    return recompute ? recomputed(x, body) : body(x);
+  };
   const hidden = model.definition.forward({ ...inputs, sites, attend, maxPositions, block });
   return { ...wrapped, hidden, output: (rows) => model.definition.output(sites, rows) };
 }

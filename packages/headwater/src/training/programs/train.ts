@@ -36,7 +36,7 @@ export function trainProgram(
   model: ProgramModel,
   tuning: BoundTuning,
   shape: TargetShape,
-  mode: Pick<NetworkMode, 'training' | 'recompute'>,
+  mode: Pick<NetworkMode, 'training' | 'recompute' | 'part'>,
   names: readonly string[] = tuning.tensors.map(({ name }) => name),
 ): TrainProgram {
   const graph = new Graph();
