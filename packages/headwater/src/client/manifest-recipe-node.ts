@@ -24,10 +24,12 @@ export function recipeOf(manifest: Manifest, { registries, plugins, threads }: H
   const { adapter: _adapter, ...given } = manifest.recipe;
   const data = isMap(given.data) ? given.data : {};
   const placeholder = { files: 'the owner’s own' };
+  const { folder: _folder, ...quantization } = isMap(given.quantization) ? given.quantization : {};
   const heldOut = ['validation', 'test'].filter((split) => data[split] !== undefined);
   const raw = {
     ...given,
     model: manifest.model.source,
+    quantization,
     plugins: [],
     workers: 1,
     data: {

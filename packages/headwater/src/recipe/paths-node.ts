@@ -8,11 +8,14 @@ import type { Recipe } from './schema.ts';
 type DataSource = Recipe['data']['train'];
 
 export function withAbsolutePaths(recipe: Recipe, folder: string): Recipe {
-  const { data } = recipe;
+  const { data, quantization } = recipe;
   return {
     ...recipe,
     model: modelPath(recipe.model, folder),
     ...(recipe.adapter === undefined ? {} : { adapter: absolute(recipe.adapter, folder) }),
+    ...(quantization.folder === undefined
+      ? {}
+      : { quantization: { ...quantization, folder: absolute(quantization.folder, folder) } }),
     plugins: recipe.plugins.map((file) => absolute(file, folder)),
     data: {
       ...data,

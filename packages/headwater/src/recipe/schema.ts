@@ -104,6 +104,10 @@ export const quantization = z.strictObject({
     .union([z.literal(32), z.literal(64)])
     .default(32)
     .describe('Weights that share a scale and a zero point.'),
+  folder: z
+    .string()
+    .optional()
+    .describe('What `headwater quantize --out` wrote. Default: what lies beside the model, else the cache.'),
 });
 
 const mode = z.strictObject({

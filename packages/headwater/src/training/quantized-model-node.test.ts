@@ -150,6 +150,16 @@ describe('the folder of quantized weights', () => {
     expect(await quantizedModel(model, { kind: 'none', blockSize: 32 })).toBe(model);
   });
 
+  it('is taken from where the recipe says, if it is what the recipe asks for', async () => {
+    const folder = join(work, 'elsewhere');
+    await writeQuantized(original, format, folder);
+    expect((await quantizedModel(original, { ...choice, folder })).quantized!.folder).toBe(folder);
+    const error = await refusal(quantizedModel(original, { ...choice, kind: 'int4', folder }));
+    expect(error.message).toBe('the weights are int8-32, the recipe asks for int4-32');
+    const nowhere = await refusal(quantizedModel(original, { ...choice, folder: join(work, 'nowhere') }));
+    expect(nowhere.code).toBe('MODEL_NOT_FOUND');
+  });
+
   it('is refused when the checkpoint has changed, not when it was only touched', async () => {
     const folder = await copyOf('changed');
     const model = await openCheckpoint(folder);

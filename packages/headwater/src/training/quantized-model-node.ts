@@ -32,6 +32,8 @@ import { writeFolder } from './folder-node.ts';
 export interface QuantizationChoice {
   readonly kind: 'none' | keyof typeof QUANTIZATION_BITS;
   readonly blockSize: 32 | 64;
+  /** Where they lie. Omitted: beside the checkpoint, else in the cache. */
+  readonly folder?: string | undefined;
 }
 
 /** Modules done and in all. */
@@ -60,12 +62,26 @@ export async function quantizedModel(
   const format = blockFormatOf(choice);
   if (format === undefined || stored.quantized !== undefined) return stored;
   const model = { ...stored, digest: once(stored.digest) };
-  const beside = besideFolder(model, format);
-  if (await exists(beside)) return openQuantized(model, beside);
+  const beside = choice.folder ?? besideFolder(model, format);
+  if (choice.folder !== undefined || (await exists(beside)))
+    return inFormat(await openQuantized(model, beside), format);
   const digest = await model.digest();
   const cached = join(await cacheFolder(), 'quantized', `${digest.slice(0, 32)}-${formatName(format)}`);
   if (!(await exists(cached))) await writeQuantized(model, format, cached, onProgress);
   return openQuantized(model, cached);
+}
+
+function inFormat(model: Model, { bits, blockSize }: BlockFormat): Model {
+  const found = model.quantized!;
+  if (found.bits === bits && found.blockSize === blockSize) return model;
+  throw new HeadwaterError(
+    'MODEL_INVALID',
+    `the weights are ${formatName(found)}, the recipe asks for ${formatName({ bits, blockSize })}`,
+    {
+      where: found.folder,
+      hint: 'Change quantization.kind and blockSize, or run `headwater quantize` again.',
+    },
+  );
 }
 
 /** Gigabytes are hashed for it. */
