@@ -80,6 +80,7 @@ export function withResidual(bound: BoundTuning, layout: ModelLayout, form: Resi
   return fromContribution({
     ...rest,
     factors,
+    untrained: new Set([...(bound.untrained ?? []), ...added.map(({ name }) => name)]),
     tensors: [...bound.tensors, ...added].sort((a, b) => (a.name < b.name ? -1 : 1)),
     async init(...source) {
       const fresh = added.map(({ name, shape }) => [name, zeros('float32', shape)] as const);

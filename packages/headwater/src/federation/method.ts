@@ -93,6 +93,12 @@ export interface RunFacts {
 /** What a recipe says about the clients of a run. */
 export type ClientFacts = Pick<RunFacts, 'optimizer' | 'maxGradNorm' | 'compression'>;
 
+/** As the recipe has it; undefined where there is no run. */
+export interface RunLength {
+  readonly rounds: number;
+  readonly localSteps: number;
+}
+
 /** What an owner keeps from its last accepted round. */
 export interface Kept {
   readonly personal: Params;
@@ -118,14 +124,17 @@ export interface Method<O> {
   readonly options: z.ZodType<O>;
   /** Whether masked sums are enough for the server, or why not. */
   readonly secureAggregation: 'yes' | { readonly noBecause: string };
-  /** Options under which this method is another one, bit for bit; checked by the contract tests. */
-  readonly reducesTo?: readonly { readonly id: string; readonly when: O }[];
+  /**
+   * Options under which this method is another one, checked by the contract tests: bit for bit, or `quantum`: within the
+   * rounding of the plan's fixed-point sums, which a rule over whole updates does not use.
+   */
+  readonly reducesTo?: readonly { readonly id: string; readonly when: O; readonly within?: 'quantum' }[];
   /** Properties that it does not have, and why; the contract tests show a counterexample. */
   readonly exceptions?: Readonly<Partial<Record<MethodProperty, string>>>;
   /** One sentence per unmet need (`n ≥ 2f + 3 …`). */
   preconditions?(facts: RunFacts, options: O): readonly string[];
   /** What is tuned by this method: a second adapter, a correction of the base … Default: as the recipe says. */
-  tuning?(bound: BoundTuning, layout: ModelLayout, options: O): BoundTuning;
+  tuning?(bound: BoundTuning, layout: ModelLayout, options: O, run?: RunLength): BoundTuning;
   /** From the tuning kind's fresh params to those that the run starts from. Not called when it starts from an adapter. */
   initialParams?(params: Params, context: InitialContext, options: O): Promise<Params>;
   selectTrainable?(tensor: TrainableTensor, round: number, options: O): TensorRole;
@@ -161,7 +170,7 @@ export type BoundStepInput = Omit<ServerStepInput<unknown>, 'options' | 'partici
 export interface BoundMethod {
   readonly id: string;
   preconditions(facts: RunFacts): readonly string[];
-  tuning(bound: BoundTuning, layout: ModelLayout): BoundTuning;
+  tuning(bound: BoundTuning, layout: ModelLayout, run?: RunLength): BoundTuning;
   initialParams(params: Params, context: InitialContext): Promise<Params>;
   role(tensor: TrainableTensor, round: number): TensorRole;
   /** The tensors of an update. */
@@ -189,7 +198,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
   return {
     id: method.id,
     preconditions: (facts) => method.preconditions?.(facts, options) ?? [],
-    tuning: (bound, layout) => method.tuning?.(bound, layout, options) ?? bound,
+    tuning: (bound, layout, run) => method.tuning?.(bound, layout, options, run) ?? bound,
     initialParams: async (params, context) => method.initialParams?.(params, context, options) ?? params,
     role,
     wire: (tensors, round, owner) =>

@@ -8,6 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
+import type { Model } from '../models/model.ts';
 import { openQuantized } from '../models/quantized-node.ts';
 import { textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
@@ -15,8 +16,9 @@ import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { openBlobs } from '../storage/open-blobs.ts';
 import { readAdapterFolder, writeAdapterFolder } from '../training/adapter-folder-node.ts';
 import { createEngine } from '../training/engine-core.ts';
-import { writeModelFolder } from '../training/model-folder-node.ts';
+import { wholeParams, writeModelFolder } from '../training/model-folder-node.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
+import type { TextFacts } from './client-round.ts';
 import { createJobRunner, type HeldOut } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
@@ -62,6 +64,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     tuning,
     method,
     compression: bindRecipeCompression(recipe, registries),
+    text: textFacts(model),
     maxUpdateNorm: recipe.federation.maxUpdateNorm ?? null,
     blobs: await openBlobs(init.blobs),
     train: new Map([...init.train].map(([owner, shared]) => [owner, viewExamples(shared)])),
@@ -82,9 +85,15 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     },
     exportParams: (params, folder) =>
       tuning.adapterConfig() === undefined
-        ? writeModelFolder(folder, model, tuning.adapterTensors?.(params) ?? params)
+        ? wholeParams(model, tuning, params).then((whole) => writeModelFolder(folder, model, whole))
         : writeAdapterFolder(folder, tuning, params, baseModelName(recipe.model)),
   });
+}
+
+function textFacts({ folder, definition, eosTokenIds }: Model): TextFacts | undefined {
+  if (definition.objective !== 'causal-lm') return undefined;
+  const maxTokens = definition.shape.maxPositionEmbeddings;
+  return { encode: textEncoder(folder), endTokens: eosTokenIds, maxTokens };
 }
 
 /** A hub id stays; of a local folder only the name means something to others. */
@@ -94,6 +103,12 @@ function baseModelName(model: string): string {
 
 /** Starting from an adapter, the recipe must describe the same adapter: another alpha would change its meaning silently. */
 function checkSameTuning(found: BoundTuning, trained: BoundTuning, where: string): void {
+  if (trained.adapterConfig() === undefined)
+    throw new HeadwaterError(
+      'ADAPTER_INVALID',
+      'the recipe’s method and tuning make a whole model, which does not go on from an adapter',
+      { where, hint: 'Merge the adapter into its base (headwater merge) and give the new folder as model.' },
+    );
   if (found.kind !== trained.kind)
     throw new HeadwaterError(
       'ADAPTER_INVALID',

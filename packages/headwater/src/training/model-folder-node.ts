@@ -3,9 +3,11 @@
 import { copyFile, cp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeSynced } from '../base/durable-node.ts';
-import type { Params } from '../base/tensor.ts';
+import { type Params, type Tensor, tensor } from '../base/tensor.ts';
+import { readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { writeSafetensorsFile } from '../models/safetensors-node.ts';
+import type { BoundTuning } from '../tuning/kind.ts';
 import { writeFolder } from './folder-node.ts';
 
 /** Files beside configuration and weights that make a folder loadable and lawful: tokenizer, chat templates, licence. */
@@ -39,6 +41,18 @@ async function configText(model: Model, changed: Readonly<Record<string, unknown
 export async function writeCompanions(model: Model, folder: string): Promise<void> {
   await copyTextFiles(model.folder, folder);
   await writeSynced(join(folder, 'config.json'), await configText(model));
+}
+
+/** Every checkpoint tensor with what the tuning makes of it, in float32. */
+export async function wholeParams(model: Model, tuning: BoundTuning, params: Params): Promise<Params> {
+  const merged = tuning.merged?.(params);
+  if (merged === undefined) return tuning.adapterTensors?.(params) ?? params;
+  const whole = new Map<string, Tensor<'float32'>>();
+  for (const [name, { shape }] of model.storedTypes) {
+    const base = await readWeight(model.weights, name);
+    whole.set(name, tensor('float32', shape, merged.get(name)?.(base) ?? base));
+  }
+  return whole;
 }
 
 /** A Hugging Face model folder with `params` (every checkpoint tensor) as its weights. Whole or not at all. */

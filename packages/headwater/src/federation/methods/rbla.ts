@@ -21,6 +21,7 @@ export const rbla: Method<z.infer<typeof options>> = {
   summary: 'LoRA with ranks by owner: each row is averaged over those who have it',
   source: 'Chen et al. 2024, arXiv:2408.08699',
   options,
+  reducesTo: [{ id: 'fedavg', when: {}, within: 'quantum' }],
   secureAggregation: { noBecause: 'the server divides each row by the weight of those who have it' },
   preconditions: (facts, own) => [
     ...needsLora(facts.tensors),

@@ -21,6 +21,7 @@ export const zeropad: Method<z.infer<typeof options>> = {
   summary: 'LoRA with ranks by owner: missing rows are averaged as zeros (the usual baseline)',
   source: 'as the baseline in Wang et al., NeurIPS 2024, arXiv:2409.05976',
   options,
+  reducesTo: [{ id: 'fedavg', when: {}, within: 'quantum' }],
   secureAggregation: { noBecause: 'updates of different ranks have different shapes' },
   preconditions: (facts, own) => [
     ...needsLora(facts.tensors),
