@@ -135,10 +135,12 @@ function manifestOf(
   const { model: source, adapter: _adapter, plugins: _plugins, workers: _workers, ...rest } = recipe;
   const { train: _train, validation, test, ...data } = recipe.data;
   const { owners: _owners, ...deployment } = recipe.deployment;
+  const { folder: _folder, ...quantization } = recipe.quantization;
   const own = { files: 'the owner’s own' };
   const shown = {
     ...rest,
     deployment,
+    quantization,
     data: {
       ...data,
       ...(validation === undefined ? {} : { validation: own }),
