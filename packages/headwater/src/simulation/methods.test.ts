@@ -14,6 +14,13 @@ const OPTIONS: Readonly<Record<string, object>> = {
   fedper: { local: ['v_proj'] },
 };
 
+/** What it needs of the rest of the recipe. */
+const SGD = ['training.optimizer.kind=sgd'];
+const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
+  scaffold: SGD,
+  fednova: SGD,
+};
+
 const finished = new Map<string, Promise<FinishedRun>>();
 
 function runOf(id: string, options: object = OPTIONS[id] ?? {}) {
@@ -23,7 +30,7 @@ function runOf(id: string, options: object = OPTIONS[id] ?? {}) {
   if (known !== undefined) return known;
   const running = run(small.recipe, {
     out: small.out(`run-${finished.size}`),
-    overrides: ['workers=1', method],
+    overrides: ['workers=1', method, ...(OVERRIDES[id] ?? [])],
   });
   finished.set(key, running);
   return running;

@@ -38,7 +38,7 @@ export const ifca: Method<Options> = {
   source: 'Ghosh et al., NeurIPS 2020, arXiv:2006.04088',
   options,
   secureAggregation: { noBecause: 'the server averages each cluster apart, by the choice of each owner' },
-  reducesTo: [{ id: 'fedavg', when: { clusters: 1, spread: 0.02, chooseOn: 'all' } }],
+  reducesTo: [{ id: 'fedavg', when: { clusters: 1, spread: 0.02, chooseOn: 'all' }, within: 'quantum' }],
   preconditions: ({ compression = 'none' }, { clusters }) =>
     compression === 'none' || clusters === 1
       ? []

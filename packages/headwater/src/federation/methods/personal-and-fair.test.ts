@@ -38,9 +38,9 @@ describe('q-FedAvg', () => {
       { owner: 'b', aggregationWeight: 1, update: sent(1, 0, -0.25) },
     ];
     const mean = combine!(updates, { round: 1, params: new Map(), state: undefined });
-    // L = 4: numerators 4·4·(.5, 0) + 1·4·(0, −.25); denominators 2·2·(4·.5)² + 4·4 = 32 and 2·1·(4·.25)² + 4·1 = 6.
-    expect(dataOf(mean)[0]).toBeCloseTo(8 / 38, 6);
-    expect(dataOf(mean)[1]).toBeCloseTo(-1 / 38, 6);
+    // L = 4: numerators 4 (.5, 0) + 1 (0, −.25); denominators 2·2·4·.25 + 4 = 8 and 2·1·4·.0625 + 1 = 1.5.
+    expect(dataOf(mean)[0]).toBeCloseTo(2 / 9.5, 6);
+    expect(dataOf(mean)[1]).toBeCloseTo(-0.25 / 9.5, 6);
     expect([...mean.keys()]).toEqual(['w']);
   });
 

@@ -2,7 +2,7 @@
  * q-FedAvg: owners with a larger loss count more, the more so the larger q (Li et al., ICLR 2020, arXiv:1905.10497,
  * algorithm 2). With F_k the loss of wᵗ on all of an owner's examples and L = 1 / η, η the clients’ learning rate:
  *
- *   w ← w + η_g Σ p_k F_k^q L Δ_k / Σ p_k (q F_k^(q−1) ‖L Δ_k‖² + L F_k^q)
+ *   w ← w + η_g Σ p_k F_k^q Δ_k / Σ p_k (q F_k^(q−1) L ‖Δ_k‖² + F_k^q)
  *
  * With uniform weighting p_k drops out and this is the paper's; q = 0 is FedAvg with the same weighting. F_k travels beside
  * the update: an owner that lies about it counts as much as it likes, so bound `federation.maxUpdateNorm`.
@@ -31,7 +31,7 @@ export const qFedavg: Method<z.infer<typeof options>> = {
   source: 'Li et al., ICLR 2020, arXiv:1905.10497',
   options,
   secureAggregation: { noBecause: 'the server weighs each update by its own loss and length' },
-  reducesTo: [{ id: 'fedavg', when: { q: 0 } }],
+  reducesTo: [{ id: 'fedavg', when: { q: 0 }, within: 'quantum' }],
   wire: (tensors) => [...tensors, ...FACTS].sort((a, b) => (a.name < b.name ? -1 : 1)),
   async client(local) {
     const loss = await local.lossOnAll(local.start);
@@ -50,10 +50,9 @@ function fairMean(updates: readonly WeightedUpdate[], q: number): Params {
   const parts = updates.map(({ update, aggregationWeight }) => {
     const moved = selectParams(update, (name) => !FACTS.some((fact) => fact.name === name));
     const loss = Math.max(update.get(LOSS.name)!.data[0]!, 0) + SMALLEST_LOSS;
-    const smoothness = Math.max(update.get(SMOOTHNESS.name)!.data[0]!, Number.MIN_VALUE);
-    const numerator = aggregationWeight * loss ** q * smoothness;
-    const length = smoothness * l2Norm(moved);
-    const bend = q === 0 ? 0 : q * loss ** (q - 1) * length ** 2;
+    const smoothness = Math.max(update.get(SMOOTHNESS.name)!.data[0]!, 0);
+    const numerator = aggregationWeight * loss ** q;
+    const bend = q === 0 ? 0 : q * loss ** (q - 1) * smoothness * l2Norm(moved) ** 2;
     return { moved, numerator, denominator: aggregationWeight * bend + numerator };
   });
   const total = parts.reduce((sum, { denominator }) => sum + denominator, 0);
