@@ -155,6 +155,15 @@ function mergedWith(
   return result;
 }
 
+/** R of the module with this factor A, [E, D]; undefined where there is none. */
+export function residualOf(params: Params, factorA: string): Matrix | undefined {
+  const stem = stemOf(factorA);
+  const dense = params.get(denseName(stem));
+  if (dense !== undefined) return matrixOf(dense);
+  const [a, b] = [params.get(factorName(stem, 'A')), params.get(factorName(stem, 'B'))];
+  return a === undefined || b === undefined ? undefined : matrixOf(b).mmul(matrixOf(a));
+}
+
 /** What has to be added to the residual's tensors so that R grows by B A; `factorA` names the module's A. */
 export function residualGrowth(params: Params, factorA: string, b: Matrix, a: Matrix): Params {
   const stem = stemOf(factorA);
