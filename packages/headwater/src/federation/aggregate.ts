@@ -44,8 +44,7 @@ export async function aggregateRound(
   input: RoundInput,
   load: (update: string, owner: string) => Promise<Params>,
 ): Promise<RoundOutput> {
-  if (method.combine !== undefined)
-    return stepped(method, input, await combined(method.combine, input, load));
+  if (method.combine !== undefined) return combinedRound(method, method.combine, input, load);
   const sum = emptySum();
   for (const { owner, update, aggregationWeight, freshWeight } of input.members)
     addUpdate(plan, sum, await load(update, owner), aggregationWeight, freshWeight);
@@ -78,11 +77,13 @@ function stepped(
   return { params: next.params, serverState: next.state, report, aggregateNorm: norm };
 }
 
-async function combined(
+async function combinedRound(
+  method: BoundMethod,
   combine: NonNullable<BoundMethod['combine']>,
-  { members, round, params, serverState: state }: RoundInput,
+  input: RoundInput,
   load: (update: string, owner: string) => Promise<Params>,
-): Promise<Aggregated> {
+): Promise<RoundOutput> {
+  const { members, round, params, serverState: state } = input;
   const updates = await Promise.all(
     members.map(async ({ owner, update, aggregationWeight }) => ({
       owner,
@@ -99,5 +100,7 @@ async function combined(
     coordinates: 0,
     quantisationErrorBound: 0,
   };
-  return { aggregate, norm: l2Norm(aggregate), report };
+  const output = stepped(method, input, { aggregate, norm: l2Norm(aggregate), report });
+  const figures = method.figures?.(updates, { before: params, after: output.params });
+  return figures === undefined ? output : { ...output, report: { ...report, figures } };
 }

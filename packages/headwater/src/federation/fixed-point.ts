@@ -36,6 +36,8 @@ export interface AggregationReport {
   readonly coordinates: number;
   /** Largest possible |mean − exact weighted mean| of a coordinate nobody clamped, before float32. */
   readonly quantisationErrorBound: number;
+  /** What the method has to say about the round, by name. */
+  readonly figures?: Readonly<Record<string, number>>;
 }
 
 /** A sum of some updates; sums of disjoint groups merge into the sum of all. */

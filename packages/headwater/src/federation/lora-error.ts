@@ -14,7 +14,7 @@ import {
   type SentAs,
   weightedStack,
 } from './lora-cohort.ts';
-import type { WeightedUpdate } from './method.ts';
+import type { RoundParams, WeightedUpdate } from './method.ts';
 
 export interface LoraError {
   /** ‖error‖_F over all modules. */
@@ -64,4 +64,19 @@ function errorOf(modules: readonly ModuleCohort[], of: (module: ModuleCohort) =>
     }),
   );
   return { norm, relative: whole === 0 ? 0 : norm / whole };
+}
+
+/**
+ * Figures of a method's round, relative to the mean of the products: what averaging the factors would have lost of it, and what
+ * the method itself lost.
+ */
+export function loraFigures(sentAs: SentAs) {
+  return (
+    updates: readonly WeightedUpdate[],
+    _options: unknown,
+    { before, after }: RoundParams,
+  ): Readonly<Record<string, number>> => ({
+    averagingError: averagingError(cohortOf(updates, before, sentAs)).relative,
+    aggregationError: aggregationError(updates, before, after, sentAs).relative,
+  });
 }

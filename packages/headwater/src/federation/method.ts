@@ -52,7 +52,17 @@ export type Aggregation<O> =
   | {
       readonly kind: 'canonical';
       combine(updates: readonly WeightedUpdate[], options: O, context: CombineContext): Params;
+      /** What is worth knowing about a round, by name; recorded with it, nothing follows from it. */
+      figures?(updates: readonly WeightedUpdate[], options: O, round: RoundParams): Figures;
     };
+
+/** Global params before and after a round. */
+export interface RoundParams {
+  readonly before: Params;
+  readonly after: Params;
+}
+
+type Figures = Readonly<Record<string, number>>;
 
 export interface ServerStepInput<O> {
   readonly round: number;
@@ -184,6 +194,7 @@ export interface BoundMethod {
   encodeUp(update: Params, context: ClientContext): Params;
   /** Undefined: the linear weighted mean. */
   readonly combine: ((updates: readonly WeightedUpdate[], context: CombineContext) => Params) | undefined;
+  readonly figures: ((updates: readonly WeightedUpdate[], round: RoundParams) => Figures) | undefined;
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
@@ -212,6 +223,10 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
     combine:
       aggregate?.kind === 'canonical'
         ? (updates, context) => aggregate.combine(updates, options, context)
+        : undefined,
+    figures:
+      aggregate?.kind === 'canonical' && aggregate.figures !== undefined
+        ? (updates, round) => aggregate.figures!(updates, options, round)
         : undefined,
     serverStep:
       serverStep === undefined

@@ -35,6 +35,8 @@ export interface RoundMetric {
   readonly clamped: number;
   readonly coordinates: number;
   readonly quantisationErrorBound: number;
+  /** What the method has to say about the round, by name. */
+  readonly figures?: Readonly<Record<string, number>>;
   readonly upBytes: number;
   readonly downBytes: number;
   /** Seen by all clients so far. */
@@ -162,6 +164,7 @@ function roundMetric(
     clamped: report.clamped,
     coordinates: report.coordinates,
     quantisationErrorBound: report.quantisationErrorBound,
+    ...(report.figures === undefined ? {} : { figures: report.figures }),
     upBytes: sum(own.map(({ upBytes }) => upBytes)),
     downBytes: sum(own.map(({ downBytes }) => downBytes)),
     tokensSeen: sum(updates.filter((update) => update.round <= round).map(({ stats }) => stats.numTokens)),

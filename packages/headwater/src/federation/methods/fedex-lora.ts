@@ -11,6 +11,7 @@
 import { z } from 'zod';
 import { needsResidual, residualForm, residualRole, withResidual } from '../base-residual.ts';
 import { combineModules, covarianceStack, meanFactors } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import type { Method } from '../method.ts';
 import { needsRounds, needsWholeSteps } from '../needs.ts';
 
@@ -31,6 +32,7 @@ export const fedexLora: Method<z.infer<typeof options>> = {
   selectTrainable: residualRole,
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('difference'),
     combine: (updates, _options, context) =>
       combineModules(updates, context, 'difference', ({ clients }) => ({
         ...meanFactors(clients),

@@ -18,6 +18,7 @@ import {
   withColumns,
 } from '../linear-algebra.ts';
 import { type CombinedModule, combineModules, type ModuleCohort, weightedStack } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import { needsLora } from '../lora-factors.ts';
 import type { Method } from '../method.ts';
 import { needsRounds, needsWholeSteps } from '../needs.ts';
@@ -41,6 +42,7 @@ export const flexlora: Method<z.infer<typeof options>> = {
   ...rankSlots(),
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('difference'),
     combine: (updates, _options, context) => combineModules(updates, context, 'difference', refactored),
   },
 };

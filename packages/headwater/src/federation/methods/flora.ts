@@ -11,6 +11,7 @@
 import { z } from 'zod';
 import { needsResidual, residualForm, residualRole, withResidual } from '../base-residual.ts';
 import { combineModules, weightedStack } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import type { Method } from '../method.ts';
 import { needsNoErrorFeedback, needsRounds } from '../needs.ts';
 import { ownerRanks, rankMistakes, rankSlots } from '../owner-ranks.ts';
@@ -37,6 +38,7 @@ export const flora: Method<z.infer<typeof options>> = {
   encodeDown: withoutFactors,
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('whole'),
     combine: (updates, _options, context) =>
       combineModules(updates, context, 'whole', ({ clients }) => ({ residual: weightedStack(clients) })),
   },

@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { needsResidual, residualForm, residualRole, withResidual } from '../base-residual.ts';
 import { firstColumns, type Matrix, scaleColumns, svdOfProduct } from '../linear-algebra.ts';
 import { combineModules, type ModuleCohort, weightedStack } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import type { Method } from '../method.ts';
 import { needsNoErrorFeedback, needsRounds } from '../needs.ts';
 import { ownerRanks, rankMistakes, rankSlots } from '../owner-ranks.ts';
@@ -42,6 +43,7 @@ export const florist: Method<z.infer<typeof options>> = {
   encodeDown: withoutFactors,
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('whole'),
     combine: (updates, { energy }, context) =>
       combineModules(updates, context, 'whole', (module) => ({ residual: thresholded(module, energy) })),
   },

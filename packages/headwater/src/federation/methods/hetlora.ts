@@ -14,6 +14,7 @@ import { type Params, tensor } from '../../base/tensor.ts';
 import { productNorm } from '../linear-algebra.ts';
 import type { LocalOutcome, LocalRound } from '../local-round.ts';
 import { cohortOf, combineModules, type ModuleCohort, rankwiseMean } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import { loraFactor, needsLora } from '../lora-factors.ts';
 import { tailPenalty, withoutTail } from '../lora-tail.ts';
 import type { Method } from '../method.ts';
@@ -48,6 +49,7 @@ export const hetlora: Method<Options> = {
   client: prunedRound,
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('difference'),
     combine(updates, _options, context) {
       const weights = normWeights(cohortOf(updates, context.params, 'difference'));
       return combineModules(updates, context, 'difference', (module) =>

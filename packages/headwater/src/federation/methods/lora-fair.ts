@@ -17,6 +17,7 @@ import {
   type ModuleCohort,
   meanFactors,
 } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import { needsLora } from '../lora-factors.ts';
 import type { Method } from '../method.ts';
 import { needsRounds, needsWholeSteps } from '../needs.ts';
@@ -35,6 +36,7 @@ export const loraFair: Method<z.infer<typeof options>> = {
   preconditions: (facts) => [...needsLora(facts.tensors), ...needsRounds(facts), ...needsWholeSteps(facts)],
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('difference'),
     combine: (updates, { lambda }, context) =>
       combineModules(updates, context, 'difference', (module) => fair(module, lambda)),
   },

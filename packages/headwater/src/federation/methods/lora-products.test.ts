@@ -15,12 +15,13 @@ import {
   toyClients,
   toyParams,
 } from '../../../test/support/toy-factors.ts';
-import { tensor } from '../../base/tensor.ts';
+import { type Params, tensor } from '../../base/tensor.ts';
 import { firstColumns, firstRows, matrixOf, svd, tensorOf } from '../linear-algebra.ts';
 import { cohortOf, covarianceStack, weightedStack } from '../lora-cohort.ts';
 import { averagingError } from '../lora-error.ts';
-import type { WeightedUpdate } from '../method.ts';
+import { bindMethod, type WeightedUpdate } from '../method.ts';
 import { selectParams } from '../params.ts';
+import { methods } from './registry.ts';
 
 /** E ≠ D, and the two traps of factors told apart by shape: E = R, D = R. */
 const SHAPES = [
@@ -32,8 +33,8 @@ const MIXED = [4, 1, 2, 3];
 /** Of params in float32. */
 const FLOAT32 = 2e-7;
 
-const withoutResidual = (params: ReturnType<typeof toyParams>) => selectParams(params, (name) => name !== R);
-const residualOnly = (params: ReturnType<typeof toyParams>) => matrixOf(params.get(R)!);
+const withoutResidual = (params: Params) => selectParams(params, (name) => name !== R);
+const residualOnly = (params: Params) => matrixOf(params.get(R)!);
 
 describe.each(SHAPES)('W [$outFeatures, $inFeatures], rank $rank', (shape) => {
   const params = toyParams(shape);
@@ -201,6 +202,33 @@ describe('rules over products', () => {
     expect(averagingError([module!, module!]).norm).toBeCloseTo(Math.SQRT2 * norm, 10);
   });
 
+  it('figures of a round: what averaging loses, beside what the method loses', () => {
+    const figuresOf = (id: string, start: Params, whole: boolean, options = {}) => {
+      const record = methods.get(id)!;
+      const updates = sentBy(clients, start, whole);
+      const after = afterRound(id, options, updates, start);
+      return bindMethod(record, record.options.parse(options)).figures!(updates, { before: start, after });
+    };
+    const lost = averagingError(cohortOf(sentBy(clients, plain), plain, 'difference')).relative;
+    expect(lost).toBeGreaterThan(0.1);
+    const { s } = svd(meanProduct(clients));
+    const tail = Math.hypot(...s.slice(4)) / Math.hypot(...s);
+    const noProduct = new Map([...params, [B, tensorOf(Matrix.zeros(9, 4))]]);
+    for (const [id, start, whole, own] of [
+      ['zeropad', plain, false, lost],
+      ['fedex-lora', params, false, 0],
+      ['flexlora', plain, false, tail],
+      ['flora', noProduct, true, 0],
+    ] as const) {
+      const figures = figuresOf(id, start, whole);
+      expect(figures.averagingError, id).toBeCloseTo(lost, 6);
+      expect(figures.aggregationError, id).toBeCloseTo(own, 6);
+    }
+    const { aggregationError } = figuresOf('florist', noProduct, true, { energy: 0.9 });
+    expect(aggregationError! ** 2).toBeLessThan(0.1);
+    expect(aggregationError).toBeGreaterThan(0.01);
+  });
+
   it('a residual of a fixed rank is exact while it has room, then the best of its rank', () => {
     const factored = (rank: number) =>
       new Map([
@@ -251,7 +279,7 @@ describe('rules over products', () => {
   });
 });
 
-function productOf(params: ReturnType<typeof toyParams>): Matrix {
+function productOf(params: Params): Matrix {
   return matrixOf(params.get(B)!).mmul(matrixOf(params.get(A)!));
 }
 

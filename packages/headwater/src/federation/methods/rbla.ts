@@ -9,6 +9,7 @@
 
 import { z } from 'zod';
 import { combineModules, rankwiseMean } from '../lora-cohort.ts';
+import { loraFigures } from '../lora-error.ts';
 import { needsLora } from '../lora-factors.ts';
 import type { Method } from '../method.ts';
 import { needsRounds } from '../needs.ts';
@@ -31,6 +32,7 @@ export const rbla: Method<z.infer<typeof options>> = {
   ...rankSlots(),
   aggregate: {
     kind: 'canonical',
+    figures: loraFigures('difference'),
     combine: (updates, _options, context) =>
       combineModules(updates, context, 'difference', (module) =>
         rankwiseMean(
