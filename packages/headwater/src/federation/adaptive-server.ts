@@ -28,6 +28,11 @@ export interface AdaptiveRule<O> {
   rate?(round: number, options: O): number;
 }
 
+/** v ← v − (1 − β₂) Δ̄² sign(v − Δ̄²). */
+export function yogiMoment(v: number, square: number, beta2: number): number {
+  return v - (1 - beta2) * square * Math.sign(v - square);
+}
+
 export function adaptiveStep<O extends AdaptiveOptions>(
   rule: AdaptiveRule<O>,
   { round, params, aggregate, state, serverLearningRate, options }: ServerStepInput<O>,

@@ -14,7 +14,7 @@ export interface Replay {
   readonly scalars: readonly TrainableTensor[];
   /** Name of the tensor with the key of all directions: two integers below 2¹⁶, which float32 holds exactly. */
   readonly key: string;
-  /** W of the base and the scalars. The result is remembered while both are the same objects. */
+  /** W of base and scalars, which are not all zero. The result is remembered while these are the same objects. */
   replay(base: Params, scalars: Params, key: number): Params;
 }
 
@@ -25,10 +25,11 @@ export function replayedTuning(inner: BoundTuning, { scalars, key, replay }: Rep
   const known = lastResult();
   return derivedTuning(inner, {
     tensors: [...inner.tensors, ...scalars, { name: key, shape: [2] }],
-    forward: (params) =>
-      known([...params.values()], () =>
-        replay(part(params, false), part(params, true), keyOf(params.get(key)!)),
-      ),
+    forward(params) {
+      const base = part(params, false);
+      if (scalars.every(({ name }) => isZero(params.get(name)!))) return base;
+      return known([...params.values()], () => replay(base, part(params, true), keyOf(params.get(key)!)));
+    },
     backward: (grads) => new Map([...grads, ...atRest(scalars), [key, zeros('float32', [2])]]),
     lift(inputs, random) {
       const halves = Float32Array.of(random.below(65536), random.below(65536));
@@ -51,6 +52,10 @@ export function seedUnder(key: number, index: number): DirectionSeed {
 
 export function keyOf({ data }: Tensor<'float32'>): number {
   return data[0]! * 65536 + data[1]!;
+}
+
+function isZero({ data }: Tensor<'float32'>): boolean {
+  return data.every((value) => value === 0);
 }
 
 function atRest(scalars: readonly TrainableTensor[]): [string, Tensor<'float32'>][] {

@@ -14,6 +14,8 @@ import {
 import { compressions } from '../federation/compression/registry.ts';
 import { type BoundMethod, bindMethod, type ClientFacts, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
+import { selections } from '../federation/selection/registry.ts';
+import type { Selection } from '../federation/selection/selection.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
 import type { Recipe } from '../recipe/schema.ts';
@@ -25,6 +27,7 @@ import { tuningKinds } from '../tuning/registry.ts';
 export interface RunRegistries {
   readonly methods: ReadonlyMap<string, Method<unknown>>;
   readonly compressions: ReadonlyMap<string, Compression<unknown>>;
+  readonly selections: ReadonlyMap<string, Selection<unknown>>;
   readonly tuningKinds: ReadonlyMap<string, TuningKind<unknown>>;
   readonly tasks: ReadonlyMap<string, EvaluationTask<unknown>>;
   readonly partitioners: ReadonlyMap<string, Partitioner<unknown>>;
@@ -34,6 +37,7 @@ export interface RunRegistries {
 export const builtinRegistries: RunRegistries = {
   methods,
   compressions,
+  selections,
   tuningKinds,
   tasks,
   partitioners,
@@ -78,7 +82,7 @@ export function clientFacts({
 /** What the recipe tunes, as its method wants it. */
 export function bindTuning(recipe: Recipe, layout: ModelLayout, registries: RunRegistries): BoundTuning {
   const { record, options } = recordOf(registries.tuningKinds, recipe.tuning);
-  return bindRecipeMethod(recipe, registries).tuning(record.bind(options, layout), layout);
+  return bindRecipeMethod(recipe, registries).tuning(record.bind(options, layout), layout, recipe.federation);
 }
 
 export function bindRecipeCompression(recipe: Recipe, registries: RunRegistries): BoundCompression {

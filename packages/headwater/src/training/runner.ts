@@ -7,7 +7,7 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
 import { type Params, sameShape, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
 import type { Batch } from '../data/types.ts';
-import type { Graph } from '../graph/ir.ts';
+import type { Graph, KernelSet } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
 import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
@@ -27,6 +27,8 @@ export interface EngineParts {
 export type Feeds = ReadonlyMap<string, Tensor>;
 
 export interface Runner {
+  /** Which kernels the executor's graphs use. */
+  readonly kernels: KernelSet;
   /** Positions that the kind puts before every sequence. */
   readonly virtual: VirtualPositions | undefined;
   /** Tensors that never have a gradient. */
@@ -46,12 +48,11 @@ export interface Runner {
   score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
   /** Logits [B·T, V]. */
   logits(params: Params, batch: SequenceBatch): Promise<Float32Array>;
-  /** One piece of generation; feeds and outputs as `decodeProgram` names them, `into` as `Session.run` takes it. */
+  /** One piece of generation; feeds and outputs as `decodeProgram` names them, `options` as `Executor.load` takes them. */
   decode(
     params: Params,
     shape: DecodeShape,
     feeds: Feeds,
-    into: Feeds,
     options: SessionOptions,
   ): Promise<Map<string, Tensor>>;
   /** The rows that every cache begins with, where `virtual.as` is cache; named by `prefixOutput`. */
@@ -84,19 +85,15 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     sessions.set(label, known);
     return known;
   };
-  const run = async (
-    { session }: Loaded,
-    params: Params,
-    feeds: Feeds,
-    into?: Feeds,
-  ): Promise<Map<string, Tensor>> => {
+  const run = async ({ session }: Loaded, params: Params, feeds: Feeds): Promise<Map<string, Tensor>> => {
     checkParams(tuning, params);
     checkPositions(feeds.get('positions'), model.definition.shape.maxPositionEmbeddings, tuning.virtual);
     const inputs = tuning.derivation?.forward(params) ?? params;
-    return session.run(new Map([...inputs, ...feeds]), into);
+    return session.run(new Map([...inputs, ...feeds]));
   };
   const sequenceFeeds = (batch: SequenceBatch) => feedsOf(batch, tuning.virtual);
   return {
+    kernels: executor.kernels,
     virtual: tuning.virtual,
     untrained: tuning.untrained ?? NOTHING,
     async differentiate(params, batch, weights, dropout, { frozen = NOTHING, part } = {}) {
@@ -122,7 +119,7 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
       ]);
       const outputs = await run(loaded, params, feeds);
       const grads = new Map(names.map((name) => [name, float32(outputs, gradientOutput(name))]));
-      const held = [...(derivation?.backward(grads) ?? grads)].filter(([name]) => !frozen.has(name));
+      const held = [...(derivation?.backward(grads, params) ?? grads)].filter(([name]) => !frozen.has(name));
       return { loss: float32(outputs, 'loss').data[0]!, grads: new Map(held) };
     },
     async score(params, batch) {
@@ -138,11 +135,12 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
       const loaded = await session(`logits ${batchSize}×${length}`, build);
       return float32(await run(loaded, params, sequenceFeeds(batch)), 'logits').data;
     },
-    async decode(params, shape, feeds, into, options) {
+    async decode(params, shape, feeds, options) {
       const build = () => ({ graph: decodeProgram(model, tuning, shape) });
-      const { batchSize, length, capacity } = shape;
-      const loaded = await session(`decode ${batchSize}×${length} over ${capacity}`, build, options);
-      return run(loaded, params, feeds, into);
+      const { batchSize, length, capacity, maxPositions } = shape;
+      const label = `decode ${batchSize}×${length} over ${capacity} below ${maxPositions}`;
+      const loaded = await session(label, build, options);
+      return run(loaded, params, feeds);
     },
     async prefix(params) {
       const build = () => ({ graph: prefixProgram(model, tuning) });

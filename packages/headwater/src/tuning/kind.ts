@@ -121,8 +121,8 @@ export interface Derivation {
   readonly inputs: readonly TrainableTensor[];
   /** Values of the inputs. Called for every pass: what is dear to compute is for it to remember. */
   forward(params: Params): Params;
-  /** Gradients of the inputs → gradients of all held tensors. */
-  backward(grads: Params): Params;
+  /** Gradients of the inputs at `params` → gradients of all held tensors. */
+  backward(grads: Params, params: Params): Params;
 }
 
 /** A kind bound to options and a model layout. */

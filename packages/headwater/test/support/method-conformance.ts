@@ -21,7 +21,7 @@ const lora2 = lora.bind(lora.options.parse({ rank: 2, targetModules: ['layers.0'
 /** A method at its defaults, or with these options, on the toy network. */
 function onToy<O>(method: Method<O>, options: O) {
   const bound = bindMethod(method, options);
-  const { tensors } = bound.tuning(lora2, layout);
+  const { tensors } = bound.tuning(lora2, layout, { rounds: 2, localSteps: 2 });
   const wire = bound.wire(tensors, 1, 'o0');
   return { bound, tensors, wire, plan: planFixedPoint(byName([...tensors, ...wire]), SCALE) };
 }

@@ -1,7 +1,7 @@
 /** FedYogi: v ← v − (1 − β₂) Δ̄² sign(v − Δ̄²) (Reddi et al. 2021, arXiv:2003.00295; Zaheer et al. 2018). */
 
 import { z } from 'zod';
-import { adaptiveStep, dialect } from '../adaptive-server.ts';
+import { adaptiveStep, dialect, yogiMoment } from '../adaptive-server.ts';
 import type { Method } from '../method.ts';
 
 const options = z.strictObject({
@@ -18,10 +18,5 @@ export const fedyogi: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   serverStep: (input) =>
-    adaptiveStep(
-      {
-        secondMoment: (v, square, { beta2 }) => v - (1 - beta2) * square * Math.sign(v - square),
-      },
-      input,
-    ),
+    adaptiveStep({ secondMoment: (v, square, { beta2 }) => yogiMoment(v, square, beta2) }, input),
 };

@@ -1,22 +1,32 @@
 /** The federated methods that come with Headwater, by id. A plug-in's methods join a copy of this map. */
 
 import type { Method } from '../method.ts';
+import { decomfl } from './decomfl.ts';
 import { ditto } from './ditto.ts';
+import { fdlora } from './fdlora.ts';
 import { fedadagrad } from './fedadagrad.ts';
 import { fedadam } from './fedadam.ts';
 import { fedavg } from './fedavg.ts';
 import { fedavgm } from './fedavgm.ts';
+import { fedbpt } from './fedbpt.ts';
+import { feddpa } from './feddpa.ts';
 import { feddyn } from './feddyn.ts';
 import { fedexLora } from './fedex-lora.ts';
+import { fedkseed } from './fedkseed.ts';
+import { fedmezo } from './fedmezo.ts';
 import { fednova } from './fednova.ts';
+import { fedpeptao } from './fedpeptao.ts';
 import { fedper } from './fedper.ts';
+import { fedprompt } from './fedprompt.ts';
 import { fedprox } from './fedprox.ts';
 import { fedsaLora } from './fedsa-lora.ts';
+import { fedsdr } from './fedsdr.ts';
 import { fedyogi } from './fedyogi.ts';
 import { ffaLora } from './ffa-lora.ts';
 import { flexlora } from './flexlora.ts';
 import { flora } from './flora.ts';
 import { florist } from './florist.ts';
+import { fwdllm } from './fwdllm.ts';
 import { hetlora } from './hetlora.ts';
 import { ifca } from './ifca.ts';
 import { loraFair } from './lora-fair.ts';
@@ -24,6 +34,8 @@ import { qFedavg } from './q-fedavg.ts';
 import { rbla } from './rbla.ts';
 import { rolora } from './rolora.ts';
 import { scaffold } from './scaffold.ts';
+import { sharedPersonalPrompts } from './shared-personal-prompts.ts';
+import { spry } from './spry.ts';
 import { zeropad } from './zeropad.ts';
 
 export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
@@ -52,5 +64,17 @@ export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
     loraFair,
     rbla,
     zeropad,
+    feddpa,
+    fdlora,
+    fedsdr,
+    fedmezo,
+    fedkseed,
+    decomfl,
+    fwdllm,
+    spry,
+    fedbpt,
+    fedprompt,
+    fedpeptao,
+    sharedPersonalPrompts,
   ].map((method) => [method.id, method as unknown as Method<unknown>]),
 );
