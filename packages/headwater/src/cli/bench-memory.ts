@@ -18,6 +18,7 @@ export interface MemoryBenchOptions {
   readonly targets: string;
   readonly threads: number;
   readonly steps: number;
+  readonly clock: 'wall' | 'cpu';
   /** Optimizer steps after which losses are compared; 0: they are not. */
   readonly lossSteps: number;
   readonly json?: true;
@@ -62,8 +63,8 @@ async function casesOf(options: MemoryBenchOptions): Promise<Case[]> {
 const DOOR = join(import.meta.dirname, '../../bin/headwater.js');
 
 async function measure(options: MemoryBenchOptions, storage: Storage, recompute: boolean): Promise<Case> {
-  const { shapes, batch, seq, rank, targets, threads, steps } = options;
-  const given = { shapes, storage, batch, seq, rank, targets, threads, steps };
+  const { shapes, batch, seq, rank, targets, threads, steps, clock } = options;
+  const given = { shapes, storage, batch, seq, rank, targets, threads, steps, clock };
   const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const flags = ['--no-prepack', '--json', ...(recompute ? ['--recompute'] : [])];
   const run = promisify(execFile)(process.execPath, [DOOR, 'bench', 'train', ...args, ...flags]);
@@ -86,7 +87,8 @@ function show(cases: readonly Case[], losses: LossReport[] | undefined, options:
     tokensPerSecond.toFixed(1),
     ratio(tokensPerSecond, first!.tokensPerSecond),
   ]);
-  const head = ['storage', 'recompute', 'peak RSS MB', 'of the first', 'tokens/s', 'of the first'];
+  const speed = options.clock === 'cpu' ? 'tokens/CPU s' : 'tokens/s';
+  const head = ['storage', 'recompute', 'peak RSS MB', 'of the first', speed, 'of the first'];
   console.log(`${options.shapes} shapes, LoRA rank ${options.rank}, ${options.batch}×${options.seq}\n`);
   console.log(renderTable({ head, rows }));
   if (losses === undefined) return;
