@@ -8,3 +8,14 @@ export interface TrainingStats {
   readonly meanLoss: number | null;
   readonly lastLoss: number | null;
 }
+
+/** Of two trainings in one round; the losses are those of the second. */
+export function statsOfBoth(first: TrainingStats, second: TrainingStats): TrainingStats {
+  return {
+    ...second,
+    steps: first.steps + second.steps,
+    numExamples: first.numExamples + second.numExamples,
+    numTokens: first.numTokens + second.numTokens,
+    numTargets: first.numTargets + second.numTargets,
+  };
+}
