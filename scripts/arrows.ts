@@ -9,6 +9,7 @@ import type { Import, SourceFile } from './imports.ts';
 export const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
   ['cli'],
+  ['experiments'],
   ['coordinator', 'client', 'simulation', 'serving'],
   ['report'],
   ['runs'],
@@ -32,6 +33,7 @@ const NODE_ROOMS = new Set([
   'storage',
   'coordinator',
   'simulation',
+  'experiments',
   'report',
   'runs',
   'jobs',

@@ -1,4 +1,4 @@
-/** From what a user types to a recipe file: a path, or the name of a recipe that comes with Headwater. */
+/** From what a user types to a file: a path, or the name of a recipe or an experiment that comes with Headwater. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,20 +7,29 @@ import { parse } from 'yaml';
 import { HeadwaterError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
 
-const shippedFolder = fileURLToPath(new URL('../../recipes', import.meta.url));
+const recipesFolder = fileURLToPath(new URL('../../recipes', import.meta.url));
+const experimentsFolder = join(recipesFolder, 'experiments');
 
-export interface ShippedRecipe {
+interface ShippedFile {
   readonly name: string;
   readonly file: string;
   readonly description: string;
 }
 
-export function shippedRecipes(): ShippedRecipe[] {
-  return readdirSync(shippedFolder)
+export function shippedRecipes(): ShippedFile[] {
+  return filesIn(recipesFolder);
+}
+
+export function shippedExperiments(): ShippedFile[] {
+  return filesIn(experimentsFolder);
+}
+
+function filesIn(folder: string): ShippedFile[] {
+  return readdirSync(folder)
     .filter((file) => file.endsWith('.yaml'))
     .sort()
     .map((name) => {
-      const file = join(shippedFolder, name);
+      const file = join(folder, name);
       const { description = '' } = parse(readFileSync(file, 'utf8')) as { description?: string };
       return { name: name.slice(0, -'.yaml'.length), file, description };
     });
@@ -31,15 +40,23 @@ export function shippedRecipes(): ShippedRecipe[] {
  * shipped one, so that the same command works in a checkout and where Headwater is installed. Throws RECIPE_NOT_FOUND.
  */
 export function findRecipe(given: string): string {
+  return find(given, 'recipes', shippedRecipes());
+}
+
+/** As `findRecipe`. */
+export function findExperiment(given: string): string {
+  return find(given, 'experiments', shippedExperiments());
+}
+
+function find(given: string, what: string, shipped: readonly ShippedFile[]): string {
   if (existsSync(given)) return given;
-  const [, name] = /^(?:recipes\/)?([a-z0-9-]+)(?:\.ya?ml)?$/.exec(given) ?? [];
-  const shipped = shippedRecipes();
-  const found = shipped.find((recipe) => recipe.name === name);
+  const [, name] = /^(?:(?:recipes|experiments)\/)*([a-z0-9-]+)(?:\.ya?ml)?$/.exec(given) ?? [];
+  const found = shipped.find((item) => item.name === name);
   if (found !== undefined) return found.file;
-  const names = shipped.map((recipe) => recipe.name);
+  const names = shipped.map((item) => item.name);
   const guess = nearest(name ?? given, names);
   throw new HeadwaterError('RECIPE_NOT_FOUND', 'there is no such file', {
     where: given,
-    hint: `${guess === undefined ? '' : `Did you mean "${guess}"? `}With Headwater come the recipes ${names.join(', ')}.`,
+    hint: `${guess === undefined ? '' : `Did you mean "${guess}"? `}With Headwater come the ${what} ${names.join(', ')}.`,
   });
 }

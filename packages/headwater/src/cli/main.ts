@@ -9,6 +9,7 @@ import { chatCommand } from './chat.ts';
 import { checkStoreCommand } from './check-store.ts';
 import { classifyCommand } from './classify.ts';
 import { clientsCommand } from './clients.ts';
+import { compareCommand } from './compare.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { exportGgufCommand } from './export-gguf.ts';
@@ -50,6 +51,7 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true });
   for (const command of [
     runCommand(),
+    compareCommand(),
     planCommand(),
     joinCommand(),
     leaveCommand(),

@@ -3,13 +3,14 @@
 import { Command } from 'commander';
 import { rng } from '../base/random.ts';
 import { prepareRun } from '../jobs/prepare.ts';
-import { bindRecipeCompression, bindRecipeMethod, bindTuning, type RunRegistries } from '../jobs/records.ts';
+import { bindTuning, type RunRegistries } from '../jobs/records.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type EstimateInput, estimateRun } from '../runs/estimate.ts';
+import { amountsOf, estimateParts } from '../runs/estimate-input.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
@@ -64,20 +65,13 @@ async function inputOf(
   options: PlanOptions,
 ): Promise<EstimateInput> {
   const { model, ...data } = await modelAndData(recipe, registries, options.owners);
-  const { tensors, virtual } = bindTuning(recipe, model.definition, registries);
   const tokensPerSecond =
     options.measure === true
       ? await measuredSpeed(recipe, registries, model, data.tokensPerExample)
       : options.tokensPerSecond;
   return {
-    recipe,
+    ...estimateParts(recipe, registries, model),
     ...data,
-    method: bindRecipeMethod(recipe, registries),
-    compression: bindRecipeCompression(recipe, registries),
-    tensors,
-    virtual,
-    model: model.definition,
-    weights: weightsOf(model),
     tokensPerSecond,
     prices: { perGb: options.pricePerGb, perHour: options.pricePerHour },
   };
@@ -95,23 +89,10 @@ async function modelAndData(recipe: Recipe, registries: RunRegistries, numOwners
       return { model, numOwners, tokensPerExample: recipe.data.maxLength, tokensAreAtMost: true };
     }
     const { model, owners } = await prepareRun(recipe, registries, { onProgress });
-    const means = owners.map(({ numTokens, numExamples }) => numTokens / numExamples);
-    const tokensPerExample = means.reduce((sum, mean) => sum + mean, 0) / means.length;
-    return { model, numOwners: owners.length, tokensPerExample, tokensAreAtMost: false };
+    return { model, ...amountsOf(owners) };
   } finally {
     display.stop();
   }
-}
-
-function weightsOf({ storedTypes }: Model): EstimateInput['weights'] {
-  const elements = [...storedTypes.values()].map(({ dtype, shape }) => {
-    const count = shape.reduce((size, dim) => size * dim, 1);
-    return { count, bytes: count * (dtype === 'float32' ? 4 : 2) };
-  });
-  return {
-    parameters: elements.reduce((sum, { count }) => sum + count, 0),
-    bytes: elements.reduce((sum, { bytes }) => sum + bytes, 0),
-  };
 }
 
 const MEASURED_STEPS = 3;

@@ -20,7 +20,8 @@ export function printComparison(results: RunResults): void {
 
 const WIDTH = 100;
 
-function wrapped(text: string): string {
+/** Lines that fit a terminal. */
+export function wrapped(text: string): string {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

@@ -72,6 +72,13 @@ const RULES: readonly Rule[] = [
     return mistake('data.testFraction', message);
   },
   ({ value }) => {
+    if (value('data.groupColumn') === undefined || value('data.groupByFile') !== true) return undefined;
+    return mistake(
+      'data.groupByFile',
+      'excludes data.groupColumn: a group is named by a column or by a file',
+    );
+  },
+  ({ value }) => {
     if (value('data.ownerColumn') === undefined || value('data.ownerByFile') !== true) return undefined;
     return mistake(
       'data.ownerByFile',

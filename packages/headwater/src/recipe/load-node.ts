@@ -49,14 +49,14 @@ export function recipeFromText(text: string, options: LoadOptions): Recipe {
   const { document, mistakes } = readYaml(text, lines);
   if (mistakes.length > 0) {
     const syntax = mistakes.map(({ offset, message }) => `${lineText(file, offset, lines)}  ${message}`);
-    throw invalid(file, [...new Set(syntax)]);
+    throw mistakesIn(file, [...new Set(syntax)]);
   }
   const overrides = (options.overrides ?? []).map(parseOverride);
   const positions = document.clone() as Document;
   applyOverrides(document, overrides);
   const { recipe, issues } = checkRecipe(document.toJS(), options.registries);
   if (recipe !== undefined) return recipe;
-  throw invalid(file, sortedLines(issues, file, positions, lines, overrides));
+  throw mistakesIn(file, sortedLines(issues, file, positions, lines, overrides));
 }
 
 /** Overrides are listed after the mistakes of the file, in their own order. */
@@ -80,7 +80,8 @@ function sortedLines(
   return located.map(({ text }) => text);
 }
 
-function invalid(file: string, mistakes: readonly string[]): HeadwaterError {
+/** RECIPE_INVALID with one line for each mistake. */
+export function mistakesIn(file: string, mistakes: readonly string[]): HeadwaterError {
   const count = mistakes.length === 1 ? '1 mistake' : `${mistakes.length} mistakes`;
   return new HeadwaterError('RECIPE_INVALID', `${count}\n${mistakes.map((line) => `  ${line}`).join('\n')}`, {
     where: file,
@@ -88,7 +89,8 @@ function invalid(file: string, mistakes: readonly string[]): HeadwaterError {
   });
 }
 
-async function readRecipeSource(file: string): Promise<string> {
+/** Throws RECIPE_NOT_FOUND. */
+export async function readRecipeSource(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {

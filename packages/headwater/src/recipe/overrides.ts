@@ -15,13 +15,8 @@ export interface Override {
 /** Throws OPTION_INVALID when the text is no `path=value`. */
 export function parseOverride(text: string): Override {
   const equals = text.indexOf('=');
-  const path = text
-    .slice(0, Math.max(equals, 0))
-    .trim()
-    .replaceAll(/\[(\d+)\]/g, '.$1')
-    .split('.')
-    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-  if (equals < 0 || path.some((part) => part === ''))
+  const path = pathFromText(text.slice(0, Math.max(equals, 0)));
+  if (equals < 0 || path === undefined)
     throw new HeadwaterError('OPTION_INVALID', `--set ${text}: expected path=value`, {
       hint: 'For example: --set training.batchSize=16',
     });
@@ -35,6 +30,16 @@ export function parseOverride(text: string): Override {
       hint: 'Quote values with special characters: --set name="a: b"',
     },
   );
+}
+
+/** `evaluation.tasks[0].kind` → its parts; undefined when it is no path. */
+export function pathFromText(text: string): Path | undefined {
+  const path = text
+    .trim()
+    .replaceAll(/\[(\d+)\]/g, '.$1')
+    .split('.')
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  return path.some((part) => part === '') ? undefined : path;
 }
 
 /** Writes the overrides into the document, in order. A list or map that does not exist yet is created. */
@@ -54,7 +59,7 @@ function clearTheWay(document: Document, override: Override): void {
 }
 
 /** The last override that set this path, something above it or something below it. */
-export function overrideOf(path: Path, overrides: readonly Override[]): Override | undefined {
+export function overrideOf<O extends Override>(path: Path, overrides: readonly O[]): O | undefined {
   return overrides.findLast(({ path: set }) => {
     const common = Math.min(set.length, path.length);
     return set.slice(0, common).every((part, index) => String(part) === String(path[index]));

@@ -22,11 +22,13 @@ export function withAbsolutePaths(recipe: Recipe, folder: string): Recipe {
       train: source(data.train, folder),
       ...(data.validation === undefined ? {} : { validation: source(data.validation, folder) }),
       ...(data.test === undefined ? {} : { test: source(data.test, folder) }),
+      ...(data.shots === undefined ? {} : { shots: source(data.shots, folder) }),
+      ...(data.general === undefined ? {} : { general: source(data.general, folder) }),
     },
   };
 }
 
-function source(data: DataSource, folder: string): DataSource {
+function source<S extends DataSource>(data: S, folder: string): S {
   const files = typeof data.files === 'string' ? [data.files] : data.files;
   return { ...data, files: files.map((file) => absolute(file, folder)) };
 }

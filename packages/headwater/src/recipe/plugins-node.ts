@@ -14,7 +14,8 @@ import { didYouMean } from '../base/suggest.ts';
 import { describeValue } from './describe.ts';
 import { FAMILIES, type Family, type RecipeRecord, type Registries } from './registries.ts';
 
-const families = Object.keys(FAMILIES) as Family[];
+const all = Object.keys(FAMILIES) as Family[];
+const families = all.filter((family) => FAMILIES[family].closedBecause === undefined);
 
 /** The registries with the records of `files` added. Throws PLUGIN_INVALID. */
 export async function withPlugins<T extends Registries>(registries: T, files: readonly string[]): Promise<T> {
@@ -67,6 +68,14 @@ async function importPlugin(file: string): Promise<Record<string, unknown>> {
 
 function joined<T extends Registries>(registries: T, module: Record<string, unknown>, file: string): T {
   const exported = Object.keys(module).filter((key) => key !== 'default');
+  for (const family of all) {
+    const { closedBecause } = FAMILIES[family];
+    if (closedBecause !== undefined && module[family] !== undefined)
+      throw new HeadwaterError('PLUGIN_INVALID', `${family} cannot come from a plug-in: ${closedBecause}`, {
+        where: file,
+        hint: 'Build it into Headwater: one file and a line in the registry.',
+      });
+  }
   const given = families.filter((family) => module[family] !== undefined);
   if (given.length === 0) {
     const word = exported[0];

@@ -19,6 +19,7 @@ const none = z.strictObject({});
 const registries: Registries = {
   methods: records(['fedavg', none]),
   compressions: records(['none', none]),
+  selections: records(['uniform', none]),
   // Not strict on purpose: unknown options must be mistakes all the same.
   tuningKinds: records(['lora', z.object({ rank: z.int().positive(), alpha: z.number().default(16) })]),
   tasks: records(['exact-match', none], ['perplexity', none]),

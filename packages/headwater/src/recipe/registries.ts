@@ -17,6 +17,7 @@ export interface RecipeRecord {
 export interface Registries<R extends RecipeRecord = RecipeRecord> {
   readonly methods: ReadonlyMap<string, R>;
   readonly compressions: ReadonlyMap<string, R>;
+  readonly selections: ReadonlyMap<string, R>;
   readonly tuningKinds: ReadonlyMap<string, R>;
   readonly tasks: ReadonlyMap<string, R>;
   readonly partitioners: ReadonlyMap<string, R>;
@@ -25,10 +26,22 @@ export interface Registries<R extends RecipeRecord = RecipeRecord> {
 
 export type Family = keyof Registries;
 
+interface FamilyFacts {
+  readonly path: readonly string[];
+  readonly noun: string;
+  /** Why plug-ins cannot add to it; absent: they can. */
+  readonly closedBecause?: string;
+}
+
 /** Where each family's records stand in a recipe; `*` is any list index. */
-export const FAMILIES: Record<Family, { readonly path: readonly string[]; readonly noun: string }> = {
+export const FAMILIES: Record<Family, FamilyFacts> = {
   methods: { path: ['federation', 'method'], noun: 'federated method' },
   compressions: { path: ['federation', 'compression'], noun: 'update compression' },
+  selections: {
+    path: ['federation', 'selection'],
+    noun: 'client selection',
+    closedBecause: 'a run’s cohorts are made again from its journal, which must be readable without plug-ins',
+  },
   tuningKinds: { path: ['tuning'], noun: 'tuning kind' },
   tasks: { path: ['evaluation', 'tasks', '*'], noun: 'evaluation task' },
   partitioners: { path: ['partition'], noun: 'partitioner' },

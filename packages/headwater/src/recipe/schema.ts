@@ -30,8 +30,26 @@ const data = z.strictObject({
   validation: dataSource.optional().describe('Scored after rounds: curves, early stopping, the best round.'),
   test: dataSource.optional().describe('Scored once, at the end: the figures of the table.'),
   schema: record.describe('How a row becomes an example.'),
+  shots: dataSource
+    .optional()
+    .describe(
+      'Solved examples for the prompts of evaluation tasks, in the same schema; never trained on or scored.',
+    ),
+  general: dataSource
+    .extend({
+      schema: record.default({ kind: 'text' }).describe('How a row becomes a text.'),
+    })
+    .optional()
+    .describe('Text that has nothing to do with the task, for the task forgetting.'),
   ownerColumn: z.string().optional().describe('Column that names the owner of a row.'),
   ownerByFile: z.boolean().default(false).describe('The owner is the name of the file, without its endings.'),
+  groupColumn: z
+    .string()
+    .optional()
+    .describe(
+      'Column of subjects or categories: figures are also told by it, solved examples are taken from the same.',
+    ),
+  groupByFile: z.boolean().default(false).describe('The group is the name of the file, without its endings.'),
   labelColumn: z
     .string()
     .optional()
@@ -139,6 +157,9 @@ const federation = z.strictObject({
   mode: mode.prefault({}).describe('How rounds and owners wait for each other.'),
   rounds: positiveInt,
   cohortSize: positiveInt.optional().describe('Owners sampled for each round. Default: all.'),
+  selection: record
+    .default({ kind: 'uniform' })
+    .describe('How the owners of a round are chosen, where not all are asked.'),
   overSelection: z
     .number()
     .min(1)
@@ -215,7 +236,19 @@ const evaluation = z.strictObject({
   sampleSize: positiveInt.default(1000).describe('Rows of the test sample, stratified by owner and label.'),
   full: z.boolean().default(false).describe('Take all test rows (`--full`).'),
   validationSampleSize: positiveInt.default(200).describe('Rows of the validation sample.'),
-  batchSize: positiveInt.default(16).describe('Sequences scored at once.'),
+  batchSize: positiveInt.default(16).describe('Sequences scored or written at once.'),
+  writeOn: z
+    .enum(['test', 'both'])
+    .default('test')
+    .describe(
+      'Where tasks that let the model write are done; both: on validation rows too, which takes its time.',
+    ),
+  resamples: z
+    .int()
+    .nonnegative()
+    .default(1000)
+    .describe('Of the percentile bootstrap behind confidence intervals, seeded; 0: no intervals.'),
+  confidence: z.number().min(0.5).lt(1).default(0.95).describe('Of the intervals.'),
 });
 
 /** Of owners in a deployment: what the wire takes. */

@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Block, Chart, ReportPage, Section, TableBlock, TableRow } from './page.ts';
+import type { Block, Chart, ReportPage, Section, Series, TableBlock, TableRow } from './page.ts';
 
 /** What was met while rendering: charts for the script, tables for their ids. */
 interface Found {
@@ -87,7 +87,7 @@ function renderChart(chart: Chart, found: Found): string {
       caption: chart.title,
       head: [chart.xLabel, ...chart.series.map(({ label }) => label)],
       rows: chart.x.map((x, i) => ({
-        cells: [String(x), ...chart.series.map(({ values }) => numberText(values[i]))],
+        cells: [String(x), ...chart.series.map((series) => valueText(series, i))],
       })),
       numeric: true,
     },
@@ -96,6 +96,12 @@ function renderChart(chart: Chart, found: Found): string {
   return `<div><h3>${escapeHtml(chart.title)}</h3>${noteOf(chart.note)}
 <div class="chart" data-chart="${index}" role="img" aria-label="${escapeHtml(chart.title)}; the numbers are in the table below"></div>
 <details><summary>Numbers</summary>${table}</details></div>`;
+}
+
+function valueText({ values, band }: Series, i: number): string {
+  const [low, high] = [band?.low[i], band?.high[i]];
+  if (typeof low !== 'number' || typeof high !== 'number') return numberText(values[i]);
+  return `${numberText(values[i])} (${numberText(low)} to ${numberText(high)})`;
 }
 
 function numberText(value: number | null | undefined): string {

@@ -42,11 +42,14 @@ export interface TableRow {
 export interface Chart {
   readonly title: string;
   readonly note?: string;
-  readonly kind: 'line' | 'bars';
+  /** `points`: no lines, except through series with `line`; where a series has no value it has no point. */
+  readonly kind: 'line' | 'bars' | 'points';
   readonly xLabel: string;
   readonly x: readonly number[];
   readonly series: readonly Series[];
   readonly format: 'number' | 'percent' | 'bytes';
+  /** `bytes`: x are sizes, on a logarithmic axis. Default: whole numbers. */
+  readonly xFormat?: 'count' | 'bytes';
   /** The vertical axis begins at zero. */
   readonly zero: boolean;
 }
@@ -57,4 +60,8 @@ export interface Series {
   readonly values: readonly (number | null)[];
   /** A horizontal line to compare with, drawn dashed. */
   readonly reference?: boolean;
+  /** Of `points`: joined by a thin line, without points of its own. */
+  readonly line?: boolean;
+  /** How far values may be off: a band around a line, a bar through a point. */
+  readonly band?: { readonly low: readonly (number | null)[]; readonly high: readonly (number | null)[] };
 }

@@ -8,7 +8,7 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import { encodedUpdateBytes } from '../federation/compression/encode.ts';
 import { plain } from '../federation/compression/none.ts';
 import type { BoundMethod } from '../federation/method.ts';
-import { isValidated } from '../federation/selection.ts';
+import { isValidated } from '../federation/stopping.ts';
 import { LOSS_CHUNK_BYTES } from '../graph/cross-entropy.ts';
 import type { ModelDefinition } from '../models/model.ts';
 import { quantizedModules, quantizedTypes } from '../models/quantized-format.ts';

@@ -25,7 +25,7 @@ export function provenanceOf(prepared: PreparedRun, environment: Environment): P
 /** Throws RUN_EXISTS, naming what differs from the run in the folder. */
 export function checkSameRun(kept: Provenance, prepared: PreparedRun, folder: string): void {
   const differences = [
-    ...differingKeys(essential(kept.recipe), essential(prepared.recipe)),
+    ...recipeDifferences(kept.recipe, prepared.recipe),
     ...(kept.modelDigest === prepared.modelDigest ? [] : ['the weights of the model']),
     ...(kept.dataDigest === prepared.dataDigest ? [] : ['the data']),
   ];
@@ -38,6 +38,11 @@ export function checkSameRun(kept: Provenance, prepared: PreparedRun, folder: st
       hint: 'Undo the change to continue it, or start a new run with --out.',
     },
   );
+}
+
+/** Keys in which two recipes ask for different runs; contents of models and data are not looked at. */
+export function recipeDifferences(a: Recipe, b: Recipe): string[] {
+  return differingKeys(essential(a), essential(b));
 }
 
 /** Without what does not change a bit: the number of workers, words, and places (contents have digests). */

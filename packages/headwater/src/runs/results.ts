@@ -5,8 +5,8 @@
 
 import type { EvaluationResult, Observed, RunEvent } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
-import { chosenRound } from '../federation/selection.ts';
 import { entryOf, type RunState, testId } from '../federation/state.ts';
+import { chosenRound } from '../federation/stopping.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
 import type { DataFacts } from '../jobs/prepare.ts';
 import type { Recipe } from '../recipe/schema.ts';

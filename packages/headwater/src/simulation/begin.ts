@@ -3,6 +3,8 @@
 import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { createPlan, type RunPlan } from '../federation/plan.ts';
+import { plannedSelection } from '../federation/selection/registry.ts';
+import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import { bindRecipeMethod, clientFacts, type RunRegistries } from '../jobs/records.ts';
@@ -40,13 +42,19 @@ export async function provenanceIn(journal: Journal): Promise<Provenance> {
   return (await createdEvent(journal)).provenance as Provenance;
 }
 
-async function planRun(
-  { recipe, owners, modelDigest, heldOut }: PreparedRun,
+async function planRun(prepared: PreparedRun, registries: RunRegistries, pool: Pool): Promise<RunPlan> {
+  const { seed, adapter } = prepared.recipe;
+  const { result: init } = await pool.run({ kind: 'init', seed, adapter: adapter ?? null }, 0);
+  return planOf(prepared, registries, init);
+}
+
+/** `params`: digest of those that the run starts from. Throws RECIPE_INVALID, AGGREGATION_OVERFLOW. */
+export function planOf(
+  { recipe, owners, modelDigest, heldOut }: Omit<PreparedRun, 'train'>,
   registries: RunRegistries,
-  pool: Pool,
-): Promise<RunPlan> {
+  { tensors, params }: InitResult,
+): RunPlan {
   const { federation, seed, baselines, evaluation } = recipe;
-  const { result: init } = await pool.run({ kind: 'init', seed, adapter: recipe.adapter ?? null }, 0);
   const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
   const cohortSize = federation.cohortSize ?? owners.length;
   const budget = { owners: owners.map(({ owner }) => owner), rounds, cohortSize, localSteps, ...baselines };
@@ -54,13 +62,14 @@ async function planRun(
     {
       seed,
       owners,
-      tensors: init.tensors,
+      tensors,
       baseModel: modelDigest,
-      initialParams: init.params,
+      initialParams: params,
       method: federation.method,
       rounds,
       cohortSize,
       quorum: federation.quorum,
+      selection: plannedSelection(federation.selection),
       localSteps,
       weighting,
       serverLearningRate,

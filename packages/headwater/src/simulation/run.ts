@@ -74,7 +74,7 @@ export async function run(given: RecipeInput | string, options: RunOptions = {})
 }
 
 /** Virtual clients take turns: which of them is late says something about this machine, nothing about the recipe. */
-function refuseBuffered({ federation }: Recipe): void {
+export function refuseBuffered({ federation }: Recipe): void {
   if (federation.mode.kind !== 'buffered') return;
   throw new HeadwaterError(
     'RECIPE_INVALID',
