@@ -43,6 +43,8 @@ export interface UpdateReceived extends Observed {
   readonly downBytes: number;
   readonly check: UpdateCheck;
   readonly stats: TrainingStats;
+  /** How long the training took, in runs whose choice of owners may look at it and where somebody measures it. */
+  readonly trainedMs?: number;
 }
 
 /** Scores by name; `loss` (nats per target) is always there. Null stands for NaN and infinity, which JSON has not. */
@@ -51,6 +53,10 @@ export type Scores = Readonly<Record<string, number | null>>;
 export interface EvaluationResult {
   readonly numExamples: number;
   readonly pooled: Scores;
+  /** Confidence intervals of `pooled`, by name. Absent where rows are on many machines, and for figures without one. */
+  readonly intervals?: Readonly<Record<string, readonly [low: number, high: number]>>;
+  /** By subject or category, where examples have one. A group's examples may be in others too. */
+  readonly groups?: Readonly<Record<string, { readonly numExamples: number; readonly scores: Scores }>>;
   readonly owners: Readonly<Record<string, { readonly numExamples: number; readonly scores: Scores }>>;
 }
 

@@ -6,8 +6,8 @@ import type { Receipt, RunEvent, UpdateReceived } from './events.ts';
 import { replay, start, step } from './machine.ts';
 import { liveBlobs, outstandingWork } from './outstanding.ts';
 import type { RunPlan } from './plan.ts';
-import { chosenRound } from './selection.ts';
 import type { RunState } from './state.ts';
+import { chosenRound } from './stopping.ts';
 
 /** Chooses by a list of numbers, so that fast-check can shrink it. */
 const picker = (choices: readonly number[]) => {

@@ -6,13 +6,12 @@
 
 import { digestJson } from '../base/canonical.ts';
 import { assert } from '../base/errors.ts';
-import type { Effect, RunEvent, UpdateReceived } from './events.ts';
+import type { Effect, Member, RunEvent, UpdateReceived } from './events.ts';
 import { withAnswer, withClosedEvaluations, withoutMoreAnswers } from './gathering.ts';
 import { addedWork, evaluateWorkOf, outstandingWork } from './outstanding.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
 import { initialRoster, rosterWith, withEntry } from './roster.ts';
 import { admit, awaits, expire, isAsked, openNextRound, settle, uncounted, withOpen } from './rounds.ts';
-import { isValidated } from './selection.ts';
 import {
   type ClosedRound,
   entryOf,
@@ -21,6 +20,7 @@ import {
   type RunState,
   validationId,
 } from './state.ts';
+import { isValidated } from './stopping.ts';
 import { receiveUpdate } from './updates.ts';
 
 export interface Step {
@@ -173,6 +173,7 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
     params: event.params,
     personal: { ...personalAfterLast(state), ...Object.fromEntries(kept) },
     members: Object.fromEntries(members.map(({ owner, update }) => [owner, update])),
+    ...trainedIn(open, members),
   };
   const counted = members.map(({ owner }) => {
     const { round } = open.accepted[owner]!;
@@ -185,6 +186,15 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   const waits = state.plan.earlyStopping !== null && isValidated(state.plan, event.round);
   const left = uncounted(open);
   return waits ? { ...next, open: { ...left, phase: 'validating', lost: {} } } : openNextRound(next, left);
+}
+
+/** What later choices of owners look at; nothing in runs that choose by nothing. */
+function trainedIn({ accepted }: OpenRound, members: readonly Member[]): Pick<ClosedRound, 'trained'> {
+  const seen = members.flatMap(({ owner }) => {
+    const { trained } = accepted[owner]!;
+    return trained === undefined ? [] : [[owner, trained] as const];
+  });
+  return seen.length === 0 ? {} : { trained: Object.fromEntries(seen) };
 }
 
 /** A round in which somebody was accepted is still closed; without any closed round there is nothing to publish. */

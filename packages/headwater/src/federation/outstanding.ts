@@ -7,7 +7,6 @@ import { digestJson } from '../base/canonical.ts';
 import type { AggregateWork, EvaluateWork, Member, TrainWork, Work } from './events.ts';
 import { activeOwners } from './roster.ts';
 import { awaits, isAsked } from './rounds.ts';
-import { chosenRound, isValidated } from './selection.ts';
 import {
   type ClosedRound,
   entryOf,
@@ -17,6 +16,7 @@ import {
   testId,
   validationId,
 } from './state.ts';
+import { chosenRound, isValidated } from './stopping.ts';
 
 /** In canonical order. Nothing for a run that has finished or failed. */
 export function outstandingWork(state: RunState): Work[] {

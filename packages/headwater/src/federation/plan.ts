@@ -7,6 +7,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { BoundMethod, ClientFacts } from './method.ts';
+import type { SelectionChoice } from './selection/registry.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
 
 export interface OwnerCounts {
@@ -77,6 +78,8 @@ export interface RunPlan {
   readonly rounds: number;
   readonly cohortSize: number;
   readonly quorum: number;
+  /** How owners are chosen; absent: uniformly. */
+  readonly selection?: SelectionChoice | undefined;
   readonly localSteps: number;
   readonly weighting: Weighting;
   readonly serverLearningRate: number;
@@ -127,8 +130,10 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
+  const { selection, ...rest } = input;
   return {
-    ...input,
+    ...rest,
+    ...(selection === undefined ? {} : { selection }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,

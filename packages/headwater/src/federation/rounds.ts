@@ -7,8 +7,9 @@ import { assert } from '../base/errors.ts';
 import { type Rng, rng, sampled } from '../base/random.ts';
 import type { Member } from './events.ts';
 import { activeOwners, isActive } from './roster.ts';
-import { shouldStop } from './selection.ts';
+import { chooseOwners, type SelectionChoice } from './selection/registry.ts';
 import { entryOf, type OpenRound, type RunState } from './state.ts';
+import { shouldStop } from './stopping.ts';
 
 /** `before`: the round that was just closed; in buffered runs its late updates and those under way go on. */
 export function openNextRound(state: RunState, before?: OpenRound): RunState {
@@ -90,6 +91,9 @@ const TRIES = 16;
 function draw(state: RunState, open: OpenRound, count: number, random: Rng): readonly string[] {
   const may = (owner: string) => !isAsked(open, owner) && mayBeAsked(state, open, owner);
   const active = activeOwners(state);
+  const { selection } = state.plan;
+  if (selection !== undefined)
+    return chosenBy(selection, state, { open, owners: active.filter(may), count, random });
   if (count > 1 || active.length <= TRIES) {
     const others = active.filter(may);
     return count >= others.length ? others : sampled(others, count, random);
@@ -100,6 +104,26 @@ function draw(state: RunState, open: OpenRound, count: number, random: Rng): rea
     if (may(owner)) return [owner];
   }
   return sampled(active.filter(may), 1, random);
+}
+
+interface Draw {
+  readonly open: OpenRound;
+  readonly owners: readonly string[];
+  readonly count: number;
+  readonly random: Rng;
+}
+
+/** By what the run's closed rounds showed. */
+function chosenBy(
+  selection: SelectionChoice,
+  { roster, closed }: RunState,
+  { open, owners, count, random }: Draw,
+): readonly string[] {
+  if (count >= owners.length) return owners;
+  const candidates = owners.map((owner) => roster[owner]!);
+  const history = closed.map(({ trained = {} }) => trained);
+  const context = { round: open.round, count, candidates, history, random };
+  return chooseOwners(selection, context).map(({ owner }) => owner);
 }
 
 /** Not: who has trained from these params already, or is out of the round. */

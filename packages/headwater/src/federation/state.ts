@@ -2,6 +2,7 @@
 
 import type { EvaluationResult, Member, OwnerScores } from './events.ts';
 import type { OwnerPlan, RunPlan } from './plan.ts';
+import type { Observation, Trained } from './selection/selection.ts';
 
 export type Phase = 'training' | 'aggregating' | 'validating';
 
@@ -10,6 +11,8 @@ export interface AcceptedUpdate {
   readonly round: number;
   readonly update: string;
   readonly personal: string | null;
+  /** What the training showed, in runs that choose owners by it. */
+  readonly trained?: Observation;
 }
 
 /** What the run knows of an owner. Only `active` owners are asked. */
@@ -43,6 +46,8 @@ export interface ClosedRound {
   readonly personal: Readonly<Record<string, string>>;
   /** Update by owner: who was counted with what. */
   readonly members: Readonly<Record<string, string>>;
+  /** What their trainings showed, in runs that choose owners by it. */
+  readonly trained?: Trained;
 }
 
 /** Answers by owner, in groups by the owner's name: one more answer copies a group, not those of thousands of owners. */

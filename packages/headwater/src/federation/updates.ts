@@ -3,7 +3,7 @@
 import type { Receipt, RejectionCode, UpdateReceived } from './events.ts';
 import { withOffence } from './roster.ts';
 import { isAsked, withOpen } from './rounds.ts';
-import { entryOf, type OpenRound, type RunState } from './state.ts';
+import { type AcceptedUpdate, entryOf, type OpenRound, type RunState } from './state.ts';
 
 export interface Received {
   readonly state: RunState;
@@ -16,11 +16,18 @@ export function receiveUpdate(state: RunState, event: UpdateReceived): Received 
   if (!changes) return { state, receipt };
   const open = state.open!;
   if (check.ok) {
-    const accepted = { ...open.accepted, [owner]: { round, update, personal } };
+    const entry = { round, update, personal, ...observed(state, event) };
+    const accepted = { ...open.accepted, [owner]: entry };
     return { state: withOpen(state, { accepted }), receipt };
   }
   const lost = { ...open.lost, [owner]: check.reason };
   return { state: withOpen(withOffence(state, owner), { lost }), receipt };
+}
+
+function observed({ plan }: RunState, { stats, trainedMs }: UpdateReceived): Pick<AcceptedUpdate, 'trained'> {
+  if (plan.selection === undefined) return {};
+  const loss = stats.meanLoss;
+  return { trained: trainedMs === undefined ? { loss } : { loss, tookMs: trainedMs } };
 }
 
 /** The receipt alone, and whether the state changes with it: not for what is refused unseen, or was counted before. */

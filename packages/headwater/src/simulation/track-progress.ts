@@ -3,7 +3,7 @@
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import type { RunPlan } from '../federation/plan.ts';
-import { isValidated } from '../federation/selection.ts';
+import { isValidated } from '../federation/stopping.ts';
 import type { RunState } from '../federation/state.ts';
 import type { Amount, OnProgress } from '../jobs/progress.ts';
 import { eventsOf } from '../runs/journal-events.ts';

@@ -78,34 +78,35 @@ export async function federation(
   const plan = planFixedPoint([...wire], { fractionBits: 30, range: 8 });
   const total = owners.reduce((sum, { weight }) => sum + weight, 0);
   let round = 0;
-  return {
+  const fed: Federation = {
     method,
     params: await tuning.init(rng('toy'), async () => new Float32Array(2)),
     state: undefined,
     memories: owners.map(() => undefined),
-    async round(cohort = owners.keys().toArray()) {
+    async round(cohort = [...owners.keys()]) {
       round += 1;
       const outcomes = new Map<number, LocalOutcome>();
       for (const k of cohort) {
-        const local = localRound(method, tuning, owners[k]!, { ...how, round, k, params: this.params });
-        const outcome = await (method.client ?? standardRound)({ ...local, memory: this.memories[k] });
+        const local = localRound(method, tuning, owners[k]!, { ...how, round, k, params: fed.params });
+        const outcome = await (method.client ?? standardRound)({ ...local, memory: fed.memories[k] });
         outcomes.set(k, outcome);
-        this.memories[k] = outcome.memory;
+        fed.memories[k] = outcome.memory;
       }
       const next = await aggregated(method, plan, outcomes, {
-        ...{ round, params: this.params, serverState: this.state },
+        ...{ round, params: fed.params, serverState: fed.state },
         serverLearningRate: how.serverLearningRate ?? 1,
         participation: cohort.reduce((sum, k) => sum + owners[k]!.weight, 0) / total,
         weights: owners.map(({ weight }) => weight),
       });
-      this.params = next.params;
-      this.state = next.serverState;
+      fed.params = next.params;
+      fed.state = next.serverState;
       return [...outcomes.values()];
     },
     w() {
-      return [...this.params.get('w')!.data];
+      return [...fed.params.get('w')!.data];
     },
   };
+  return fed;
 }
 
 interface Round {
@@ -184,7 +185,13 @@ function localRound(
     loss,
     lossOnAll: loss,
     statsOf: () => ({ ...stats, meanLoss: 0, lastLoss: 0 }),
-    ...{ examples: [], writing: undefined, inputs: (params) => params, gradients: unused },
+    ...{
+      examples: [],
+      writing: undefined,
+      inputs: (params) => params,
+      gradients: unused,
+      gradientsOn: unused,
+    },
   };
 }
 

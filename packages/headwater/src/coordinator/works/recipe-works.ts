@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { encodedUpdateBytes } from '../../federation/compression/encode.ts';
 import type { BoundMethod } from '../../federation/method.ts';
 import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/plan.ts';
+import { plannedSelection } from '../../federation/selection/registry.ts';
 import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
 import type { Pool } from '../../jobs/pool.ts';
@@ -177,6 +178,7 @@ function planOf(
       baseModel: modelDigest,
       initialParams: initial.params,
       method: federation.method,
+      selection: plannedSelection(federation.selection),
       rounds,
       localSteps,
       weighting,

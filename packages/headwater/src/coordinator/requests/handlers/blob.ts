@@ -3,7 +3,7 @@
  * updates: a digest that it may not read is as unknown as one that does not exist.
  */
 
-import { chosenRound } from '../../../federation/selection.ts';
+import { chosenRound } from '../../../federation/stopping.ts';
 import type { RunState } from '../../../federation/state.ts';
 import { taskOf } from '../../../federation/tasks.ts';
 import { Refusal } from '../../../federation/wire/refusals.ts';

@@ -1,6 +1,6 @@
 /** What a client should do now; waits until there is something, or until the client has waited long enough. */
 
-import { chosenRound } from '../../../federation/selection.ts';
+import { chosenRound } from '../../../federation/stopping.ts';
 import { type OwnerTask, taskOf } from '../../../federation/tasks.ts';
 import type { TaskResponse, WireTask } from '../../../federation/wire/messages.ts';
 import type { WireResponse } from '../../../federation/wire/transport.ts';
