@@ -124,6 +124,9 @@ function leaf(id: string, why: string): Op<LeafAttrs> {
   };
 }
 
+/** A dimension that every run decides anew; only ops that say so take such values. Everything else is static. */
+export const ANY = -1;
+
 /** Leaves carry no computation: the interpreter and the ONNX writer treat them by id. */
 export const INPUT = leaf('input', 'a leaf');
 export const WEIGHT = leaf('weight', 'a frozen leaf');

@@ -4,7 +4,7 @@
  */
 
 import type { Tensor, TensorType } from '../base/tensor.ts';
-import type { Graph } from '../graph/ir.ts';
+import type { Graph, KernelSet } from '../graph/ir.ts';
 
 export const DEVICES = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
 export type Device = (typeof DEVICES)[number];
@@ -36,17 +36,16 @@ export interface SessionOptions {
 export interface Session {
   readonly inputs: ReadonlyMap<string, TensorType>;
   readonly outputs: ReadonlyMap<string, TensorType>;
-  /**
-   * Feeds every input, returns every output. Inputs are not copied; outputs are fresh buffers, or those of `into` by name,
-   * which are overwritten and may be the memory of an input that the graph changes in place (a cache).
-   */
-  run(inputs: ReadonlyMap<string, Tensor>, into?: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  /** Feeds every input, returns every output. Inputs are not copied; outputs are fresh buffers. */
+  run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
   release(): Promise<void>;
 }
 
 export interface Executor {
   readonly device: Device;
   readonly threads: number;
+  /** Which kernels its graphs use. */
+  readonly kernels: KernelSet;
   /** Compiles the graph's declared outputs. Sessions are meant to live as long as the executor. */
   load(graph: Graph, weights: WeightSource, options?: SessionOptions): Promise<Session>;
   dispose(): Promise<void>;

@@ -8,7 +8,7 @@ import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
 import { type DType, sizeBytes, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
-import type { Graph, KernelSet } from '../graph/ir.ts';
+import { ANY, type Graph, type KernelSet } from '../graph/ir.ts';
 import { type WeightPlacement, writeOnnx } from '../graph/onnx/writer.ts';
 import { needed } from '../graph/reachable.ts';
 import type { Device, Executor, Session, SessionOptions, WeightLocation, WeightSource } from './executor.ts';
@@ -32,12 +32,19 @@ export interface NodeExecutorOptions {
 
 export function createNodeExecutor(options: NodeExecutorOptions = {}): Executor {
   const { device = 'cpu', threads = 1 } = options;
+  const kernels = options.kernels ?? (device === 'cpu' ? 'cpu' : 'portable');
   const sessions = new Set<Session>();
   return {
     device,
     threads,
+    kernels,
     async load(graph, weights, sessionOptions = {}) {
-      const session = await openSession(graph, weights, { ...options, device, threads }, sessionOptions);
+      const session = await openSession(
+        graph,
+        weights,
+        { ...options, device, threads, kernels },
+        sessionOptions,
+      );
       sessions.add(session);
       return session;
     },
@@ -48,31 +55,32 @@ export function createNodeExecutor(options: NodeExecutorOptions = {}): Executor 
   };
 }
 
+/** Options after their defaults. */
+interface Settled {
+  readonly device: Device;
+  readonly threads: number;
+  readonly kernels: KernelSet;
+}
+
 async function openSession(
   graph: Graph,
   weights: WeightSource,
-  options: NodeExecutorOptions & { readonly device: Device; readonly threads: number },
+  options: NodeExecutorOptions & Settled,
   { label = 'graph', prepack = options.prepack }: SessionOptions,
 ): Promise<Session> {
   const locations = new Map([...graph.weights.keys()].map((name) => [name, weights.locate(name)]));
   const folder = commonFolder([...locations.values()]);
   const place = (name: string) => placement(locations.get(name) as WeightLocation, folder);
-  const kernels = options.kernels ?? (options.device === 'cpu' ? 'cpu' : 'portable');
+  const { kernels } = options;
   const model = writeOnnx(graph, { kernels, place, packed: prepack === true });
   const choice = { ...options, prepack: prepack === true };
   const native = await createNative(model.bytes, folder, hasLargeTensor(graph), choice, label);
-  // Only the fused kernels are known to read an input that they overwrite in the right order.
-  const inPlace = kernels === 'cpu';
   return {
     inputs: model.inputs,
     outputs: model.outputs,
-    async run(inputs, into = new Map()) {
+    async run(inputs) {
       try {
-        const feeds = toNative(model.inputs, inputs);
-        if (into.size === 0) return fromNative(await native.run(feeds), model.outputs);
-        if (inPlace)
-          return overwritten(await native.run(feeds, fetches(model.outputs, into)), model.outputs, into);
-        return copied(fromNative(await native.run(feeds), model.outputs), into);
+        return fromNative(await native.run(toNative(model.inputs, inputs)), model.outputs);
       } catch (cause) {
         if (isOutOfMemory(cause)) throw outOfMemory(label, cause);
         throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
@@ -178,55 +186,17 @@ function toNative(
   for (const [name, type] of types) {
     const value = inputs.get(name);
     if (value === undefined) throw new Error(`input ${name} is missing`);
-    if (value.dtype !== type.dtype || value.shape.join() !== type.shape.join())
+    if (value.dtype !== type.dtype || !fits(value.shape, type.shape))
       throw new Error(
         `input ${name} is ${value.dtype}[${value.shape}], expected ${type.dtype}[${type.shape}]`,
       );
-    feeds[name] = nativeTensor(value, type);
+    feeds[name] = new OrtTensor(value.dtype as 'float32', value.data as Float32Array, value.shape);
   }
   return feeds;
 }
 
-/** The outputs that the engine allocates are null. */
-function fetches(
-  types: ReadonlyMap<string, TensorType>,
-  into: ReadonlyMap<string, Tensor>,
-): Record<string, OrtTensor | null> {
-  const result: Record<string, OrtTensor | null> = {};
-  for (const [name, type] of types) {
-    const target = into.get(name);
-    result[name] = target === undefined ? null : nativeTensor(target, type);
-  }
-  return result;
-}
-
-/**
- * The engine answers with new ArrayBuffers over the memory that it was given. Each counts as much as that memory to the
- * garbage collector, which would run every few tokens over a large cache: they are detached at once.
- */
-function overwritten(
-  results: InferenceSession.OnnxValueMapType,
-  types: ReadonlyMap<string, TensorType>,
-  into: ReadonlyMap<string, Tensor>,
-): Map<string, Tensor> {
-  const fresh = new Map([...types].filter(([name]) => !into.has(name)));
-  for (const [name, target] of into) {
-    const { buffer } = (results[name] as OrtTensor).data as Float32Array<ArrayBuffer>;
-    if (buffer !== target.data.buffer) buffer.transfer(0);
-  }
-  return new Map([...fromNative(results, fresh), ...into]);
-}
-
-function copied(outputs: Map<string, Tensor>, into: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  for (const [name, target] of into) {
-    (target.data as Float32Array).set(outputs.get(name)!.data as Float32Array);
-    outputs.set(name, target);
-  }
-  return outputs;
-}
-
-function nativeTensor(value: Tensor, type: TensorType): OrtTensor {
-  return new OrtTensor(value.dtype as 'float32', value.data as Float32Array, type.shape);
+function fits(shape: readonly number[], expected: readonly number[]): boolean {
+  return shape.length === expected.length && expected.every((size, i) => size === ANY || size === shape[i]);
 }
 
 function fromNative(

@@ -194,22 +194,11 @@ function cachedAttentionCase(
   const rows = eighths(B, K, T, Dh);
   return {
     name: `cachedAttention ${name}`,
-    inputs: [eighths(B, H, T, Dh), rows, rows, cache, cache, index(C - T + 1, B)],
+    inputs: [eighths(B, H, T, Dh), rows, rows, cache, cache, index(C + 1, B)],
     build(...inputs) {
       const [q, k, v, pastK, pastV] = inputs.slice(0, 5).map(real) as [Value, Value, Value, Value, Value];
       const numPast = inputs[5] as Value;
-      const { out, presentK, presentV } = ops.cachedAttention(
-        { q, k, v, pastK, pastV, numPast },
-        { scale: 0.6, ...attrs },
-      );
-      // Rows that are not filled are nobody's: only the others are compared.
-      const before = Int32Array.from({ length: C }, (_, j) => j - T + 1);
-      const filled = ops.lessOrEqual(
-        out.graph.constant(tensor('int32', [1, 1, C, 1], before)),
-        ops.reshape(numPast, [B, 1, 1, 1]),
-      );
-      const kept = (present: Value) => ops.where(filled, present, out.graph.scalar(0));
-      return [out, kept(presentK), kept(presentV)];
+      return ops.cachedAttention({ q, k, v, pastK, pastV, numPast }, { scale: 0.6, ...attrs });
     },
   };
 }

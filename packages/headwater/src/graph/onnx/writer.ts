@@ -4,6 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { assert } from '../../base/errors.ts';
 import { bytesOf, type Tensor, type TensorType, tensor } from '../../base/tensor.ts';
 import {
+  ANY,
   CONSTANT,
   type Graph,
   INPUT,
@@ -227,7 +228,11 @@ function attributeProto(name: string, value: OnnxAttribute): AttributeProto {
 }
 
 function valueInfo(name: string, type: TensorType): ValueInfoProto {
-  const dims = type.shape.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
+  const dims = type.shape.map((size) =>
+    size === ANY
+      ? { value: { case: 'dimParam' as const, value: 'any' } }
+      : { value: { case: 'dimValue' as const, value: BigInt(size) } },
+  );
   const tensorType = { elemType: ONNX_TYPE[type.dtype], shape: { dim: dims } };
   return create(ValueInfoProtoSchema, { name, type: { value: { case: 'tensorType', value: tensorType } } });
 }

@@ -1,14 +1,14 @@
 /**
- * Attention of new tokens over a key-value cache that they join: what generation runs once a layer and token. On CPU it
- * is ONNX Runtime's grouped-query kernel, which reads the filled rows only and writes new ones in place when input and
- * output are the same memory. Forward only: nothing is trained through a cache.
+ * Attention of new tokens over themselves and over a cache of earlier keys and values: what generation runs once a layer
+ * and token. On CPU it is ONNX Runtime's grouped-query kernel, which looks at the filled rows only. The cache stays the
+ * caller's, who adds the new rows to it. Forward only: nothing is trained through a cache.
  *
  * B rows, H heads, K key-value heads, T new tokens, C rows of the cache, Dh head dim.
  */
 
 import { assert } from '../../base/errors.ts';
 import { type TensorType, tensor } from '../../base/tensor.ts';
-import { defineOp, type OnnxContext, type RefTensor, type Value } from '../ir.ts';
+import { ANY, apply, defineOp, type KernelSet, type OnnxContext, type RefTensor, type Value } from '../ir.ts';
 import { at, refTensor } from '../ref-array.ts';
 
 export interface CachedAttentionAttrs {
@@ -37,22 +37,28 @@ const CACHED_ATTENTION = defineOp<Attrs>({
     for (const past of [pastK, pastV])
       assert(past.shape.join() === [B, K, C, Dh].join(), `cache [${past.shape}] for [${q.shape}]`);
     assert(numPast.dtype === 'int32' && numPast.shape.join() === String(B), `numPast [${numPast.shape}]`);
-    return [q, pastK, pastV];
+    return [q];
   },
   vjp: { nonDifferentiable: 'a cache is for generation' },
   onnx: (c, attrs) => (c.kernels === 'cpu' && fitsKernel(c) ? kernel(c, attrs) : primitives(c, attrs)),
   reference: (inputs, attrs, outputs) => {
     const [q, k, v, pastK, pastV, numPast] = six(inputs);
-    const presentK = written(pastK, k, numPast);
-    const presentV = written(pastV, v, numPast);
-    return [attended(q, presentK, presentV, numPast, attrs, outputs[0] as TensorType), presentK, presentV];
+    const [keys, values] = [joined(pastK, k, numPast), joined(pastV, v, numPast)];
+    return [attended(q, keys, values, numPast, attrs, outputs[0] as TensorType)];
   },
 });
 
 /** The kernel wants heads in multiples of eight and takes several new tokens for one row only. */
 function fitsKernel(c: OnnxContext): boolean {
   const [B, , T, Dh] = shapeOf(c, 0);
-  return Dh % 8 === 0 && (B === 1 || T === 1);
+  return Dh % HEAD_STEP === 0 && (B === 1 || T === 1);
+}
+
+const HEAD_STEP = 8;
+
+/** Whether caches of any length can be fed (C = ANY), for one row or one token a row. */
+export function takesAnyCapacity(kernels: KernelSet, headDim: number): boolean {
+  return kernels === 'cpu' && headDim % HEAD_STEP === 0;
 }
 
 function kernel(c: OnnxContext, { scale, window, softCap }: Attrs): readonly string[] {
@@ -76,16 +82,19 @@ function kernel(c: OnnxContext, { scale, window, softCap }: Attrs): readonly str
   };
   const inputs = [rows(q, H), rows(k, K), rows(v, K), pastK, pastV, lastIndex, total];
   const options = { domain: 'com.microsoft', outputs: 3 };
-  const [mixed, presentK, presentV] = c.emit('GroupQueryAttention', inputs, attributes, options);
+  // The other outputs are the caches with the new rows, which the caller has already.
+  const [mixed] = c.emit('GroupQueryAttention', inputs, attributes, options);
   const [split] = c.emit('Reshape', [mixed, c.ints([B, T, H, Dh])]);
   const [byHead] = c.emit('Transpose', [split], { perm: { ints: [0, 2, 1, 3] } });
-  return [byHead, presentK as string, presentV as string];
+  return [byHead];
 }
 
+/** Scores over the cache and over the new tokens are made apart and share one softmax: the cache is not copied. */
 function primitives(c: OnnxContext, attrs: Attrs): readonly string[] {
   const [q, k, v, pastK, pastV, numPast] = six(c.inputs);
   const [B, H, T, Dh] = shapeOf(c, 0);
   const [, K, C] = shapeOf(c, 3);
+  assert(C !== ANY, 'the portable form needs the length of the cache');
   const emit = (op: string, ...inputs: string[]) => c.emit(op, inputs)[0];
   const range = (count: number, start: number, shape: readonly number[]) =>
     c.constant(
@@ -96,37 +105,42 @@ function primitives(c: OnnxContext, attrs: Attrs): readonly string[] {
       ),
     );
   const past = emit('Reshape', numPast, c.ints([B, 1, 1, 1]));
-  // Which new token a cache row takes, as a row of zeros and a one; the product with it copies exactly.
-  const offset = emit('Sub', range(C, 0, [1, 1, C, 1]), past);
-  const takes = emit('Equal', offset, range(T, 0, [1, 1, 1, T]));
-  const [taken] = c.emit('Cast', [takes], { to: { int: 1 } });
-  const isNew = emit(
-    'And',
-    emit('GreaterOrEqual', offset, range(1, 0, [1])),
-    emit('Less', offset, range(1, T, [1])),
-  );
-  const present = (before: string, rows: string) => emit('Where', isNew, emit('MatMul', taken, rows), before);
-  const [presentK, presentV] = [present(pastK, k), present(pastV, v)];
-  // Grouped queries are rows of one product with their shared keys.
-  const grouped = c.ints([B, K, (H / K) * T, Dh]);
-  const [transposed] = c.emit('Transpose', [presentK], { perm: { ints: [0, 1, 3, 2] } });
-  const products = emit(
-    'Mul',
-    emit('MatMul', emit('Reshape', q, grouped), transposed),
-    c.scalar(attrs.scale),
-  );
-  const scores = emit('Reshape', capped(c, products, attrs), c.ints([B, H, T, C]));
   const index = emit('Add', past, range(T, 0, [1, 1, T, 1]));
-  const keys = range(C, 0, [1, 1, 1, C]);
-  const notLater = emit('GreaterOrEqual', index, keys);
-  const seen =
+  const near = (keys: string) =>
     attrs.window === undefined
-      ? notLater
-      : emit('And', notLater, emit('Greater', keys, emit('Sub', index, range(1, attrs.window, [1]))));
-  const mask = emit('Where', seen, c.scalar(0), c.scalar(MASKED));
-  const [weights] = c.emit('Softmax', [emit('Add', scores, mask)], { axis: { int: -1 } });
-  const mixed = emit('MatMul', emit('Reshape', weights, c.ints([B, K, (H / K) * T, C])), presentV);
-  return [emit('Reshape', mixed, c.ints([B, H, T, Dh])), presentK, presentV];
+      ? undefined
+      : emit('Greater', keys, emit('Sub', index, range(1, attrs.window, [1])));
+  const masked = (seen: string, keys: string) => {
+    const close = near(keys);
+    return emit(
+      'Where',
+      close === undefined ? seen : emit('And', seen, close),
+      c.scalar(0),
+      c.scalar(MASKED),
+    );
+  };
+  const cached = range(C, 0, [1, 1, 1, C]);
+  const fresh = emit('Add', past, range(T, 0, [1, 1, 1, T]));
+  // All new tokens but later ones; of the cache what is filled, for every one of them.
+  const filled = emit('And', emit('Less', cached, past), emit('LessOrEqual', cached, index));
+  const grouped = emit('Reshape', q, c.ints([B, K, (H / K) * T, Dh]));
+  const scores = (keys: string, count: number, mask: string) => {
+    const [transposed] = c.emit('Transpose', [keys], { perm: { ints: [0, 1, 3, 2] } });
+    const products = emit('Mul', emit('MatMul', grouped, transposed), c.scalar(attrs.scale));
+    return emit('Add', emit('Reshape', capped(c, products, attrs), c.ints([B, H, T, count])), mask);
+  };
+  const parts = [
+    scores(pastK, C, masked(filled, cached)),
+    scores(k, T, masked(emit('LessOrEqual', fresh, index), fresh)),
+  ];
+  const [all] = c.emit('Concat', parts, { axis: { int: -1 } });
+  const [weights] = c.emit('Softmax', [all], { axis: { int: -1 } });
+  const mixed = (values: string, start: number, end: number) => {
+    const part = emit('Slice', weights, c.ints([start]), c.ints([end]), c.ints([3]));
+    return emit('MatMul', emit('Reshape', part, c.ints([B, K, (H / K) * T, end - start])), values);
+  };
+  const sum = emit('Add', mixed(pastV, 0, C), mixed(v, C, C + T));
+  return [emit('Reshape', sum, c.ints([B, H, T, Dh]))];
 }
 
 function shapeOf(c: OnnxContext, input: number): readonly [number, number, number, number] {
@@ -140,12 +154,15 @@ function capped(c: OnnxContext, scores: string, { softCap }: Attrs): string {
   return c.emit('Mul', [bent, c.scalar(softCap)])[0];
 }
 
-function written(past: RefTensor, rows: RefTensor, numPast: RefTensor): RefTensor {
+/** Every row's filled part of the cache and its new rows, in a tensor with room for all. */
+function joined(past: RefTensor, rows: RefTensor, numPast: RefTensor): RefTensor {
+  const [B, K, C, Dh] = past.shape as [number, number, number, number];
   const T = rows.shape[2] as number;
-  return refTensor(past.shape, (flat, index) => {
+  return refTensor([B, K, C + T, Dh], (_, index) => {
     const [b, head, j, d] = index as [number, number, number, number];
     const i = j - (numPast.data[b] as number);
-    return i >= 0 && i < T ? at(rows, [b, head, i, d]) : (past.data[flat] as number);
+    if (i < 0) return at(past, [b, head, j, d]);
+    return i < T ? at(rows, [b, head, i, d]) : 0;
   });
 }
 
@@ -187,27 +204,26 @@ export interface CachedAttentionInputs {
   /** New rows [B, K, T, Dh]. */
   readonly k: Value;
   readonly v: Value;
-  /** Caches [B, K, C, Dh]. */
+  /** Caches [B, K, C, Dh]; C may be ANY where `takesAnyCapacity`. */
   readonly pastK: Value;
   readonly pastV: Value;
-  /** Filled rows n of each cache, int32 [B]; n + T ≤ C. */
+  /** Filled rows n of each cache, int32 [B]; n ≤ C. */
   readonly numPast: Value;
 }
 
 /**
- * With present = past whose rows n_b … n_b + T − 1 are the new ones, out = softmax(scale · q presentKᵀ + mask) presentV,
- * where the query of new token i sees rows j ≤ n_b + i, with a window w only j > n_b + i − w. Rows after the new ones are
- * nobody's: they may keep what they held or not. Grouped queries: Ainslie et al. 2023, arXiv:2305.13245.
+ * softmax(scale · q Kᵀ + mask) V [B, H, T, Dh], where K and V are the first n_b rows of the cache followed by the new ones
+ * and the query of new token i sees rows j ≤ n_b + i, with a window w only j > n_b + i − w. Grouped queries: Ainslie et al.
+ * 2023, arXiv:2305.13245.
  */
 export function cachedAttention(
   { q, k, v, pastK, pastV, numPast }: CachedAttentionInputs,
   { scale, window, softCap }: CachedAttentionAttrs,
-): { readonly out: Value; readonly presentK: Value; readonly presentV: Value } {
+): Value {
   const attrs = {
     scale,
     ...(window === undefined ? {} : { window }),
     ...(softCap === undefined ? {} : { softCap }),
   };
-  const [out, presentK, presentV] = q.graph.apply(CACHED_ATTENTION, [q, k, v, pastK, pastV, numPast], attrs);
-  return { out: out as Value, presentK: presentK as Value, presentV: presentV as Value };
+  return apply(CACHED_ATTENTION, [q, k, v, pastK, pastV, numPast], attrs);
 }

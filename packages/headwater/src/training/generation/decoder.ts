@@ -5,23 +5,22 @@
 
 import { assert } from '../../base/errors.ts';
 import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
+import { ANY } from '../../graph/ir.ts';
+import { takesAnyCapacity } from '../../graph/ops/index.ts';
 import type { ModelShape } from '../../models/model.ts';
-import { CACHE_SIDES, cacheInput, cacheOutput, needsReach, prefixOutput } from '../programs/decode.ts';
+import {
+  CACHE_SIDES,
+  type CacheSide,
+  cacheInput,
+  cacheOutput,
+  needsReach,
+  prefixOutput,
+} from '../programs/decode.ts';
 import type { Runner } from '../runner.ts';
 import { withVirtualTokens } from '../virtual-tokens.ts';
-import { createKeyValueCache, type KeyValueCache } from './kv-cache.ts';
+import { createKeyValueCache } from './kv-cache.ts';
 import { commonPrefix, pieceLength } from './pieces.ts';
-
-/** One sequence of a decoder; opaque to its users. */
-export interface Sequence {
-  /** Place in the cache; changes when sequences move together. */
-  slot: number;
-  /** What the cache holds of it, virtual tokens included. */
-  tokens: number[];
-  /** The rows are those of a sequence beyond the model's first context (`ModelShape.longContextAbove`). */
-  long: boolean;
-  open: boolean;
-}
+import { capacityFor, emptySequences, gatherOpen, placeFor, type Sequence } from './sequences.ts';
 
 export interface Decoder {
   /** Sequences that can be open at once. */
@@ -49,6 +48,15 @@ export interface DecoderOptions {
   readonly maxTokens: number;
 }
 
+/** Slots that run together: `tokens` [batchSize, length] from the first slot on, of which `numReal` a row are no padding. */
+interface Piece {
+  readonly firstSlot: number;
+  readonly batchSize: number;
+  readonly length: number;
+  readonly numReal: number;
+  readonly tokens: Int32Array;
+}
+
 export function createDecoder(
   runner: Runner,
   params: Params,
@@ -56,17 +64,32 @@ export function createDecoder(
   { numSlots, maxTokens }: DecoderOptions,
 ): Decoder {
   const numPrefix = runner.virtual?.as === 'cache' ? runner.virtual.count : 0;
-  const cache = createKeyValueCache(model, numSlots, maxTokens);
-  const sequences = Array.from({ length: numSlots }, (_, slot): Sequence => {
-    return { slot, tokens: [], long: false, open: false };
-  });
-  let prepared: Promise<void> | undefined;
-  const lengthOf = (sequence: Sequence) => numPrefix + sequence.tokens.length;
+  const cache = createKeyValueCache(model, numSlots, capacityFor(numPrefix + 1, maxTokens));
+  const sequences = emptySequences(numSlots);
+  /** Elsewhere every capacity is a session of its own. */
+  const anyCapacity = takesAnyCapacity(runner.kernels, model.headDim);
   const asksReach = needsReach(model, maxTokens);
   const isLong = (length: number) => asksReach && length > model.longContextAbove!;
+  const lengthOf = (sequence: Sequence) => numPrefix + sequence.tokens.length;
+  let prepared: Promise<void> | undefined;
 
+  /** Keys and values that a kind puts before all sequences lie in every slot and are never overwritten. */
+  async function prepare(): Promise<void> {
+    if (numPrefix === 0) return;
+    const prefix = await runner.prefix(params);
+    forEachSide(model, (side, layer) => {
+      for (let slot = 0; slot < numSlots; slot++)
+        cache.write(
+          side,
+          layer,
+          { slot, row: 0, count: numPrefix },
+          prefix.get(prefixOutput(side, layer))!,
+          0,
+        );
+    });
+  }
   async function begin(sequence: Sequence, prompt: Int32Array): Promise<Opened> {
-    prepared ??= numPrefix === 0 ? Promise.resolve() : writePrefix(runner, params, model, cache);
+    prepared ??= prepare();
     await prepared;
     const long = isLong(numPrefix + prompt.length);
     const numKnown = sequence.long === long ? commonPrefix(sequence.tokens, prompt) : 0;
@@ -87,83 +110,78 @@ export function createDecoder(
   async function feed(sequence: Sequence, tokens: Int32Array): Promise<Float32Array> {
     let logits = new Float32Array();
     for (let at = 0; at < tokens.length; ) {
-      const length = pieceLength(tokens.length - at, maxTokens - lengthOf(sequence));
-      const piece = tokens.subarray(at, at + length);
-      const numPast = Int32Array.of(lengthOf(sequence));
-      const long = [sequence.long];
-      logits = (await run(sequence.slot, 1, length, piece, numPast, piece.length, long)) as typeof logits;
-      sequence.tokens.push(...piece);
-      at += piece.length;
+      const length = pieceLength(tokens.length - at);
+      const part = tokens.subarray(at, at + length);
+      const piece = { firstSlot: sequence.slot, batchSize: 1, length, numReal: part.length, tokens: part };
+      logits = (await run([sequence], piece)) as typeof logits;
+      sequence.tokens.push(...part);
+      at += part.length;
     }
     return logits;
   }
-  async function run(
-    firstSlot: number,
-    batchSize: number,
-    length: number,
-    tokens: Int32Array,
-    numPast: Int32Array,
-    numReal: number,
-    long: readonly boolean[],
-  ): Promise<Float32Array> {
-    const feeds = pieceFeeds(batchSize, length, tokens, numPast, numReal);
-    if (asksReach) feeds.set('reach', tensor('int32', [batchSize], reaches(long, model)));
-    const into = new Map<string, Tensor>();
-    for (let layer = 0; layer < model.numHiddenLayers; layer++)
-      for (const side of CACHE_SIDES) {
-        const view = cache.view(side, layer, firstSlot, batchSize);
-        feeds.set(cacheInput(side, layer), view);
-        into.set(cacheOutput(side, layer), view);
-      }
+  /** Room for the new rows, and not for many more: a step costs what there is room for. */
+  function makeRoom(active: readonly Sequence[], numReal: number): void {
+    const lengths = sequences.map((item) => (item.open ? lengthOf(item) : 0));
+    const wanted = capacityFor(
+      Math.max(...lengths, ...active.map((item) => lengthOf(item) + numReal)),
+      maxTokens,
+    );
+    if (wanted <= cache.capacity() && 4 * wanted > cache.capacity()) return;
+    cache.resize(wanted);
+    for (const { tokens } of sequences) tokens.length = Math.min(tokens.length, wanted - numPrefix);
+  }
+  /** The sequences of the piece keep their new rows; what other slots compute is dropped. */
+  async function run(active: readonly Sequence[], piece: Piece): Promise<Float32Array> {
+    const { firstSlot, batchSize, length, numReal } = piece;
+    makeRoom(active, numReal);
+    const numPast = new Int32Array(batchSize).fill(numPrefix);
+    const reach = new Int32Array(batchSize);
+    for (const sequence of active) {
+      numPast[sequence.slot - firstSlot] = lengthOf(sequence);
+      // One number on either side of the switch: only the comparison is wanted.
+      reach[sequence.slot - firstSlot] = sequence.long ? model.longContextAbove! + 1 : 0;
+    }
+    const feeds = pieceFeeds(piece, numPast);
+    if (asksReach) feeds.set('reach', tensor('int32', [batchSize], reach));
+    forEachSide(model, (side, layer) =>
+      feeds.set(cacheInput(side, layer), cache.view(side, layer, firstSlot, batchSize)),
+    );
+    const capacity = anyCapacity ? ANY : cache.capacity();
+    const shape = { batchSize, length, capacity, maxPositions: maxTokens };
     // Steps read all weights for few rows: they gain from a copy that was repacked for the kernels. Pieces of prompts do
     // not, and share the mapped file.
-    const shape = { batchSize, length, capacity: maxTokens };
-    const outputs = await runner.decode(params, shape, feeds, into, length === 1 ? {} : { prepack: false });
+    const outputs = await runner.decode(params, shape, feeds, length === 1 ? {} : { prepack: false });
+    forEachSide(model, (side, layer) => {
+      const rows = outputs.get(cacheOutput(side, layer))!;
+      for (const sequence of active) {
+        const place = { slot: sequence.slot, row: lengthOf(sequence), count: numReal };
+        cache.write(side, layer, place, rows, sequence.slot - firstSlot);
+      }
+    });
     return outputs.get('logits')!.data as Float32Array;
-  }
-  /** Open sequences move to the first slots when a smaller batch then holds them all. */
-  function gather(active: readonly Sequence[]): number {
-    const batchSize = bucketOf(active.length, numSlots);
-    for (const sequence of active) {
-      if (sequence.slot < batchSize) continue;
-      const other = sequences.find((candidate) => !candidate.open && candidate.slot < batchSize)!;
-      cache.copySlot(sequence.slot, other.slot, lengthOf(sequence));
-      [sequence.slot, other.slot] = [other.slot, sequence.slot];
-      other.tokens = [];
-    }
-    return batchSize;
   }
   return {
     numSlots,
     open(prompt) {
       const tokens = withVirtualTokens(prompt, runner.virtual);
       assert(tokens.length > 0 && numPrefix + tokens.length <= maxTokens, 'a prompt that does not fit');
-      const long = isLong(numPrefix + tokens.length);
-      const sequence = placeFor(tokens, long, sequences, cache, numPrefix);
+      const sequence = placeFor(tokens, isLong(numPrefix + tokens.length), sequences, cache, numPrefix);
       if (sequence === undefined) return undefined;
       sequence.open = true;
       return begin(sequence, tokens);
     },
     async step(active, ids) {
       for (const sequence of active) await grow(sequence);
-      const batchSize = gather(active);
+      const batchSize = gatherOpen(active, sequences, cache, numPrefix);
       const tokens = new Int32Array(batchSize);
-      const long = new Array<boolean>(batchSize).fill(false);
-      const numPast = new Int32Array(batchSize);
-      // Slots in between compute something too; what they write lies behind the rows that they may be reused for.
-      for (const { slot, tokens: held } of sequences)
-        if (slot < batchSize) numPast[slot] = Math.min(numPrefix + held.length, maxTokens - 1);
       for (const [i, { slot }] of active.entries()) tokens[slot] = ids[i]!;
-      for (const sequence of active) long[sequence.slot] = sequence.long;
-      const logits = await run(0, batchSize, 1, tokens, numPast, 1, long);
+      const logits = await run(active, { firstSlot: 0, batchSize, length: 1, numReal: 1, tokens });
       for (const [i, sequence] of active.entries()) sequence.tokens.push(ids[i]!);
       const V = logits.length / batchSize;
       return active.map(({ slot }) => logits.subarray(slot * V, (slot + 1) * V));
     },
     close(sequence) {
       sequence.open = false;
-      // The last row of a full slot may be overwritten by a batch that passes over it.
-      sequence.tokens.length = Math.min(sequence.tokens.length, maxTokens - 1 - numPrefix);
     },
     reset() {
       for (const sequence of sequences) Object.assign(sequence, { tokens: [], long: false, open: false });
@@ -172,64 +190,11 @@ export function createDecoder(
   };
 }
 
-/** One number on either side of the switch: only the comparison is wanted. */
-function reaches(long: readonly boolean[], { longContextAbove = 0 }: ModelShape): Int32Array {
-  return Int32Array.from(long, (yes) => (yes ? longContextAbove + 1 : 0));
+function forEachSide({ numHiddenLayers }: ModelShape, visit: (side: CacheSide, layer: number) => void): void {
+  for (let layer = 0; layer < numHiddenLayers; layer++) for (const side of CACHE_SIDES) visit(side, layer);
 }
 
-/** Each batch size is a session with its own repacked weights: one sequence, a few, all. */
-function bucketOf(count: number, most: number): number {
-  if (count === 1) return 1;
-  return count <= A_FEW ? Math.min(A_FEW, most) : most;
-}
-
-const A_FEW = 8;
-
-/** Copying the rows of another sequence pays from so many on. */
-const WORTH_COPYING = 8;
-
-/** The free sequence that already begins as the prompt does; otherwise a free one that takes over an open one's rows. */
-function placeFor(
-  prompt: Int32Array,
-  long: boolean,
-  sequences: readonly Sequence[],
-  cache: KeyValueCache,
-  numPrefix: number,
-): Sequence | undefined {
-  const shared = (sequence: Sequence) => (sequence.long === long ? commonPrefix(sequence.tokens, prompt) : 0);
-  const free = sequences.filter(({ open }) => !open);
-  if (free.length === 0) return undefined;
-  const best = free.reduce((a, b) => (shared(b) > shared(a) ? b : a));
-  const source = sequences.reduce((a, b) => (shared(b) > shared(a) ? b : a));
-  if (shared(source) < shared(best) + WORTH_COPYING)
-    return shared(best) > 0 ? best : free.reduce((a, b) => (b.tokens.length < a.tokens.length ? b : a));
-  const target = free.reduce((a, b) => (b.tokens.length < a.tokens.length ? b : a));
-  cache.copySlot(source.slot, target.slot, numPrefix + shared(source));
-  Object.assign(target, { tokens: source.tokens.slice(0, shared(source)), long });
-  return target;
-}
-
-/** Keys and values that a kind puts before all sequences lie in every slot and are never overwritten. */
-async function writePrefix(
-  runner: Runner,
-  params: Params,
-  model: ModelShape,
-  cache: KeyValueCache,
-): Promise<void> {
-  const rows = await runner.prefix(params);
-  for (let layer = 0; layer < model.numHiddenLayers; layer++)
-    for (const side of CACHE_SIDES)
-      for (let slot = 0; slot < cache.numSlots; slot++)
-        cache.writeFirst(side, layer, slot, rows.get(prefixOutput(side, layer))!);
-}
-
-function pieceFeeds(
-  batchSize: number,
-  length: number,
-  tokens: Int32Array,
-  numPast: Int32Array,
-  numReal: number,
-): Map<string, Tensor> {
+function pieceFeeds({ batchSize, length, numReal, tokens }: Piece, numPast: Int32Array): Map<string, Tensor> {
   const padded = new Int32Array(batchSize * length);
   padded.set(tokens);
   // Padding repeats the last position: there may be none after it.

@@ -7,8 +7,9 @@ import { HeadwaterError } from '../../base/errors.ts';
 import { type Rng, rng } from '../../base/random.ts';
 import { penalised } from '../penalties.ts';
 import { chosenLogprob, sampleToken } from '../sampling.ts';
-import type { Decoder, Sequence } from './decoder.ts';
+import type { Decoder } from './decoder.ts';
 import type { GenerateOptions, OnToken } from './options.ts';
+import type { Sequence } from './sequences.ts';
 
 export interface GenerationRequest {
   readonly prompt: Int32Array;

@@ -10,12 +10,9 @@ export function bucketLength(length: number): number {
 /** Longer prompts are fed in several pieces. */
 const LONGEST = 256;
 
-/** The length of the next piece, padding included: a bucket that `left` tokens need and that fits into `room` rows, else 1. */
-export function pieceLength(left: number, room: number): number {
-  if (left === 1) return 1;
-  let length = Math.min(LONGEST, bucketLength(left));
-  while (length > room && length > 1) length = length === 16 ? 1 : length / 2;
-  return length;
+/** The length of the next piece, padding included: the bucket that `left` tokens need, or the longest. */
+export function pieceLength(left: number): number {
+  return left === 1 ? 1 : Math.min(LONGEST, bucketLength(left));
 }
 
 /** How many tokens two sequences have in common from their beginning on. */

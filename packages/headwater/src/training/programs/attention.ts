@@ -137,10 +137,11 @@ function causalBlocks(q: Value, k: Value, v: Value, mask: Value, options: Attend
   return concat(parts, 2);
 }
 
-/** The keys and values of one layer: what the cache holds before this run and, given back, after it. All [B, K, C, Dh]. */
+/** The keys and values of one layer. */
 export interface LayerCache {
+  /** What the cache holds before this run, [B, K, C, Dh]. */
   readonly past: { readonly k: Value; readonly v: Value };
-  /** Called with the caches that the new rows have joined. */
+  /** Called with the new rows [B, K, T, Dh]. */
   readonly keep: (k: Value, v: Value) => void;
 }
 
@@ -152,12 +153,8 @@ export function cacheAttention(numPast: Value, layers: (layer: number) => LayerC
   return (layer, q, k, v, options) => {
     assert(!options.bidirectional, 'a cache has no later tokens to look at');
     const { past, keep } = layers(layer);
-    const { out, presentK, presentV } = cachedAttention(
-      { q, k, v, pastK: past.k, pastV: past.v, numPast },
-      options,
-    );
-    keep(presentK, presentV);
-    return out;
+    keep(k, v);
+    return cachedAttention({ q, k, v, pastK: past.k, pastV: past.v, numPast }, options);
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * One piece of generation as a graph: T new tokens for each of B sequences over a key-value cache with room for C. T > 1
- * is a piece of a prompt, T = 1 a step. Each sequence has its own length.
+ * is a piece of a prompt, T = 1 a step. Each sequence has its own length. The graph never writes the cache: it returns the
+ * new rows and the caller keeps them.
  */
 
 import { assert } from '../../base/errors.ts';
@@ -18,8 +19,10 @@ export interface DecodeShape {
   readonly batchSize: number;
   /** T, tokens of this piece; what comes after the real ones is ignored. */
   readonly length: number;
-  /** C, rows of the cache. */
+  /** C, rows of the cache, or ANY. */
   readonly capacity: number;
+  /** Positions fed stay below it. */
+  readonly maxPositions: number;
 }
 
 export const CACHE_SIDES = ['k', 'v'] as const;
@@ -27,8 +30,8 @@ export type CacheSide = (typeof CACHE_SIDES)[number];
 
 /** Input with the cache of a layer, [B, K, C, Dh]. */
 export const cacheInput = (side: CacheSide, layer: number): string => `cache.${side}.${layer}`;
-/** Output with the cache that the new rows have joined, [B, K, C, Dh]; may be written over the input. */
-export const cacheOutput = (side: CacheSide, layer: number): string => `present.${side}.${layer}`;
+/** Output with the new rows of a layer, [B, K, T, Dh]. */
+export const cacheOutput = (side: CacheSide, layer: number): string => `new.${side}.${layer}`;
 /** Output with the rows of a layer that come before all sequences, [1, K, P, Dh]. */
 export const prefixOutput = (side: CacheSide, layer: number): string => `prefix.${side}.${layer}`;
 
@@ -46,21 +49,21 @@ export function prefixProgram(model: ProgramModel, tuning: BoundTuning): Graph {
 }
 
 /** Whether the program asks how long each sequence is: some of them may be longer than the model's first context. */
-export function needsReach({ longContextAbove }: ModelShape, capacity: number): boolean {
-  return longContextAbove !== undefined && capacity > longContextAbove;
+export function needsReach({ longContextAbove }: ModelShape, maxPositions: number): boolean {
+  return longContextAbove !== undefined && maxPositions > longContextAbove;
 }
 
 /**
  * Inputs: tokens, positions int32 [B, T]; numPast int32 [B], the filled cache rows; last int32 [B], the rows of [B·T] whose
  * logits are wanted; reach int32 [B], the tokens of each sequence with these, where `needsReach`; caches; the trained
- * tensors. Outputs: `logits` [B, V] and the caches.
+ * tensors. Outputs: `logits` [B, V] and the new rows.
  */
 export function decodeProgram(model: ProgramModel, tuning: BoundTuning, shape: DecodeShape): Graph {
-  const { batchSize, length, capacity } = shape;
+  const { batchSize, length, capacity, maxPositions } = shape;
   const graph = new Graph();
   const inputs = {
     ...sequenceInputs(graph, { batchSize, length }),
-    ...(needsReach(model.definition.shape, capacity)
+    ...(needsReach(model.definition.shape, maxPositions)
       ? { reach: graph.input('reach', 'int32', [batchSize]) }
       : {}),
   };
@@ -75,7 +78,7 @@ export function decodeProgram(model: ProgramModel, tuning: BoundTuning, shape: D
       graph.output(cacheOutput('v', layer), v);
     },
   });
-  const mode = { training: false, maxPositions: capacity };
+  const mode = { training: false, maxPositions };
   const net = network(graph, model, tuning, inputs, () => cacheAttention(numPast, layers), mode);
   const rows = gather(net.hidden, graph.input('last', 'int32', [batchSize]), 0);
   graph.output('logits', logitsOf(net.output(rows)));
