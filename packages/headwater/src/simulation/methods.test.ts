@@ -12,25 +12,35 @@ afterAll(() => small.remove());
 /** What a method needs to make sense of a small LoRA run. */
 const OPTIONS: Readonly<Record<string, object>> = {
   fedper: { local: ['v_proj'] },
+  fedkseed: { seeds: 16 },
+  decomfl: { perturbations: 2 },
+  fwdllm: { perturbations: 2, candidates: 2 },
+  fedbpt: { dimension: 8, population: 4 },
+  'shared-personal-prompts': { personalTokens: 2 },
 };
 
 /** What it needs of the rest of the recipe. */
 const SGD = ['training.optimizer.kind=sgd'];
+const PROMPT = ['tuning={"kind":"prompt-tuning","numVirtualTokens":4}'];
 const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
+  ...{ fedkseed: SGD, decomfl: SGD, fwdllm: SGD },
+  ...{ fedprompt: PROMPT, fedbpt: PROMPT, 'shared-personal-prompts': PROMPT },
+  fedpeptao: ['tuning={"kind":"prefix-tuning","numVirtualTokens":2}'],
   scaffold: SGD,
   fednova: SGD,
 };
 
 const finished = new Map<string, Promise<FinishedRun>>();
 
-function runOf(id: string, options: object = OPTIONS[id] ?? {}) {
+function runOf(id: string, options: object = OPTIONS[id] ?? {}, like = id) {
   const method = `federation.method=${JSON.stringify({ kind: id, ...options })}`;
-  const key = JSON.stringify([id, options]);
+  const rest = OVERRIDES[like] ?? [];
+  const key = JSON.stringify([id, options, rest]);
   const known = finished.get(key);
   if (known !== undefined) return known;
   const running = run(small.recipe, {
     out: small.out(`run-${finished.size}`),
-    overrides: ['workers=1', method, ...(OVERRIDES[id] ?? [])],
+    overrides: ['workers=1', method, ...rest],
   });
   finished.set(key, running);
   return running;
@@ -47,7 +57,7 @@ describe.each([...methods.keys()])('a run by %s', (id) => {
 
   for (const { id: other, when, within } of methods.get(id)!.reducesTo ?? [])
     it(`is ${other} with ${JSON.stringify(when)}`, async () => {
-      const [left, right] = [await runOf(id, when as object), await runOf(other)];
+      const [left, right] = [await runOf(id, when as object), await runOf(other, OPTIONS[other], id)];
       if (within === undefined) expect(adapterDigest(left.folder)).toBe(adapterDigest(right.folder));
       else expect(testLoss(left)).toBeCloseTo(testLoss(right), 3);
     });

@@ -28,9 +28,9 @@ const options = z.strictObject({
 type Options = z.infer<typeof options>;
 
 const KEY = 'decomfl.key';
-/** [rounds, steps, P]; rows of rounds to come are zero. */
+/** [rounds, steps · P]; rows of rounds to come are zero. */
 const RECORD = 'decomfl.record';
-/** [steps, P], what a client sends. */
+/** [steps · P], what a client sends. */
 const SCALARS = 'decomfl.scalars';
 
 export const decomfl: Method<Options> = {
@@ -42,7 +42,7 @@ export const decomfl: Method<Options> = {
   preconditions: (facts) => [...needsPlainSteps(facts), ...needsRounds(facts)],
   tuning(bound, _layout, { perturbations, distribution: kind }, run) {
     assert(run !== undefined, 'the record has as many rows as the run has rounds');
-    const shape = [run.rounds, run.localSteps, perturbations];
+    const shape = [run.rounds, run.localSteps * perturbations];
     return replayedTuning(bound, {
       scalars: [{ name: RECORD, shape }],
       key: KEY,
@@ -56,8 +56,8 @@ export const decomfl: Method<Options> = {
     const { shape, data } = params.get(RECORD)!;
     const rows = round - 1;
     if (rows === 0) return new Map();
-    const perRound = data.length / shape[0]!;
-    return new Map([[RECORD, tensor('float32', [rows, ...shape.slice(1)], data.slice(0, rows * perRound))]]);
+    const perRound = shape[1]!;
+    return new Map([[RECORD, tensor('float32', [rows, perRound], data.slice(0, rows * perRound))]]);
   },
   client: clientRound,
   serverStep({ round, params, aggregate, serverLearningRate }) {
@@ -72,11 +72,10 @@ export const decomfl: Method<Options> = {
 
 async function clientRound(
   local: LocalRound,
-  { epsilon, distribution: kind }: Options,
+  { epsilon, perturbations, distribution: kind }: Options,
 ): Promise<LocalOutcome> {
-  const { start, round } = local;
+  const { start, round, steps } = local;
   const key = keyOf(start.get(KEY)!);
-  const [, steps, perturbations] = start.get(RECORD)!.shape as [number, number, number];
   const scalars = new Float32Array(steps * perturbations);
   const losses: number[] = [];
   let model = local.inputs(start);
@@ -95,7 +94,7 @@ async function clientRound(
     }
     losses.push(total / perturbations);
   }
-  const update = new Map([[SCALARS, tensor('float32', [steps, perturbations], scalars)]]);
+  const update = new Map([[SCALARS, tensor('float32', [scalars.length], scalars)]]);
   return { update, stats: local.statsOf(losses) };
 }
 
