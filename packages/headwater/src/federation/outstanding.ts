@@ -5,6 +5,7 @@
 
 import { digestJson } from '../base/canonical.ts';
 import type { AggregateWork, EvaluateWork, Member, TrainWork, Work } from './events.ts';
+import { stepsOf } from './plan.ts';
 import { activeOwners } from './roster.ts';
 import { awaits, isAsked } from './rounds.ts';
 import {
@@ -79,7 +80,8 @@ export function evaluateWorkOf(state: RunState): readonly EvaluateWork[] {
 }
 
 export function trainWork(state: RunState, round: number, owner: string): TrainWork {
-  const { localSteps, rounds } = state.plan;
+  const { rounds } = state.plan;
+  const steps = stepsOf(state.plan, state.roster[owner]!);
   return {
     kind: 'train',
     id: `train/${round}/${owner}`,
@@ -87,9 +89,9 @@ export function trainWork(state: RunState, round: number, owner: string): TrainW
     owner,
     params: state.params,
     personal: entryOf(personalAfterLast(state), owner) ?? null,
-    steps: localSteps,
-    stepOffset: (round - 1) * localSteps,
-    totalSteps: rounds * localSteps,
+    steps,
+    stepOffset: (round - 1) * steps,
+    totalSteps: rounds * steps,
   };
 }
 

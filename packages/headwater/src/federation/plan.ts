@@ -65,6 +65,12 @@ export interface EarlyStopping {
   readonly minDelta: number;
 }
 
+export interface LocalEpochs {
+  readonly epochs: number;
+  /** Examples of a step. */
+  readonly batchSize: number;
+}
+
 export interface RunPlan {
   readonly seed: number;
   /** Sorted by name. */
@@ -81,6 +87,8 @@ export interface RunPlan {
   /** How owners are chosen; absent: uniformly. */
   readonly selection?: SelectionChoice | undefined;
   readonly localSteps: number;
+  /** An owner takes no more steps in a round than so many passes over its examples; absent: all take `localSteps`. */
+  readonly localEpochs?: LocalEpochs | undefined;
   readonly weighting: Weighting;
   readonly serverLearningRate: number;
   readonly fixedPoint: FixedPointPlan;
@@ -130,10 +138,11 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
-  const { selection, ...rest } = input;
+  const { selection, localEpochs, ...rest } = input;
   return {
     ...rest,
     ...(selection === undefined ? {} : { selection }),
+    ...(localEpochs === undefined ? {} : { localEpochs }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,
@@ -141,6 +150,24 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     fixedPoint,
     pace,
   };
+}
+
+/** Optimizer steps of an owner in a round. */
+export function stepsOf(
+  { localSteps, localEpochs }: Pick<RunPlan, 'localSteps' | 'localEpochs'>,
+  { numExamples }: Pick<OwnerCounts, 'numExamples'>,
+): number {
+  if (localEpochs === undefined) return localSteps;
+  const { epochs, batchSize } = localEpochs;
+  return Math.min(localSteps, Math.max(1, Math.ceil((epochs * numExamples) / batchSize)));
+}
+
+/** Mean of `stepsOf` over owners. */
+export function meanSteps(
+  plan: Pick<RunPlan, 'localSteps' | 'localEpochs'>,
+  owners: readonly OwnerCounts[],
+): number {
+  return owners.reduce((sum, owner) => sum + stepsOf(plan, owner), 0) / Math.max(1, owners.length);
 }
 
 /** What may be added up: trained tensors, and others that travel in some round (methods may take turns of two). */

@@ -1,9 +1,19 @@
 /** From a recipe and what is to be done to the options of a training: the same for virtual and for real clients. */
 
+import type { LocalEpochs } from '../federation/plan.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { TrainOptions } from '../training/engine.ts';
 
 export type TrainingAmounts = Pick<TrainOptions, 'steps' | 'stepOffset' | 'totalSteps'>;
+
+/** For a plan: undefined where all owners take the same number of steps. */
+export function localEpochsOf({
+  federation,
+  training,
+}: Pick<Recipe, 'federation' | 'training'>): LocalEpochs | undefined {
+  const { localEpochs: epochs } = federation;
+  return epochs === undefined ? undefined : { epochs, batchSize: training.batchSize };
+}
 
 export function trainingOptions(
   { training, data }: Pick<Recipe, 'training' | 'data'>,

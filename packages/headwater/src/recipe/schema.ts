@@ -179,6 +179,13 @@ const federation = z.strictObject({
     .optional()
     .describe('An update whose 2-norm is larger is refused. Default: any length.'),
   localSteps: positiveInt.describe('Optimizer steps of each client in each round.'),
+  localEpochs: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      'An owner takes no more steps in a round than so many passes over its examples, rounded up: owners with few take fewer than localSteps. Default: all take localSteps.',
+    ),
   weighting: z
     .enum(['examples', 'tokens', 'uniform'])
     .default('examples')

@@ -14,6 +14,7 @@ export interface BudgetInput {
   readonly owners: readonly string[];
   readonly rounds: number;
   readonly cohortSize: number;
+  /** Of a client in a round, on average. */
   readonly localSteps: number;
   readonly localOnly: boolean;
   readonly centralised: boolean;
@@ -28,8 +29,8 @@ export function planArms({
   centralised,
 }: BudgetInput): ArmPlan[] {
   const sorted = [...owners].sort();
-  const total = rounds * cohortSize * localSteps;
-  const alone = Math.max(localSteps, Math.round(total / owners.length));
+  const total = Math.round(rounds * cohortSize * localSteps);
+  const alone = Math.max(Math.ceil(localSteps), Math.round(total / owners.length));
   return [
     ...(centralised ? [{ id: CENTRALISED, owners: sorted, steps: total }] : []),
     ...(localOnly ? sorted.map((owner) => ({ id: LOCAL_ONLY + owner, owners: [owner], steps: alone })) : []),

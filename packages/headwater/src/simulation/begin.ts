@@ -2,12 +2,13 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { RunEvent } from '../federation/events.ts';
-import { createPlan, type RunPlan } from '../federation/plan.ts';
+import { createPlan, meanSteps, type RunPlan } from '../federation/plan.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
 import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import { bindRecipeMethod, clientFacts, type RunRegistries } from '../jobs/records.ts';
+import { localEpochsOf } from '../jobs/training-options.ts';
 import { planArms } from '../runs/baselines.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { appendEvent, eventsOf, stamped } from '../runs/journal-events.ts';
@@ -57,7 +58,10 @@ export function planOf(
   const { federation, seed, baselines, evaluation } = recipe;
   const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
   const cohortSize = federation.cohortSize ?? owners.length;
-  const budget = { owners: owners.map(({ owner }) => owner), rounds, cohortSize, localSteps, ...baselines };
+  const localEpochs = localEpochsOf(recipe);
+  const steps = meanSteps({ localSteps, localEpochs }, owners);
+  const names = owners.map(({ owner }) => owner);
+  const budget = { owners: names, rounds, cohortSize, localSteps: steps, ...baselines };
   return createPlan(
     {
       seed,
@@ -71,6 +75,7 @@ export function planOf(
       quorum: federation.quorum,
       selection: plannedSelection(federation.selection),
       localSteps,
+      localEpochs,
       weighting,
       serverLearningRate,
       fixedPoint,

@@ -2,9 +2,9 @@
 
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
-import type { RunPlan } from '../federation/plan.ts';
-import { isValidated } from '../federation/stopping.ts';
+import { meanSteps, type RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
+import { isValidated } from '../federation/stopping.ts';
 import type { Amount, OnProgress } from '../jobs/progress.ts';
 import { eventsOf } from '../runs/journal-events.ts';
 import type { OpenRun } from '../runs/run-folder.ts';
@@ -80,7 +80,7 @@ function totalAmount(plan: RunPlan, sizes: Sizes): Amount {
   );
   const tests = plan.test ? plan.arms.length + 2 : 0;
   return {
-    steps: plan.rounds * plan.cohortSize * plan.localSteps + baselines,
+    steps: Math.round(plan.rounds * plan.cohortSize * meanSteps(plan, plan.owners)) + baselines,
     scored: validations.length * sizes.validation + tests * sizes.test,
   };
 }

@@ -21,6 +21,7 @@ import {
   type RunRegistries,
 } from '../../jobs/records.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
+import { localEpochsOf } from '../../jobs/training-options.ts';
 import { openOwnWorker } from '../../jobs/workers.ts';
 import { openModel } from '../../models/checkpoint-node.ts';
 import type { HubProgress } from '../../models/hub-node.ts';
@@ -181,6 +182,7 @@ function planOf(
       selection: plannedSelection(federation.selection),
       rounds,
       localSteps,
+      localEpochs: localEpochsOf(recipe),
       weighting,
       serverLearningRate,
       fixedPoint,

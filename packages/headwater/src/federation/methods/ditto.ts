@@ -10,8 +10,11 @@ import type { Method } from '../method.ts';
 import { differenceOf, overlaid, scaled } from '../params.ts';
 
 const options = z.strictObject({
-  /** λ. */
-  lambda: z.number().min(0).default(0.1),
+  lambda: z
+    .number()
+    .min(0)
+    .default(0.1)
+    .describe('λ: how near the own model stays to the global one; 0: not at all. Twice the compute.'),
 });
 
 export const ditto: Method<z.infer<typeof options>> = {

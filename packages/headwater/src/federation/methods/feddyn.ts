@@ -26,8 +26,11 @@ import {
 } from '../params.ts';
 
 const options = z.strictObject({
-  /** α. */
-  alpha: z.number().positive().default(0.01),
+  alpha: z
+    .number()
+    .positive()
+    .default(0.01)
+    .describe('α: how firmly clients are held; the paper tries 0.01 to 0.1.'),
 });
 
 const MEAN = 'mean-of-h/';

@@ -15,8 +15,7 @@ import type { Method } from '../method.ts';
 import { addScaled, differenceOf, scaled, selectParams } from '../params.ts';
 
 const options = z.strictObject({
-  /** μ of a proximal term at the clients, as FedProx's; 0: none. */
-  mu: z.number().min(0).default(0),
+  mu: z.number().min(0).default(0).describe('μ of a proximal term at the clients, as FedProx’s; 0: none.'),
 });
 
 const NORM = { name: 'fednova/norm', shape: [1] };

@@ -17,12 +17,16 @@ import type { Method, WeightedUpdate } from '../method.ts';
 import { differenceOf, overlaid, selectParams, underPrefix, weightedSum, withoutPrefix } from '../params.ts';
 
 const options = z.strictObject({
-  /** J. */
-  clusters: z.int().min(1).max(64).default(2),
-  /** Standard deviation of the noise that tells the models apart at the start. */
-  spread: z.number().positive().default(0.02),
-  /** What F_k is measured on: all of an owner's examples, or those of the round. */
-  chooseOn: z.enum(['all', 'round']).default('all'),
+  clusters: z.int().min(1).max(64).default(2).describe('J: models.'),
+  spread: z
+    .number()
+    .positive()
+    .default(0.02)
+    .describe('Standard deviation of the noise that tells the models apart at the start.'),
+  chooseOn: z
+    .enum(['all', 'round'])
+    .default('all')
+    .describe('What an owner compares the models on: all of its examples, or those of the round.'),
 });
 type Options = z.infer<typeof options>;
 

@@ -15,8 +15,7 @@ import type { Method, WeightedUpdate } from '../method.ts';
 import { l2Norm, selectParams, weightedSum } from '../params.ts';
 
 const options = z.strictObject({
-  /** q. */
-  q: z.number().min(0).max(10).default(0.2),
+  q: z.number().min(0).max(10).default(0.2).describe('0: FedAvg; the larger, the more equal the losses.'),
 });
 
 const LOSS = { name: 'q-fedavg/loss', shape: [1] };
