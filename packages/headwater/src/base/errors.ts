@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   DATA_NOT_FOUND: 'A data file does not exist or cannot be read.',
   OPTION_INVALID: 'A command-line option or library argument is wrong.',
   HUB_FAILED: 'The Hugging Face hub could not be reached or sent something else than asked.',
+  CODE_EXECUTION_REFUSED: 'Programs that a model wrote are not run on this machine without consent.',
   DEVICE_UNAVAILABLE: 'The requested device or provider does not work on this machine.',
   RUNTIME_FAILED: 'The execution engine failed.',
   OUT_OF_MEMORY: 'The memory of this machine is too small for what was asked.',

@@ -4,23 +4,24 @@ import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
-import { formatCount } from '../base/format.ts';
-import type { EvaluationResult } from '../federation/events.ts';
-import { summarise } from '../jobs/evaluation-set.ts';
+import { type SetAnswers, summarise } from '../jobs/evaluation-figures.ts';
+import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import { type PreparedRun, prepareRun } from '../jobs/prepare.ts';
 import { type RunRegistries, registriesWith } from '../jobs/records.ts';
+import { answerHere } from '../jobs/scoring.ts';
+import { loadTokenizer } from '../models/tokenizer-node.ts';
 import { loadRecipe, pluginsNamedBy } from '../recipe/load-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { formatScore, metricLabel } from '../report/metrics.ts';
 import { runPaths } from '../runs/run-folder.ts';
 import type { Device } from '../runtime/executor.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { tuningOf } from '../tuning/combined.ts';
+import { writeSamples } from './evaluation-samples.ts';
 import { findRecipe } from './find-recipe.ts';
-import { collect, deviceOption, jsonOption } from './options.ts';
+import { codeExecutionOption, collect, deviceOption, jsonOption } from './options.ts';
 import { createDisplay } from './progress.ts';
-import { paint, renderTable } from './style.ts';
+import { type Evaluated, printEvaluation } from './show-evaluation.ts';
 import { readWeightedAdapters, weightedAdapterOption } from './weighted-adapters.ts';
 
 interface EvalOptions {
@@ -30,6 +31,8 @@ interface EvalOptions {
   readonly set: readonly string[];
   readonly plugin: readonly string[];
   readonly device?: Device;
+  readonly allowCodeExecution?: true;
+  readonly samples?: string;
   readonly json?: true;
 }
 
@@ -42,6 +45,8 @@ export function evalCommand(): Command {
     .option('--full', 'all rows instead of a sample')
     .option('--set <path=value>', 'override a key of the recipe; may be repeated', collect, [])
     .option('--plugin <file>', 'module with tasks, tuning kinds …; may be repeated', collect, [])
+    .option('--samples <file>', 'write prompts, texts and verdicts of each example as JSON lines')
+    .addOption(codeExecutionOption())
     .addOption(deviceOption())
     .addOption(jsonOption())
     .action(evaluate);
@@ -59,14 +64,25 @@ async function evaluate(given: string, options: EvalOptions): Promise<void> {
   const subject = findSubject(given, options.adapter ?? []);
   const { recipe, registries } = await readRecipe(subject, options);
   const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
-  const prepared = await prepareRun(recipe, registries, { onProgress: display.onProgress }).finally(
-    display.stop,
-  );
-  const result = await score(prepared, registries, subject.adapters, options.split);
+  const { allowCodeExecution = false, split, samples } = options;
+  const prepared = await prepareRun(recipe, registries, {
+    onProgress: display.onProgress,
+    allowCodeExecution,
+  }).finally(display.stop);
+  const set = heldOutSet(prepared, split);
+  const own = await answersOf(prepared, registries, subject.adapters, set);
+  const comparesWithBase =
+    subject.adapters.length > 0 && prepared.facts.metrics.some((m) => m.comparedWithBase);
+  const base = comparesWithBase ? summarise(set, await answersOf(prepared, registries, [], set)) : undefined;
+  if (samples !== undefined) await writeSamples(samples, set, own);
   const { facts } = prepared;
-  const about = { model: recipe.model, adapter: subject.adapters.join(', ') || null, split: options.split };
-  if (options.json) console.log(JSON.stringify({ ...about, ...result, chance: facts.chance }, null, 2));
-  else print(result, about, facts.chance);
+  const evaluated: Evaluated = {
+    ...{ model: recipe.model, adapter: subject.adapters.join(', ') || null, split, seed: recipe.seed },
+    ...{ tasks: facts.tasks ?? [], ...summarise(set, own), chance: facts.chance },
+    ...(base === undefined ? {} : { base: base.pooled }),
+  };
+  if (options.json) console.log(JSON.stringify(evaluated, null, 2));
+  else printEvaluation(evaluated, facts, recipe.evaluation.confidence);
 }
 
 function findSubject(given: string, adapters: readonly string[]): Subject {
@@ -101,48 +117,27 @@ async function readRecipe(
   return { recipe: await loadRecipe(recipeFile, { registries, overrides }), registries };
 }
 
-async function score(
-  { model, heldOut, recipe }: PreparedRun,
+function heldOutSet({ heldOut }: PreparedRun, split: 'test' | 'validation'): EvaluationSet {
+  const set = heldOut[split];
+  if (set !== undefined) return set;
+  throw new HeadwaterError('DATA_INVALID', `the recipe has no ${split} data`, {
+    hint: `Give data.${split}, or data.${split}Fraction.`,
+  });
+}
+
+async function answersOf(
+  { model, recipe }: PreparedRun,
   registries: RunRegistries,
   adapters: readonly string[],
-  split: 'test' | 'validation',
-): Promise<EvaluationResult> {
-  const set = heldOut[split];
-  if (set === undefined)
-    throw new HeadwaterError('DATA_INVALID', `the recipe has no ${split} data`, {
-      hint: `Give data.${split}, or data.${split}Fraction.`,
-    });
+  set: EvaluationSet,
+): Promise<SetAnswers> {
   const { tuning, params } = tuningOf(await readWeightedAdapters(adapters, model, registries.tuningKinds));
   const executor = createNodeExecutor({ device: recipe.device, threads: availableParallelism() });
   const engine = createEngine({ model, tuning, executor });
-  const { batchSize } = recipe.evaluation;
-  const scores = await engine.score(params, set.pieces, { batchSize, maxLength: recipe.data.maxLength });
-  await executor.dispose();
-  return summarise(set, scores);
-}
-
-interface About {
-  readonly model: string;
-  readonly adapter: string | null;
-  readonly split: string;
-}
-
-function print(result: EvaluationResult, about: About, chance: Readonly<Record<string, number>>): void {
-  const metrics = Object.keys(result.pooled);
-  const owners = Object.entries(result.owners);
-  const rows = [
-    ['all', formatCount(result.numExamples), ...metrics.map((id) => formatScore(id, result.pooled[id]))].map(
-      paint.bold,
-    ),
-    ...owners.map(([owner, { numExamples, scores }]) => [
-      owner,
-      formatCount(numExamples),
-      ...metrics.map((id) => formatScore(id, scores[id])),
-    ]),
-    ['chance', '', ...metrics.map((id) => (chance[id] === undefined ? '' : formatScore(id, chance[id])))],
-  ];
-  console.log(
-    `${about.model}${about.adapter === null ? '' : ` with ${about.adapter}`}, ${about.split} rows\n`,
-  );
-  console.log(renderTable({ head: ['', 'rows', ...metrics.map(metricLabel)], rows }));
+  const { tokenizer } = await loadTokenizer(model.folder);
+  try {
+    return await answerHere({ engine, tokenizer, params }, set, recipe);
+  } finally {
+    await executor.dispose();
+  }
 }

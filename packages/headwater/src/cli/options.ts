@@ -45,6 +45,13 @@ export function prepackOption(): Option {
   return new Option('--no-prepack', 'leave frozen weights in the mapped file: slower, needs less memory');
 }
 
+export function codeExecutionOption(): Option {
+  return new Option(
+    '--allow-code-execution',
+    'run programs that the model wrote even where this system cannot lock them in',
+  );
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'print JSON for programs instead of text for people');
 }

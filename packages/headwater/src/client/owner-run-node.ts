@@ -3,8 +3,8 @@
 import { resolve } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
+import type { HeldOutParts } from '../jobs/held-out.ts';
 import { loadOwnerParts, type OwnerData } from '../jobs/owner-data.ts';
-import type { Parts } from '../jobs/prepare.ts';
 import { type RunRegistries, registriesWith } from '../jobs/records.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { recipeOf } from './manifest-recipe-node.ts';
@@ -18,7 +18,7 @@ export interface OwnerRunOptions {
 export interface OwnerRun {
   readonly recipe: Recipe;
   readonly registries: RunRegistries;
-  readonly parts: Parts;
+  readonly parts: HeldOutParts;
 }
 
 /** Throws JOIN_REFUSED, PLUGIN_INVALID, DATA_*, OPTION_INVALID. */

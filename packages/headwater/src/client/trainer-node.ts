@@ -10,11 +10,12 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import { formatBytes } from '../base/format.ts';
 import { storageError } from '../base/io-errors.ts';
 import type { OwnerScores } from '../federation/events.ts';
-import { type EvaluationSet, summarise } from '../jobs/evaluation-set.ts';
+import { summarise } from '../jobs/evaluation-figures.ts';
+import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import { bindTuning, type RunRegistries } from '../jobs/records.ts';
-import { scoreSet } from '../jobs/scoring.ts';
+import { answerSet } from '../jobs/scoring.ts';
 import { trainingOptions } from '../jobs/training-options.ts';
 import { openWorkers } from '../jobs/workers.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -132,9 +133,9 @@ async function evaluate(
       kept === undefined || evaluation === 'validation/0' || evaluation === 'test/base' ? undefined : kept;
     const personal = own === undefined ? {} : { [owner]: await blobs.put(own) };
     const what = { split, params: digest.digest, personal };
-    const { scores } = await withinMemory(bench, scoreSet(pool, set, what, prepared.recipe, 0));
-    const { numExamples, pooled } = summarise(set, scores);
-    return { numExamples, numTargets: numTargetsOf(set, scores), scores: pooled };
+    const { answers } = await withinMemory(bench, answerSet(pool, set, what, prepared.recipe, 0));
+    const { numExamples, pooled } = summarise(set, answers);
+    return { numExamples, numTargets: numTargetsOf(set, answers.scores), scores: pooled };
   });
 }
 

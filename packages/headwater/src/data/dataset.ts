@@ -22,6 +22,9 @@ export interface DatasetColumns {
   /** The file's name without folder and endings is the owner. */
   readonly ownerByFile?: boolean | undefined;
   readonly labelColumn?: string | undefined;
+  readonly groupColumn?: string | undefined;
+  /** As `ownerByFile`. */
+  readonly groupByFile?: boolean | undefined;
   /** A list of answers to choose from; CSV carries it as JSON text. */
   readonly optionsColumn?: string | undefined;
   /** Column that is asked for → column of the file, or a template over its columns (`{first} {last}`). */
@@ -72,7 +75,9 @@ function convert<O>(
     const values = mappedValues(row.values, columns.mapping);
     const meta = metaOf({ ...row, values }, fileName, columns);
     const bodies = schema.toExamples(values, options);
-    return { examples: bodies.map((body) => ({ ...body, meta: withClass(meta, body) })) };
+    return {
+      examples: bodies.map((body) => ({ ...body, meta: { ...withClass(meta, body), ...body.meta } })),
+    };
   } catch (cause) {
     if (!(cause instanceof RowProblem)) throw cause;
     return { where: row.where, problem: cause.message };
@@ -95,13 +100,15 @@ function mappedValues(values: RowValues, mapping: DatasetColumns['mapping']): Ro
 }
 
 function metaOf(row: Row, fileName: string, columns: DatasetColumns): ExampleMeta {
-  const { ownerColumn, ownerByFile, labelColumn, optionsColumn } = columns;
+  const { ownerColumn, ownerByFile, labelColumn, groupColumn, groupByFile, optionsColumn } = columns;
   const owner = ownerByFile ? ownerOfFile(fileName) : named(row, ownerColumn);
   const label = named(row, labelColumn);
+  const group = groupByFile ? ownerOfFile(fileName) : named(row, groupColumn);
   return {
     where: row.where,
     ...(owner === undefined ? {} : { owner }),
     ...(label === undefined ? {} : { label }),
+    ...(group === undefined ? {} : { group }),
     ...(optionsColumn === undefined ? {} : { options: optionsOf(row, optionsColumn) }),
   };
 }

@@ -161,7 +161,8 @@ function sequenceOf(example: Continued, codec: TextCodec): ChatTokens {
     return tokenizeChat(example.messages, codec.tokenizer, requireTemplate(codec), example.meta.where);
   }
   if (example.kind === 'text') return supervisedFrom(withEnd(example.text, codec), 0);
-  const tokens = withEnd(example.prompt + example.completion, codec);
+  const text = example.prompt + example.completion;
+  const tokens = example.open === true ? promptTokens(text, codec) : withEnd(text, codec);
   return supervisedFrom(tokens, commonPrefixLength(codec.tokenizer.encode(example.prompt), tokens));
 }
 

@@ -7,6 +7,8 @@ export type Example =
       readonly kind: 'completion';
       readonly prompt: string;
       readonly completion: string;
+      /** The text goes on behind the completion: no end token is learnt or scored. */
+      readonly open?: boolean;
       readonly meta: ExampleMeta;
     }
   | { readonly kind: 'text'; readonly text: string; readonly meta: ExampleMeta }
@@ -32,6 +34,12 @@ export interface ExampleMeta {
   readonly label?: string;
   /** Answers to choose from, for multiple-choice evaluation. */
   readonly options?: readonly string[];
+  /** What the options stand for, where they are letters. */
+  readonly optionTexts?: readonly string[];
+  /** Subject or category: figures are also told by it. */
+  readonly group?: string;
+  /** What stands around the answer in a program that checks it. */
+  readonly program?: { readonly before: string; readonly after: string };
 }
 
 /** A tokenized example. `supervised[i]` is 1 when token i is a target of the loss (predicted from tokens before it). */

@@ -1,24 +1,24 @@
 /**
  * One set of held-out examples made ready for all evaluation tasks of a recipe: every text that any task asks for is
- * tokenized once, scored once for each set of params, and the figures are computed from the scores, pooled and by owner.
+ * tokenized once and scored once for each set of params, every prompt is tokenized. What comes of the answers is in
+ * `evaluation-figures.ts`.
  */
 
+import type { BootstrapOptions } from '../base/bootstrap.ts';
 import { HeadwaterError } from '../base/errors.ts';
+import { rng } from '../base/random.ts';
 import { type TextCodec, tokenizeExamples } from '../data/tokenize.ts';
 import type { Example, TokenizedExample } from '../data/types.ts';
-import type { EvaluationResult, Scores } from '../federation/events.ts';
-import type { ExampleScore } from '../training/engine.ts';
+import type { PreparedPrompt } from '../training/generation/write-texts.ts';
 import { perplexity } from '../training/tasks/perplexity.ts';
-import { type EvaluationTask, plainRequests, type TaskRequest } from '../training/tasks/task.ts';
-
-export interface TaskChoice {
-  readonly task: EvaluationTask<unknown>;
-  readonly options: unknown;
-}
-
-interface ReadyTask extends TaskChoice {
-  readonly requests: readonly TaskRequest[];
-}
+import {
+  type EvaluationTask,
+  plainRequests,
+  type TaskContext,
+  type TaskRequest,
+} from '../training/tasks/task.ts';
+import { type PromptLimits, preparePrompts } from './evaluation-prompts.ts';
+import type { ReadyTask, TaskChoice } from './task-choice.ts';
 
 export interface EvaluationSet {
   /** With their owner in `meta`. */
@@ -30,44 +30,78 @@ export interface EvaluationSet {
   /** For each piece the text it is a part of, and the owner of that text's example (undefined: nobody's). */
   readonly pieceText: readonly number[];
   readonly pieceOwner: readonly (string | undefined)[];
+  /** One for each text to write, and the owner of its example. */
+  readonly prompts: readonly PreparedPrompt[];
+  readonly promptOwner: readonly (string | undefined)[];
+  /** Where the outputs of a request begin. */
+  readonly firstOutput: ReadonlyMap<TaskRequest, number>;
   /** Examples without a single target after cutting to maxLength; they are not evaluated. */
   readonly leftOut: number;
+  /** Prompts that lost tokens from their left: scored ones to maxLength, written ones to the model's positions. */
+  readonly promptsCut: number;
+  /** How confidence intervals are drawn. */
+  readonly bootstrap: () => BootstrapOptions;
 }
+
+export interface EvaluationSettings {
+  readonly codec: TextCodec;
+  readonly maxLength: number;
+  readonly context?: TaskContext;
+  readonly seed?: number;
+  /** Resamples of the bootstrap; 0 or nothing: no intervals. */
+  readonly resamples?: number;
+  readonly confidence?: number;
+  /** What prompts must fit into; nothing: tasks that let the model write are left out. */
+  readonly writing?: PromptLimits;
+}
+
+const NO_CONTEXT: TaskContext = { shots: [], general: [] };
 
 /** Loss is part of every evaluation, whatever tasks the recipe names. Throws DATA_INVALID, RECIPE_INVALID. */
 export function prepareEvaluation(
   candidates: readonly Example[],
   tasks: readonly TaskChoice[],
-  codec: TextCodec,
-  maxLength: number,
+  settings: EvaluationSettings,
 ): EvaluationSet {
+  const { codec, maxLength, context = NO_CONTEXT, seed = 0, resamples = 0, confidence = 0.95 } = settings;
   const usable = new Set(tokenizeExamples(candidates, codec, { maxLength }).source);
   const examples = candidates.filter((_, index) => usable.has(index));
   const all = withLoss(tasks);
   checkMetricNames(all);
-  const ready = all.map(({ task, options }) => {
-    const requests = task.requests?.(examples, options) ?? plainRequests(examples);
-    return { task, options, requests };
-  });
-  const textIds = new Map<Example, number>();
-  const owners: (string | undefined)[] = [];
-  for (const { requests } of ready)
-    for (const { example, texts } of requests)
-      for (const text of texts)
-        if (!textIds.has(text)) {
-          textIds.set(text, textIds.size);
-          owners.push(examples[example]!.meta.owner);
-        }
-  const { tokenized, source } = tokenizeExamples([...textIds.keys()], codec, { maxLength });
+  const ready = all
+    .map(({ task, options }) => {
+      const requests = task.requests?.(examples, options, context) ?? plainRequests(examples);
+      return { task, options, requests };
+    })
+    .filter(({ requests }) => settings.writing !== undefined || !requests.some(({ writing }) => writing));
+  const { ids, owners } = textsOf(ready, examples);
+  const { tokenized, source, report } = tokenizeExamples([...ids.keys()], codec, { maxLength });
+  const written = preparePrompts(ready, examples, { codec, seed, limits: settings.writing });
   return {
     examples,
     tasks: ready,
-    textIds,
+    textIds: ids,
     pieces: tokenized,
     pieceText: source,
     pieceOwner: source.map((text) => owners[text]),
+    ...written,
     leftOut: candidates.length - examples.length,
+    promptsCut: report.promptsTruncated + written.promptsCut,
+    bootstrap: () => ({ resamples, level: confidence, random: rng(seed, 'bootstrap') }),
   };
+}
+
+function textsOf(tasks: readonly ReadyTask[], examples: readonly Example[]) {
+  const ids = new Map<Example, number>();
+  const owners: (string | undefined)[] = [];
+  for (const { requests } of tasks)
+    for (const { example, texts } of requests)
+      for (const text of texts)
+        if (!ids.has(text)) {
+          ids.set(text, ids.size);
+          owners.push(examples[example]?.meta.owner);
+        }
+  return { ids, owners };
 }
 
 /** What guessing gets in the first metric of each task, by metric; from all test rows, a sample may miss a class. */
@@ -77,55 +111,6 @@ export function chanceLevels(tasks: readonly TaskChoice[], test: readonly Exampl
     return chance === undefined ? [] : [[task.metrics[0].id, chance] as const];
   });
   return Object.fromEntries(entries);
-}
-
-/** Scores of the pieces → figures. */
-export function summarise(set: EvaluationSet, pieceScores: readonly ExampleScore[]): EvaluationResult {
-  const texts: ExampleScore[] = Array.from({ length: set.textIds.size }, () => NO_SCORE);
-  for (const [i, score] of pieceScores.entries()) {
-    const text = set.pieceText[i]!;
-    texts[text] = sumOfScores(texts[text]!, score);
-  }
-  const owners = [...new Set(set.examples.flatMap(({ meta }) => meta.owner ?? []))].sort();
-  const figures = (owner?: string) => scoresOf(set, texts, owner);
-  return {
-    numExamples: set.examples.length,
-    pooled: figures(),
-    owners: Object.fromEntries(
-      owners.map((owner) => {
-        const numExamples = set.examples.filter(({ meta }) => meta.owner === owner).length;
-        return [owner, { numExamples, scores: figures(owner) }];
-      }),
-    ),
-  };
-}
-
-const NO_SCORE: ExampleScore = { nll: 0, numTargets: 0, numCorrect: 0 };
-
-/** Of the pieces of one text. A text with a class is one piece. */
-function sumOfScores(a: ExampleScore, b: ExampleScore): ExampleScore {
-  return {
-    ...b,
-    nll: a.nll + b.nll,
-    numTargets: a.numTargets + b.numTargets,
-    numCorrect: a.numCorrect + b.numCorrect,
-  };
-}
-
-function scoresOf(set: EvaluationSet, texts: readonly ExampleScore[], owner: string | undefined): Scores {
-  const scores: Record<string, number | null> = {};
-  for (const { task, options, requests } of set.tasks) {
-    const wanted = requests.filter(
-      ({ example }) => owner === undefined || set.examples[example]!.meta.owner === owner,
-    );
-    const scored = wanted.map((request) => ({
-      ...request,
-      scores: request.texts.map((text) => texts[set.textIds.get(text)!]!),
-    }));
-    for (const [metric, value] of Object.entries(task.summarise(scored, options)))
-      scores[metric] = Number.isFinite(value) ? value : null;
-  }
-  return scores;
 }
 
 const LOSS: TaskChoice = { task: perplexity as EvaluationTask<unknown>, options: {} };

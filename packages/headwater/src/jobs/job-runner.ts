@@ -9,10 +9,12 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
+import type { Tokenizer } from '../models/tokenizer.ts';
 import type { Blobs } from '../storage/blobs.ts';
-import type { Engine, ExampleScore } from '../training/engine.ts';
+import type { Engine } from '../training/engine.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { aggregateMembers } from './aggregation.ts';
+import { type HeldOut, type Load, scoreSpan, writeSpan } from './answering.ts';
 import { statsOf, type TextFacts, trainClientRound } from './client-round.ts';
 import type {
   InitJob,
@@ -20,18 +22,11 @@ import type {
   Job,
   JobRunner,
   OnStep,
-  ScoreJob,
   TrainArmJob,
   TrainArmResult,
   TrainClientJob,
   TrainClientResult,
 } from './jobs.ts';
-import { partsOf } from './kept.ts';
-
-export interface HeldOut {
-  readonly pieces: readonly TokenizedExample[];
-  readonly owners: readonly (string | undefined)[];
-}
 
 export interface RunnerParts {
   readonly engine: Engine;
@@ -47,6 +42,8 @@ export interface RunnerParts {
   /** Fresh params from the seed, or those of a PEFT folder. */
   initialParams(seed: number, adapter: string | null): Promise<Params>;
   exportParams(params: Params, folder: string): Promise<void>;
+  /** Read when the first text is written. */
+  tokenizer(): Promise<Tokenizer>;
 }
 
 export function createJobRunner(parts: RunnerParts): JobRunner {
@@ -62,15 +59,15 @@ export function createJobRunner(parts: RunnerParts): JobRunner {
       case 'aggregate':
         return aggregateMembers({ ...parts, tensors: parts.tuning.tensors }, job);
       case 'score':
-        return score(parts, load, job);
+        return scoreSpan(parts, load, job);
+      case 'write':
+        return writeSpan(parts, load, job);
       case 'export':
         return load(job.params).then((params) => parts.exportParams(params, job.folder).then(() => null));
     }
   };
   return { run: run as JobRunner['run'] };
 }
-
-type Load = (digest: string) => Promise<Params>;
 
 /** The clients of a round start from the same params: the last ones read are kept. */
 function cachedLoader(blobs: Blobs): Load {
@@ -125,42 +122,4 @@ async function trainArm(
   const frozen = new Set(given.map(({ name }) => name));
   const trained = await engine.train(await load(params), pooled, options, onStep, { frozen });
   return { params: await blobs.put(encodeParams(trained.params)), stats: statsOf(trained) };
-}
-
-/** Where owners keep something each one's examples are scored by its own params, otherwise all at once. */
-async function score(
-  { engine, method, blobs, heldOut }: RunnerParts,
-  load: Load,
-  job: ScoreJob,
-): Promise<ExampleScore[]> {
-  const { begin, end, batchSize, maxLength } = job;
-  const { pieces = [], owners = [] } = heldOut[job.split] ?? {};
-  const global = await load(job.params);
-  const scores = new Map<number, ExampleScore>();
-  for (const [owner, positions] of groups(owners, begin, end, job.personal)) {
-    const own = job.personal[owner];
-    const kept = own === undefined ? undefined : partsOf(decodeParams(await blobs.get(own)));
-    const params = kept === undefined ? global : method.ownParams(global, kept);
-    const examples = positions.map((position) => pieces[position]!);
-    const scored = await engine.score(params, examples, { batchSize, maxLength });
-    for (const [i, position] of positions.entries()) scores.set(position, scored[i]!);
-  }
-  return Array.from({ length: end - begin }, (_, i) => scores.get(begin + i)!);
-}
-
-function groups(
-  owners: readonly (string | undefined)[],
-  begin: number,
-  end: number,
-  personal: Readonly<Record<string, string>>,
-): Map<string, number[]> {
-  const result = new Map<string, number[]>();
-  for (let position = begin; position < end; position++) {
-    const owner = owners[position] ?? '';
-    const key = Object.hasOwn(personal, owner) ? owner : '';
-    const positions = result.get(key);
-    if (positions === undefined) result.set(key, [position]);
-    else positions.push(position);
-  }
-  return result;
 }

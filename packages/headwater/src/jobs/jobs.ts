@@ -70,6 +70,19 @@ export interface ScoreJob {
   readonly maxLength: number;
 }
 
+/** Texts for the prompts begin … end − 1 of a held-out set. */
+export interface WriteJob {
+  readonly kind: 'write';
+  readonly split: 'validation' | 'test';
+  readonly begin: number;
+  readonly end: number;
+  readonly params: string;
+  readonly personal: Readonly<Record<string, string>>;
+  readonly batchSize: number;
+  /** Tokens of the set's longest prompt and its answer together. */
+  readonly maxTokens: number;
+}
+
 /** Writes params as a PEFT folder (or a model folder for kinds that train whole checkpoints). */
 export interface ExportJob {
   readonly kind: 'export';
@@ -83,6 +96,7 @@ export interface JobTypes {
   readonly 'train-arm': { readonly job: TrainArmJob; readonly result: TrainArmResult };
   readonly aggregate: { readonly job: AggregateJob; readonly result: AggregateResult };
   readonly score: { readonly job: ScoreJob; readonly result: readonly ExampleScore[] };
+  readonly write: { readonly job: WriteJob; readonly result: readonly string[] };
   readonly export: { readonly job: ExportJob; readonly result: null };
 }
 

@@ -7,7 +7,9 @@ import { type DataFiles, loadDataset } from '../data/dataset-node.ts';
 import { stratifiedSplit } from '../data/split.ts';
 import type { Example } from '../data/types.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { type Parts, type PrepareContext, type PreparedRun, prepareParts } from './prepare.ts';
+import { type HeldOutParts, taskChoices } from './held-out.ts';
+import { type PrepareContext, type PreparedRun, prepareParts } from './prepare.ts';
+import { requireConsent } from './programs/consent.ts';
 import type { RunRegistries } from './records.ts';
 
 export interface OwnerData {
@@ -25,9 +27,9 @@ export async function loadOwnerParts(
   registries: Pick<RunRegistries, 'schemas'>,
   owner: string,
   own: OwnerData,
-): Promise<Parts> {
-  const { labelColumn, optionsColumn } = data;
-  const columns = { labelColumn, optionsColumn, mapping: own.mapping };
+): Promise<HeldOutParts> {
+  const { labelColumn, groupColumn, optionsColumn } = data;
+  const columns = { labelColumn, groupColumn, optionsColumn, mapping: own.mapping };
   const load = async (files: DataFiles | undefined): Promise<Example[]> => {
     if (files === undefined) return [];
     const examples = await loadDataset(files, data.schema, columns, '.', registries.schemas);
@@ -47,7 +49,12 @@ export async function loadOwnerParts(
   };
 }
 
-/** Throws DATA_INVALID when nothing is left to learn. */
-export function prepareOwner(context: PrepareContext, owner: string, parts: Parts): Promise<PreparedRun> {
+/** Throws DATA_INVALID when nothing is left to learn, CODE_EXECUTION_REFUSED for tasks that run programs. */
+export async function prepareOwner(
+  context: PrepareContext,
+  owner: string,
+  parts: HeldOutParts,
+): Promise<PreparedRun> {
+  await requireConsent(taskChoices(context.recipe, context.registries), 'none');
   return prepareParts(context, parts, new Map([[owner, [...parts.train.keys()]]]));
 }

@@ -6,11 +6,10 @@
 import { createHash } from 'node:crypto';
 import { digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import { rng } from '../base/random.ts';
 import { loadDataset } from '../data/dataset-node.ts';
 import type { Partition } from '../data/partition/partitioner.ts';
 import { partitionExamples } from '../data/partition/registry.ts';
-import { stratifiedSample, stratifiedSplit } from '../data/split.ts';
+import { stratifiedSplit } from '../data/split.ts';
 import { type DataSummary, summarizePartition } from '../data/summary.ts';
 import { type TextCodec, type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
 import { classesOf } from '../data/tokenize-class.ts';
@@ -23,13 +22,20 @@ import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { quantizedModel } from '../training/quantized-model-node.ts';
-import { chanceLevels, type EvaluationSet, prepareEvaluation, type TaskChoice } from './evaluation-set.ts';
-import { assignHeldOutOwners } from './held-out-owners.ts';
+import { chanceLevels } from './evaluation-set.ts';
+import {
+  type HeldOutParts,
+  type HeldOutSets,
+  loadTaskContext,
+  prepareHeldOut,
+  type TaskFacts,
+  taskChoices,
+  taskFacts,
+} from './held-out.ts';
+import { requireConsent } from './programs/consent.ts';
 import type { OnProgress, Progress } from './progress.ts';
 import { type RunRegistries, recordOf } from './records.ts';
 import { type SharedExamples, shareExamples } from './shared-examples.ts';
-
-export type HeldOutSets = Partial<Readonly<Record<'validation' | 'test', EvaluationSet>>>;
 
 /** Numbers about the data, as they are kept with the run and shown in reports. */
 export interface DataFacts {
@@ -39,7 +45,13 @@ export interface DataFacts {
     Readonly<
       Record<
         'validation' | 'test',
-        { readonly numExamples: number; readonly available: number; readonly leftOut: number }
+        {
+          readonly numExamples: number;
+          readonly available: number;
+          readonly leftOut: number;
+          /** Prompts of evaluation tasks that lost tokens from their left. */
+          readonly promptsCut?: number;
+        }
       >
     >
   >;
@@ -50,8 +62,11 @@ export interface DataFacts {
     readonly id: string;
     readonly summary: string;
     readonly higherIsBetter: boolean;
+    readonly comparedWithBase?: boolean;
   }[];
   readonly mainMetric: string;
+  /** How the tasks asked; absent where nobody saw all examples. */
+  readonly tasks?: readonly TaskFacts[];
 }
 
 export interface PreparedRun {
@@ -70,9 +85,11 @@ export interface PrepareOptions {
   readonly onProgress?: OnProgress;
   /** Stops a download. */
   readonly signal?: AbortSignal;
+  /** Run programs that the model wrote even where they cannot be locked in. */
+  readonly allowCodeExecution?: boolean;
 }
 
-/** Throws what models and data throw: MODEL_*, TOKENIZER_INVALID, HUB_FAILED, DATA_*, OPTION_INVALID, RECIPE_INVALID. */
+/** Throws what models and data throw: MODEL_*, TOKENIZER_INVALID, HUB_FAILED, DATA_*, OPTION_INVALID, RECIPE_INVALID, CODE_EXECUTION_REFUSED. */
 export async function prepareRun(
   recipe: Recipe,
   registries: RunRegistries,
@@ -86,14 +103,22 @@ export async function prepareRun(
     onProgress({ type: 'preparing', what: 'data', detail: [recipe.data.train.files].flat().join(', ') });
     return loadParts(recipe, registries);
   };
-  let loading: Promise<Parts> | undefined;
+  let loading: Promise<HeldOutParts> | undefined;
   const loaded = () => {
     loading ??= load();
     return loading;
   };
+  const everything = async () => {
+    const { train, validation, test } = await loaded();
+    return [train, validation, test].flat();
+  };
+  await requireConsent(
+    taskChoices(recipe, registries),
+    options.allowCodeExecution === true ? 'all' : 'locked-in',
+  );
   const model = await openModel(recipe.model, {
     onProgress: download,
-    labels: recipe.labels ?? (async () => classesOf(Object.values(await loaded()).flat())),
+    labels: recipe.labels ?? (async () => classesOf(await everything())),
     ...(signal === undefined ? {} : { signal }),
   });
   const codec = await codecOf(model);
@@ -144,12 +169,12 @@ export interface PrepareContext {
 /** Examples and who holds them → a run that can begin. */
 export async function prepareParts(
   { recipe, registries, model, codec }: PrepareContext,
-  parts: Parts,
+  parts: HeldOutParts,
   partition: Partition,
 ): Promise<PreparedRun> {
   const tokenized = tokenizeExamples(parts.train, codec, { maxLength: recipe.data.maxLength });
   const held = heldByOwner(partition, tokenized);
-  const heldOut = prepareHeldOut(recipe, registries, parts, partition, codec);
+  const heldOut = prepareHeldOut({ recipe, registries, model, codec }, parts, partition);
   return {
     recipe,
     model,
@@ -164,17 +189,13 @@ export async function prepareParts(
       heldOut: sizesOf(heldOut, parts),
       chance: chanceLevels(taskChoices(recipe, registries), parts.test),
       ...metricsOf(recipe, registries),
+      tasks: taskFacts(heldOut.test ?? heldOut.validation),
     },
   };
 }
 
-export interface Parts {
-  readonly train: readonly Example[];
-  readonly validation: readonly Example[];
-  readonly test: readonly Example[];
-}
-
-async function loadParts({ data, seed }: Recipe, registries: RunRegistries): Promise<Parts> {
+async function loadParts(recipe: Recipe, registries: RunRegistries): Promise<HeldOutParts> {
+  const { data, seed } = recipe;
   const load = (source: Recipe['data']['train'] | undefined) =>
     source === undefined ? [] : loadDataset(source, data.schema, data, '.', registries.schemas);
   const given = await load(data.train);
@@ -183,7 +204,7 @@ async function loadParts({ data, seed }: Recipe, registries: RunRegistries): Pro
   const at = (positions: readonly number[]) => positions.map((position) => given[position]!);
   const validation = data.validation === undefined ? at(split.validation) : await load(data.validation);
   const test = data.test === undefined ? at(split.test) : await load(data.test);
-  return { train: at(split.train), validation, test };
+  return { train: at(split.train), validation, test, context: await loadTaskContext(recipe, registries) };
 }
 
 /** Owners whose examples all lost their targets to maxLength do not take part. */
@@ -207,47 +228,17 @@ function heldByOwner(
   });
 }
 
-function prepareHeldOut(
-  recipe: Recipe,
-  registries: RunRegistries,
-  parts: Parts,
-  partition: Partition,
-  codec: TextCodec,
-): HeldOutSets {
-  const tasks = taskChoices(recipe, registries);
-  const { full, sampleSize, validationSampleSize } = recipe.evaluation;
-  const sets: { validation?: EvaluationSet; test?: EvaluationSet } = {};
-  for (const split of ['validation', 'test'] as const) {
-    if (parts[split].length === 0) continue;
-    const random = rng(recipe.seed, 'held-out', split);
-    const owned = assignHeldOutOwners(parts[split], parts.train, partition, random.split('owners'));
-    const size = split === 'validation' ? validationSampleSize : full ? owned.length : sampleSize;
-    const sample = stratifiedSample(owned, Math.min(size, owned.length), random.split('sample'));
-    const examples = sample.map((position) => owned[position]!);
-    sets[split] = prepareEvaluation(examples, tasks, codec, recipe.data.maxLength);
-  }
-  return sets;
-}
-
-function taskChoices(recipe: Recipe, registries: RunRegistries): TaskChoice[] {
-  return recipe.evaluation.tasks.map((choice) => {
-    const { record: task, options } = recordOf(registries.tasks, choice);
-    return { task, options };
-  });
-}
-
 function countsOf(owner: string, examples: readonly TokenizedExample[]): OwnerCounts {
   const numTokens = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
   return { owner, numExamples: examples.length, numTokens };
 }
 
-function sizesOf(heldOut: HeldOutSets, parts: Parts): DataFacts['heldOut'] {
+function sizesOf(heldOut: HeldOutSets, parts: HeldOutParts): DataFacts['heldOut'] {
   const entries = (['validation', 'test'] as const).flatMap((split) => {
     const set = heldOut[split];
     if (set === undefined) return [];
-    return [
-      [split, { numExamples: set.examples.length, available: parts[split].length, leftOut: set.leftOut }],
-    ];
+    const { examples, leftOut, promptsCut } = set;
+    return [[split, { numExamples: examples.length, available: parts[split].length, leftOut, promptsCut }]];
   });
   return Object.fromEntries(entries);
 }
@@ -282,6 +273,7 @@ function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOu
       split,
       digest(set.pieces),
       set.pieceOwner.map((o) => o ?? null),
+      set.prompts.map(({ tokens }) => [...tokens]),
     ]),
   });
 }

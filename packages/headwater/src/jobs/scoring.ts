@@ -1,32 +1,84 @@
-/** A held-out set is scored in jobs of a fixed size, by whatever workers there are: the same for virtual and real clients. */
+/**
+ * A held-out set is answered in jobs of a fixed size, by whatever workers there are: the same for virtual and real clients.
+ * Programs that were written are run here, when the machine's user has agreed to it.
+ */
 
+import { availableParallelism } from 'node:os';
 import type { Recipe } from '../recipe/schema.ts';
-import type { ExampleScore } from '../training/engine.ts';
+import type { Engine } from '../training/engine.ts';
+import { bucketLength } from '../training/generation/pieces.ts';
+import { type Writer, writeTexts } from '../training/generation/write-texts.ts';
+import { programsOf, type SetAnswers } from './evaluation-figures.ts';
+import { longestWriting } from './evaluation-prompts.ts';
 import type { EvaluationSet } from './evaluation-set.ts';
 import type { ScoreJob } from './jobs.ts';
 import type { Pool } from './pool.ts';
+import { runPrograms } from './programs/sandbox.ts';
 
 /** Sequences in one scoring job: fixed, so that the batches do not depend on the number of workers. */
 const SCORED_AT_ONCE = 256;
+/** Texts in one writing job. */
+const WRITTEN_AT_ONCE = 64;
 
-/** Scores of the set's pieces, and the workers' time. Throws what the jobs throw. */
-export async function scoreSet(
+/** What params answer to the set, and the workers' time. Throws what the jobs throw, CODE_EXECUTION_REFUSED. */
+export async function answerSet(
   pool: Pool,
   set: EvaluationSet,
   { split, params, personal }: Pick<ScoreJob, 'split' | 'params' | 'personal'>,
   { evaluation, data }: Pick<Recipe, 'evaluation' | 'data'>,
   rank: number,
-): Promise<{ readonly scores: readonly ExampleScore[]; readonly tookMs: number }> {
-  const { batchSize } = evaluation;
-  const { maxLength } = data;
-  const jobs = [];
-  for (let begin = 0; begin < set.pieces.length; begin += SCORED_AT_ONCE) {
-    const end = Math.min(begin + SCORED_AT_ONCE, set.pieces.length);
-    jobs.push(pool.run({ kind: 'score', split, begin, end, params, personal, batchSize, maxLength }, rank));
-  }
-  const done = await Promise.all(jobs);
-  return {
-    scores: done.flatMap(({ result }) => result),
-    tookMs: done.reduce((sum, job) => sum + job.tookMs, 0),
+): Promise<{ readonly answers: SetAnswers; readonly tookMs: number }> {
+  const what = { split, params, personal, batchSize: evaluation.batchSize };
+  const scoring = spans(set.pieces.length, SCORED_AT_ONCE).map((span) =>
+    pool.run({ kind: 'score', ...what, ...span, maxLength: data.maxLength }, rank),
+  );
+  const maxTokens = writingTokens(set);
+  const writing = spans(set.prompts.length, WRITTEN_AT_ONCE).map((span) =>
+    pool.run({ kind: 'write', ...what, ...span, maxTokens }, rank),
+  );
+  const [scored, written] = await Promise.all([Promise.all(scoring), Promise.all(writing)]);
+  const outputs = written.flatMap(({ result }) => result);
+  const answers = {
+    scores: scored.flatMap(({ result }) => result),
+    outputs,
+    runs: await runsOf(set, outputs),
   };
+  return { answers, tookMs: [...scored, ...written].reduce((sum, job) => sum + job.tookMs, 0) };
+}
+
+/** The same answers from an engine of this thread, with params of its own. */
+export async function answerHere(
+  { engine, tokenizer, params }: Writer & { readonly engine: Pick<Engine, 'score'> },
+  set: EvaluationSet,
+  { evaluation, data }: Pick<Recipe, 'evaluation' | 'data'>,
+): Promise<SetAnswers> {
+  const { batchSize } = evaluation;
+  const scores = await engine.score(params, set.pieces, { batchSize, maxLength: data.maxLength });
+  const settings = { batchSize, maxTokens: writingTokens(set) };
+  const outputs = await writeTexts({ engine, tokenizer, params }, set.prompts, settings);
+  return { scores, outputs, runs: await runsOf(set, outputs) };
+}
+
+/** Few capacities: each is a session of its own. */
+function writingTokens({ prompts }: Pick<EvaluationSet, 'prompts'>): number {
+  return bucketLength(longestWriting(prompts));
+}
+
+/** Runs the programs of all requests. The user's consent was asked for when the set was made. */
+async function runsOf(set: EvaluationSet, outputs: readonly string[]): Promise<SetAnswers['runs']> {
+  const programs = programsOf(set, outputs);
+  const all = await runPrograms([...programs.values()].flat(), availableParallelism());
+  let begin = 0;
+  return new Map(
+    [...programs].map(([request, own]) => {
+      begin += own.length;
+      return [request, all.slice(begin - own.length, begin)];
+    }),
+  );
+}
+
+function spans(count: number, size: number): { readonly begin: number; readonly end: number }[] {
+  return Array.from({ length: Math.ceil(count / size) }, (_, i) => {
+    return { begin: i * size, end: Math.min((i + 1) * size, count) };
+  });
 }

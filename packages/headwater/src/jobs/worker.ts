@@ -10,7 +10,7 @@ import { rng } from '../base/random.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { openQuantized } from '../models/quantized-node.ts';
-import { textEncoder } from '../models/tokenizer-node.ts';
+import { loadTokenizer, textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { openBlobs } from '../storage/open-blobs.ts';
@@ -18,16 +18,16 @@ import { readAdapterFolder, writeAdapterFolder } from '../training/adapter-folde
 import { createEngine } from '../training/engine-core.ts';
 import { wholeParams, writeModelFolder } from '../training/model-folder-node.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
+import type { HeldOut } from './answering.ts';
 import type { TextFacts } from './client-round.ts';
-import { createJobRunner, type HeldOut } from './job-runner.ts';
+import { createJobRunner } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
 import { bindRecipeCompression, bindRecipeMethod, bindTuning, registriesWith } from './records.ts';
 import { type SharedExamples, viewExamples } from './shared-examples.ts';
 
-export interface SharedHeldOut {
+export interface SharedHeldOut extends Omit<HeldOut, 'pieces'> {
   readonly pieces: SharedExamples;
-  readonly owners: readonly (string | undefined)[];
 }
 
 export interface WorkerInit {
@@ -69,9 +69,9 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     blobs: await openBlobs(init.blobs),
     train: new Map([...init.train].map(([owner, shared]) => [owner, viewExamples(shared)])),
     heldOut: Object.fromEntries(
-      Object.entries(init.heldOut).map(([split, { pieces, owners }]): [string, HeldOut] => [
+      Object.entries(init.heldOut).map(([split, { pieces, ...rest }]): [string, HeldOut] => [
         split,
-        { pieces: viewExamples(pieces), owners },
+        { pieces: viewExamples(pieces), ...rest },
       ]),
     ),
     async initialParams(seed, adapter) {
@@ -83,6 +83,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
       checkSameTuning(found.tuning, tuning, adapter);
       return tuning.extend?.(found.params, rng(seed, 'init', 'extra')) ?? found.params;
     },
+    tokenizer: async () => (await loadTokenizer(model.folder)).tokenizer,
     exportParams: (params, folder) =>
       tuning.adapterConfig() === undefined
         ? wholeParams(model, tuning, params).then((whole) => writeModelFolder(folder, model, whole))

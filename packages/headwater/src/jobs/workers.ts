@@ -44,7 +44,9 @@ function workerInit({ recipe, model, train, heldOut }: PreparedRun, blobFolder: 
   const shared: Partial<Record<'validation' | 'test', SharedHeldOut>> = {};
   for (const split of ['validation', 'test'] as const) {
     const set = heldOut[split];
-    if (set !== undefined) shared[split] = { pieces: shareExamples(set.pieces), owners: set.pieceOwner };
+    if (set === undefined) continue;
+    const { pieces, pieceOwner: owners, prompts, promptOwner: promptOwners } = set;
+    shared[split] = { pieces: shareExamples(pieces), owners, prompts, promptOwners };
   }
   const folders = { modelFolder: model.folder, quantizedFolder: model.quantized?.folder };
   return { recipe, ...folders, blobs: blobFolder, train, heldOut: shared };

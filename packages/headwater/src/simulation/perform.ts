@@ -10,10 +10,11 @@ import type {
   Work,
 } from '../federation/events.ts';
 import type { RunPlan } from '../federation/plan.ts';
-import { type EvaluationSet, summarise } from '../jobs/evaluation-set.ts';
+import { summarise } from '../jobs/evaluation-figures.ts';
+import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import type { OnStep } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
-import { scoreSet } from '../jobs/scoring.ts';
+import { answerSet } from '../jobs/scoring.ts';
 import { trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Gate } from './gate.ts';
@@ -83,7 +84,8 @@ async function trainClient(
   const options = trainingOptions(recipe, work, [plan.seed, owner, round, 'train']);
   const job = { kind: 'train-client', seed: plan.seed, round, owner, params, personal, options } as const;
   const { result, tookMs } = await pool.run(job, RANK.train, onStep);
-  return { type: 'update-received', round, owner, ...result, observed: { tookMs } };
+  const measured = plan.selection === undefined ? {} : { trainedMs: tookMs };
+  return { type: 'update-received', round, owner, ...result, ...measured, observed: { tookMs } };
 }
 
 async function trainArm(
@@ -103,8 +105,8 @@ async function evaluate({ pool, recipe, heldOut }: Performer, work: EvaluateWork
   const { evaluation, split, params, personal } = work;
   const set = heldOut[split]!;
   const rank = split === 'test' ? TEST_RANK : RANK.evaluate;
-  const { scores, tookMs } = await scoreSet(pool, set, { split, params, personal }, recipe, rank);
-  return { type: 'evaluated', evaluation, result: summarise(set, scores), observed: { tookMs } };
+  const { answers, tookMs } = await answerSet(pool, set, { split, params, personal }, recipe, rank);
+  return { type: 'evaluated', evaluation, result: summarise(set, answers), observed: { tookMs } };
 }
 
 async function publish({ pool, exportFolder }: Performer, { params }: PublishWork): Promise<RunEvent> {

@@ -68,8 +68,7 @@ const trainingData: ReadonlyMap<string, readonly TokenizedExample[]> = new Map(
 const heldOutSet = prepareEvaluation(
   OWNERS.flatMap((owner) => [textExample(`${owner}xy`, owner), textExample(`${owner}z`, owner)]),
   [{ task: exactMatch as EvaluationTask<unknown>, options: {} }],
-  fakeCodec,
-  8,
+  { codec: fakeCodec, maxLength: 8 },
 );
 
 export const fakeEngine: Engine = {
@@ -156,7 +155,7 @@ export function fakePool(
   exported: (params: Params) => void = () => undefined,
   compression: BoundCompression = plain,
 ): Pool {
-  const heldOut = { pieces: heldOutSet.pieces, owners: heldOutSet.pieceOwner };
+  const heldOut = { pieces: heldOutSet.pieces, owners: heldOutSet.pieceOwner, prompts: [], promptOwners: [] };
   const runner = createJobRunner({
     engine,
     tuning: { tensors: fakeTensors },
@@ -182,6 +181,7 @@ export function fakePool(
         }),
       ),
     exportParams: async (params) => exported(params),
+    tokenizer: async () => fakeCodec.tokenizer,
   });
   return {
     size: 1,

@@ -2,13 +2,20 @@
 
 import type { z } from 'zod';
 import { nearest } from '../../base/suggest.ts';
-import type { Example } from '../types.ts';
+import type { Example, ExampleMeta } from '../types.ts';
 
 /** One row as a reader found it: column → value (strings for CSV; anything for JSON and Parquet). */
 export type RowValues = Readonly<Record<string, unknown>>;
 
+/** What of an example's facts its schema knows. */
+type SchemaMeta = Pick<ExampleMeta, 'options' | 'optionTexts' | 'program'>;
+
 /** An example before the loader adds where it came from. */
-export type ExampleBody = Example extends infer E ? (E extends Example ? Omit<E, 'meta'> : never) : never;
+export type ExampleBody = Example extends infer E
+  ? E extends Example
+    ? Omit<E, 'meta'> & { readonly meta?: SchemaMeta }
+    : never
+  : never;
 
 export interface DataSchema<O> {
   readonly id: string;

@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { assert, HeadwaterError } from '../../base/errors.ts';
+import { type ClassAnswer, macroF1 } from './scorers/macro-f1.ts';
 import {
   answerScore,
   type EvaluationTask,
@@ -37,11 +38,6 @@ export const classification: EvaluationTask<z.infer<typeof options>> = {
   chance: uniformChance,
 };
 
-interface Answer {
-  readonly target: number;
-  readonly predicted: number;
-}
-
 function notClasses(where: string): HeadwaterError {
   return new HeadwaterError('DATA_INVALID', 'classification: the example is no text with a class', {
     where,
@@ -49,25 +45,8 @@ function notClasses(where: string): HeadwaterError {
   });
 }
 
-function classOf(request: ScoredRequest): Answer {
+function classOf(request: ScoredRequest): ClassAnswer {
   const { classified } = answerScore(request);
   assert(classified !== undefined, 'a text with a class was scored without one');
   return classified;
-}
-
-/** F1 of class c = 2 · (truth and answer are c) / (truths that are c + answers that are c). */
-function macroF1(answers: readonly Answer[]): number {
-  const counts = new Map<number, { both: number; either: number }>();
-  const count = (id: number) => {
-    const known = counts.get(id) ?? { both: 0, either: 0 };
-    counts.set(id, known);
-    return known;
-  };
-  for (const { target, predicted } of answers) {
-    count(target).either++;
-    count(predicted).either++;
-    if (target === predicted) count(target).both++;
-  }
-  const scores = [...counts.values()].map(({ both, either }) => (2 * both) / either);
-  return scores.reduce((sum, score) => sum + score, 0) / scores.length;
 }

@@ -2,14 +2,34 @@
 
 import { classification } from './classification.ts';
 import { exactMatch } from './exact-match.ts';
+import { forgetting } from './forgetting.ts';
+import { gsm8k } from './gsm8k.ts';
+import { mmlu, mmluGeneration } from './mmlu.ts';
 import { multipleChoice } from './multiple-choice.ts';
+import { multipleChoiceGeneration } from './multiple-choice-generation.ts';
+import { passAtK } from './pass-at-k.ts';
 import { perplexity } from './perplexity.ts';
+import { preference } from './preference.ts';
+import { rougeL } from './rouge-l.ts';
 import type { EvaluationTask } from './task.ts';
 import { tokenAccuracy } from './token-accuracy.ts';
 
-export const tasks: ReadonlyMap<string, EvaluationTask<unknown>> = new Map<string, EvaluationTask<unknown>>(
-  [perplexity, exactMatch, tokenAccuracy, multipleChoice, classification].map((task) => [
-    task.id,
-    task as EvaluationTask<unknown>,
-  ]),
+const all = [
+  perplexity,
+  exactMatch,
+  tokenAccuracy,
+  multipleChoice,
+  multipleChoiceGeneration,
+  mmlu,
+  mmluGeneration,
+  classification,
+  gsm8k,
+  rougeL,
+  passAtK,
+  preference,
+  forgetting,
+] as readonly EvaluationTask<unknown>[];
+
+export const tasks: ReadonlyMap<string, EvaluationTask<unknown>> = new Map(
+  all.map((task) => [task.id, task]),
 );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Example } from '../../data/types.ts';
+import type { Example, ExampleMeta } from '../../data/types.ts';
 import { tasks } from './registry.ts';
-import { plainRequests, type ScoredRequest } from './task.ts';
+import { plainRequests, type ScoredRequest, type TaskContext } from './task.ts';
 
 const completion = (prompt: string, answer: string, owner: string): Example => ({
   ...{ kind: 'completion', prompt, completion: answer },
@@ -36,20 +36,36 @@ function scoreOf(text: Example) {
   return { nll, numTargets, numCorrect: nll < 2.1 ? numTargets : 0, classified };
 }
 
+const context: TaskContext = {
+  shots: [],
+  general: [completion('a', 'yes', 'x')],
+};
+
 /** The same examples as the task wants them. */
 function listFor(kind: string): readonly Example[] {
-  if (kind !== 'classification') return examples;
-  return examples.map(({ meta }) => ({ kind, text: meta.where, label: meta.label!, meta }));
+  if (kind === 'classification')
+    return examples.map(({ meta }) => ({ kind, text: meta.where, label: meta.label!, meta }));
+  const facts: Partial<ExampleMeta> = {
+    ...(kind === 'preference' ? { options: ['yes', 'no'] } : { options: ['yes', 'no', 'perhaps not'] }),
+    ...{ group: 'anatomy', program: { before: '', after: '' } },
+  };
+  const list = kind === 'preference' ? examples.slice(0, 3) : examples;
+  return list.map((example) => ({ ...example, meta: { ...example.meta, ...facts } }));
 }
+
+/** No solved examples are there. */
+const givenTo = (kind: string) => (kind.startsWith('mmlu') ? { shots: 0, instruction: '' } : {});
 
 function scored(kind: string, given: object = {}, list: readonly Example[] = examples) {
   const task = tasks.get(kind)!;
   const options = task.options.parse(given);
-  const requests = task.requests?.(list, options) ?? plainRequests(list);
-  const items: ScoredRequest[] = requests.map((request) => ({
-    ...request,
-    scores: request.texts.map(scoreOf),
-  }));
+  const requests = task.requests?.(list, options, context) ?? plainRequests(list);
+  const items = requests.map((request): ScoredRequest => {
+    const runs = [{ outcome: 'exited', exitCode: 0, stdout: '', stderr: '' } as const];
+    const answered = { ...request, scores: request.texts.map(scoreOf), outputs: ['#### 1'], runs };
+    const verdict = task.judge?.(answered, list[request.example]!, options);
+    return verdict === undefined ? answered : { ...answered, verdict };
+  });
   return {
     items,
     figures: (keep: (item: ScoredRequest) => boolean = () => true) =>
@@ -78,7 +94,7 @@ describe('evaluation tasks', () => {
     expect(exact.figures(owned('x'))).toEqual({ exactMatch: 1 });
     expect(exact.figures(owned('y'))).toEqual({ exactMatch: 0 });
     for (const kind of tasks.keys())
-      expect(() => scored(kind, {}, listFor(kind)).figures(() => false)).toThrow(/no examples/);
+      expect(() => scored(kind, givenTo(kind), listFor(kind)).figures(() => false)).toThrow(/no examples/);
   });
 
   it('know no chance level without labels', () => {
@@ -88,7 +104,7 @@ describe('evaluation tasks', () => {
 
   it('name the first metric of every task among its figures', () => {
     for (const [kind, task] of tasks) {
-      const figures = scored(kind, {}, listFor(kind)).figures();
+      const figures = scored(kind, givenTo(kind), listFor(kind)).figures();
       expect(Object.keys(figures)).toEqual(task.metrics.map(({ id }) => id));
     }
   });
@@ -98,7 +114,7 @@ describe('multiple choice', () => {
   it('takes the most likely option, by whole or by length-normalised likelihood', () => {
     // Right are a (yes, 1 nat) and c (no, 4 nats); b and d go to "yes".
     const whole = scored('multiple-choice');
-    expect(whole.figures()).toEqual({ accuracy: 0.5 });
+    expect(whole.figures()).toMatchObject({ accuracy: 0.5 });
     expect(whole.chance).toBeCloseTo(1 / 3, 12);
     // Halved, "perhaps not" is the most likely option of b (0.75), c (3) and d (2): a and d are right.
     const normalised = scored('multiple-choice', { lengthNormalised: true });
@@ -109,7 +125,7 @@ describe('multiple choice', () => {
   });
 
   it('takes options from the recipe or from each example', () => {
-    expect(scored('multiple-choice', { choices: ['no', 'yes', 'perhaps not'] }).figures()).toEqual({
+    expect(scored('multiple-choice', { choices: ['no', 'yes', 'perhaps not'] }).figures()).toMatchObject({
       accuracy: 0.5,
     });
     const own = examples.map((example, i) => ({
@@ -117,7 +133,7 @@ describe('multiple choice', () => {
       meta: { ...example.meta, options: i === 1 ? ['no', 'perhaps not'] : ['yes', 'no', 'perhaps not'] },
     }));
     const { figures, chance } = scored('multiple-choice', { choices: 'example' }, own);
-    expect(figures()).toEqual({ accuracy: 0.5 });
+    expect(figures()).toMatchObject({ accuracy: 0.5 });
     expect(chance).toBeCloseTo((3 * (1 / 3) + 1 / 2) / 4, 12);
   });
 
@@ -130,10 +146,8 @@ describe('multiple choice', () => {
       ],
       meta: { where: 'chat:1' },
     };
-    const [request] = tasks.get('multiple-choice')!.requests!([chat], {
-      choices: ['a', 'b'],
-      lengthNormalised: false,
-    });
+    const task = tasks.get('multiple-choice')!;
+    const [request] = task.requests!([chat], task.options.parse({ choices: ['a', 'b'] }), context);
     expect(request!.answer).toBe(1);
     expect(request!.texts).toEqual([
       { ...chat, messages: [chat.messages[0], { role: 'assistant', content: 'a' }] },
@@ -148,7 +162,7 @@ describe('multiple choice', () => {
         scored('multiple-choice', options, list);
     expect(refuse({ choices: ['yes', 'no'] })).toThrow(/"perhaps not" is not among/);
     expect(refuse({ choices: 'example' })).toThrow(/no options/);
-    expect(refuse({}, [{ kind: 'text', text: 'x', meta: { where: 't:1' } }])).toThrow(/no completion/);
+    expect(refuse({}, [{ kind: 'text', text: 'x', meta: { where: 't:1' } }])).toThrow(/example has none/);
   });
 });
 
@@ -170,8 +184,8 @@ describe('classification', () => {
   });
 
   it('refuses examples without a class', () => {
-    expect(() => task.requests!(examples, {})).toThrow(/no text with a class/);
+    expect(() => task.requests!(examples, {}, context)).toThrow(/no text with a class/);
     const text: Example = { kind: 'classification', text: 'x', label: 'a', meta: { where: 't:1' } };
-    expect(task.requests!([text], {})).toEqual([{ example: 0, texts: [text], answer: 0 }]);
+    expect(task.requests!([text], {}, context)).toEqual([{ example: 0, texts: [text], answer: 0 }]);
   });
 });
