@@ -9,7 +9,7 @@ import type { Generated, GenerationRequest, Generator } from './generation/gener
 import type { GenerateOptions, OnToken } from './generation/options.ts';
 import type { Pass } from './pass.ts';
 
-export type { GenerateOptions, OnToken, TokenDetails } from './generation/options.ts';
+export type { GenerateOptions, OnToken } from './generation/options.ts';
 
 export interface OptimizerOptions {
   readonly kind: 'adamw' | 'sgd';

@@ -91,6 +91,22 @@ describe('a generator', () => {
     expect((await ask(next)).numReused).toBe(next.length - 1);
   });
 
+  it('answers as before when its cache has grown for a long prompt and shrunk again', async () => {
+    const { engine, params, model } = await setup('models/stories260K', () => frozen);
+    const generator = engine.openGenerator(params, { batchSize: 3, maxTokens: 512 });
+    const [short, other] = randomPrompts(2, model.definition.shape.vocabSize) as [Int32Array, Int32Array];
+    // Two pieces, the first of them the longest there is.
+    const long = Int32Array.from({ length: 300 }, (_, i) => (i * 31) % 500);
+    const rounds = [[short], [long, other], [short], [other, short, long]];
+    for (const prompts of rounds) {
+      const options = { ...greedy, maxNewTokens: 12 };
+      const pending = prompts.map((prompt) => generator.submit({ prompt, options }).done);
+      while (!generator.isIdle()) await generator.step();
+      for (const [i, { tokens }] of (await Promise.all(pending)).entries())
+        expect(tokens).toEqual(await engine.generate(params, prompts[i]!, { ...options, useCache: false }));
+    }
+  });
+
   it('takes over the beginning of a sequence that is still running', async () => {
     const { engine, params } = await setup('huggingface/llama', () => frozen);
     const generator = engine.openGenerator(params, { batchSize: 2, maxTokens: 128 });
