@@ -57,7 +57,9 @@ export function residualRole({ name }: TrainableTensor): 'given' | 'shared' {
 export function needsResidual(tensors: readonly TrainableTensor[]): string[] {
   const mistakes = needsLora(tensors);
   if (mistakes.length > 0 || tensors.some(({ name }) => isResidual(name))) return mistakes;
-  return ['it corrects the base by products of factors, which only tuning.kind lora adds to the base'];
+  return [
+    'it corrects the base by products of factors, which only tuning.kind lora adds to the base; flexlora averages products without that',
+  ];
 }
 
 interface ResidualModule extends LowRankFactors {

@@ -98,10 +98,12 @@ export interface RunFacts {
   readonly compression?: string | undefined;
   readonly mode?: 'synchronous' | 'buffered' | undefined;
   readonly serverLearningRate?: number | undefined;
+  /** Where no other owner can join later. */
+  readonly ownerNames?: readonly string[] | undefined;
 }
 
 /** What a recipe says about the clients of a run. */
-export type ClientFacts = Pick<RunFacts, 'optimizer' | 'maxGradNorm' | 'compression'>;
+export type ClientFacts = Pick<RunFacts, 'optimizer' | 'maxGradNorm' | 'compression' | 'ownerNames'>;
 
 /** As the recipe has it; undefined where there is no run. */
 export interface RunLength {

@@ -5,34 +5,17 @@
  */
 
 import { z } from 'zod';
-import { rng } from '../base/random.ts';
+import { didYouMean } from '../base/suggest.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { isResidual } from './base-residual.ts';
 import { leadingBlock } from './blocks.ts';
 import { loraFactor } from './lora-factors.ts';
 import type { ClientContext, Method, RunFacts } from './method.ts';
+import { levelOf, ownerLevels } from './owner-levels.ts';
 
-const rank = z.int().positive();
-
-/**
- * Omitted: everybody has the tuning's rank. `levels` is a device profile: each owner has one of them, drawn by its name
- * alone, so that owners who join later have one too; `shares` says how many of each there are.
- */
-export const ownerRanks = z
-  .strictObject({
-    default: rank.optional(),
-    owners: z.record(z.string().min(1), rank).optional(),
-    levels: z.array(rank).min(1).optional(),
-    shares: z.array(z.number().positive()).optional(),
-  })
-  .refine(({ default: one, levels }) => one === undefined || levels === undefined, {
-    message: 'give default or levels, not both',
-  })
-  .refine(({ levels, shares }) => shares === undefined || shares.length === levels?.length, {
-    message: 'shares needs one number for each of the levels',
-  })
-  .optional();
+/** Omitted: everybody has the tuning's rank. */
+export const ownerRanks = ownerLevels(z.int().positive()).optional();
 
 export interface RankOptions {
   readonly ranks?: z.infer<typeof ownerRanks>;
@@ -40,17 +23,7 @@ export interface RankOptions {
 
 /** Infinity: as the tuning says. */
 export function rankOf(owner: string, { ranks }: RankOptions): number {
-  const own = ranks?.owners;
-  if (own !== undefined && Object.hasOwn(own, owner)) return own[owner]!;
-  const levels = ranks?.levels;
-  if (levels === undefined) return ranks?.default ?? Number.POSITIVE_INFINITY;
-  const shares = ranks?.shares ?? levels.map(() => 1);
-  let left = rng('owner-rank', owner).uniform() * shares.reduce((a, b) => a + b, 0);
-  for (const [i, share] of shares.entries()) {
-    left -= share;
-    if (left < 0) return levels[i]!;
-  }
-  return levels.at(-1)!;
+  return levelOf(owner, ranks) ?? Number.POSITIVE_INFINITY;
 }
 
 /** What of a tensor an owner of this rank has. */
@@ -85,14 +58,25 @@ export function rankSlots<O extends RankOptions>(): Required<
   };
 }
 
-/** What the options ask for that the tuning has not. */
-export function rankMistakes({ tensors }: Pick<RunFacts, 'tensors'>, { ranks }: RankOptions): string[] {
+/** What the options ask for that the tuning or the run has not. */
+export function rankMistakes(
+  { tensors, ownerNames }: Pick<RunFacts, 'tensors' | 'ownerNames'>,
+  { ranks }: RankOptions,
+): string[] {
   const widest = Math.max(
     0,
     ...tensors.filter(({ name }) => loraFactor(name) === 'A').map(({ shape }) => shape[0]!),
   );
+  const named = Object.keys(ranks?.owners ?? {});
   const asked = [ranks?.default ?? 0, ...Object.values(ranks?.owners ?? {}), ...(ranks?.levels ?? [])];
   const most = Math.max(...asked);
-  if (widest === 0 || most <= widest) return [];
-  return [`an owner has rank ${most}, but tuning.rank is ${widest}: the tuning’s rank is the largest`];
+  const unknown = named.filter((name) => ownerNames?.includes(name) === false);
+  return [
+    ...(widest > 0 && most > widest
+      ? [`an owner has rank ${most}, but tuning.rank is ${widest}: the tuning’s rank is the largest`]
+      : []),
+    ...unknown.map(
+      (name) => `federation.method.ranks.owners names "${name}"; ${didYouMean(name, ownerNames ?? [])}`,
+    ),
+  ];
 }

@@ -87,6 +87,6 @@ export function planOf(
       pace: { maxUpdateNorm: federation.maxUpdateNorm ?? null },
     },
     bindRecipeMethod(recipe, registries),
-    clientFacts(recipe),
+    { ...clientFacts(recipe), ownerNames: names },
   );
 }

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterDigest, type SmallRun, smallRun } from '../../test/support/small-run.ts';
 import { methods } from '../federation/methods/registry.ts';
@@ -66,4 +68,12 @@ describe.each([...methods.keys()])('a run by %s', (id) => {
 it('half of the factors are half of the bytes', async () => {
   const [whole, half] = [await runOf('fedavg'), await runOf('ffa-lora')];
   expect(half.results.bytes.up / whole.results.bytes.up).toBeLessThan(0.65);
+});
+
+it('what corrects the base is exported as a whole model, with ranks by owner on the wire', async () => {
+  const { folder, results } = await runOf('flora', { ranks: { owners: { ann: 1 } } });
+  expect(existsSync(join(folder, 'model', 'model.safetensors'))).toBe(true);
+  expect(existsSync(join(folder, 'adapter'))).toBe(false);
+  const whole = await runOf('zeropad');
+  expect(results.bytes.up).toBeLessThan(whole.results.bytes.up);
 });

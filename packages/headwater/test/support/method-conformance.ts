@@ -30,8 +30,8 @@ type Toy = ReturnType<typeof onToy>;
 
 const SCALE = { fractionBits: 30, range: 8 };
 
-/** Of a sum's rounding and of float32, for params up to 4. */
-const QUANTUM = 2 ** -30 + 2 ** -21;
+/** Of a sum's rounding and of float32, for params up to 16. */
+const QUANTUM = 2 ** -30 + 2 ** -20;
 
 function byName(tensors: readonly TrainableTensor[]): TrainableTensor[] {
   return [...new Map(tensors.map((own) => [own.name, own])).values()];

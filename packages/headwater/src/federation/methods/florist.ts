@@ -10,7 +10,7 @@
 import { z } from 'zod';
 import { needsResidual, residualForm, residualRole, withResidual } from '../base-residual.ts';
 import { firstColumns, type Matrix, scaleColumns, svdOfProduct } from '../linear-algebra.ts';
-import { combineModules, type ModuleCohort, weightedStack } from '../lora-cohort.ts';
+import { cohortOf, combineModules, type ModuleCohort, weightedStack } from '../lora-cohort.ts';
 import { loraFigures } from '../lora-error.ts';
 import type { Method } from '../method.ts';
 import { needsNoErrorFeedback, needsRounds } from '../needs.ts';
@@ -29,6 +29,7 @@ export const florist: Method<z.infer<typeof options>> = {
   summary: 'LoRA with ranks by owner: the stack is merged into the base after a cut by singular energy',
   source: 'FLoRIST, MLSys 2026, arXiv:2506.09199',
   options,
+  reducesTo: [{ id: 'flora', when: { energy: 1, residual: 'dense' }, within: 'quantum' }],
   secureAggregation: { noBecause: 'the server multiplies the factors of each client' },
   preconditions: (facts, own) => [
     ...needsResidual(facts.tensors),
@@ -43,11 +44,20 @@ export const florist: Method<z.infer<typeof options>> = {
   encodeDown: withoutFactors,
   aggregate: {
     kind: 'canonical',
-    figures: loraFigures('whole'),
+    figures: (updates, own, round) => ({
+      ...loraFigures('whole')(updates, own, round),
+      keptRank: meanRank(cohortOf(updates, round.before, 'whole'), own.energy),
+    }),
     combine: (updates, { energy }, context) =>
       combineModules(updates, context, 'whole', (module) => ({ residual: thresholded(module, energy) })),
   },
 };
+
+/** Directions kept, on average over the modules. */
+function meanRank(modules: readonly ModuleCohort[], energy: number): number {
+  const ranks = modules.map((module) => thresholded(module, energy).a.rows);
+  return ranks.reduce((sum, rank) => sum + rank, 0) / ranks.length;
+}
 
 function thresholded({ clients }: ModuleCohort, energy: number): { readonly b: Matrix; readonly a: Matrix } {
   const { b, a } = weightedStack(clients);

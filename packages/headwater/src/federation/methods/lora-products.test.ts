@@ -224,7 +224,9 @@ describe('rules over products', () => {
       expect(figures.averagingError, id).toBeCloseTo(lost, 6);
       expect(figures.aggregationError, id).toBeCloseTo(own, 6);
     }
-    const { aggregationError } = figuresOf('florist', noProduct, true, { energy: 0.9 });
+    const { aggregationError, keptRank } = figuresOf('florist', noProduct, true, { energy: 0.9 });
+    const energy = s.map((_, i) => Math.hypot(...s.slice(0, i + 1)) ** 2 / Math.hypot(...s) ** 2);
+    expect(keptRank).toBe(energy.findIndex((share) => share >= 0.9) + 1);
     expect(aggregationError! ** 2).toBeLessThan(0.1);
     expect(aggregationError).toBeGreaterThan(0.01);
   });

@@ -240,6 +240,10 @@ describe('ranks by owner', () => {
     const complain = boundOf('rbla', { ranks: { default: 2, owners: { ann: 16 } } }).preconditions(facts);
     expect(complain).toEqual([expect.stringContaining('rank 16, but tuning.rank is 4')]);
     expect(boundOf('rbla', { ranks }).preconditions(facts)).toEqual([]);
+    const named = { ...facts, ownerNames: ['anne', 'ben'] };
+    expect(boundOf('rbla', { ranks }).preconditions(named)).toEqual([
+      expect.stringContaining('names "ann"; did you mean "anne"?'),
+    ]);
     const { options } = methods.get('rbla')!;
     expect(options.safeParse({ ranks: { default: 2, levels: [1] } }).success).toBe(false);
     expect(options.safeParse({ ranks: { levels: [1, 2], shares: [1] } }).success).toBe(false);
