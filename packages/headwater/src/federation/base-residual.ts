@@ -38,7 +38,8 @@ import { differenceOf, sortedParams } from './params.ts';
  */
 export const residualForm = z
   .union([z.literal('dense'), z.strictObject({ rank: z.int().positive() })])
-  .default('dense');
+  .default('dense')
+  .describe('How the correction of the base is kept: whole matrices, or factors of a fixed rank.');
 
 export type ResidualForm = z.infer<typeof residualForm>;
 

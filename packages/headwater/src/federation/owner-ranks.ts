@@ -15,7 +15,9 @@ import type { ClientContext, Method, RunFacts } from './method.ts';
 import { levelOf, ownerLevels } from './owner-levels.ts';
 
 /** Omitted: everybody has the tuning's rank. */
-export const ownerRanks = ownerLevels(z.int().positive()).optional();
+export const ownerRanks = ownerLevels(z.int().positive())
+  .optional()
+  .describe('Ranks of owners who have less than the tuning’s rank; cut on the wire.');
 
 export interface RankOptions {
   readonly ranks?: z.infer<typeof ownerRanks>;

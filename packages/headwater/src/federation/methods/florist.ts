@@ -18,8 +18,7 @@ import { ownerRanks, rankMistakes, rankSlots } from '../owner-ranks.ts';
 import { stackedRound, withoutFactors } from '../stacked-round.ts';
 
 const options = z.strictObject({
-  /** τ; 1 keeps everything and is FLoRA. */
-  energy: z.number().gt(0).max(1).default(0.99),
+  energy: z.number().gt(0).max(1).default(0.99).describe('τ: energy that is kept; 1 is FLoRA.'),
   ranks: ownerRanks,
   residual: residualForm,
 });

@@ -24,12 +24,9 @@ import { differenceOf, selectParams } from '../params.ts';
 
 const options = z.strictObject({
   ranks: ownerRanks,
-  /** λ. */
-  lambda: z.number().min(0).default(1e-3),
-  /** γ: the share of its rank that a pruning client keeps. */
-  gamma: z.number().gt(0).max(1).default(0.99),
-  /** Nobody prunes below this. */
-  minRank: z.int().positive().default(1),
+  lambda: z.number().min(0).default(1e-3).describe('λ: weight of the penalty on the last ranks.'),
+  gamma: z.number().gt(0).max(1).default(0.99).describe('γ: share of its rank that a pruning client keeps.'),
+  minRank: z.int().positive().default(1).describe('Nobody prunes below this.'),
 });
 
 type Options = z.infer<typeof options>;

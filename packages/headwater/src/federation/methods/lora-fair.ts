@@ -23,8 +23,7 @@ import type { Method } from '../method.ts';
 import { needsRounds, needsWholeSteps } from '../needs.ts';
 
 const options = z.strictObject({
-  /** λ. */
-  lambda: z.number().min(0).default(0.01),
+  lambda: z.number().min(0).default(0.01).describe('λ: weight of ‖ΔB‖²; large values are FedIT.'),
 });
 
 export const loraFair: Method<z.infer<typeof options>> = {
