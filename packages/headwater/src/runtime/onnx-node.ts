@@ -45,8 +45,15 @@ export function createNodeExecutor(options: NodeExecutorOptions = {}): Executor 
         { ...options, device, threads, kernels },
         sessionOptions,
       );
-      sessions.add(session);
-      return session;
+      const { release } = session;
+      const held: Session = {
+        ...session,
+        async release() {
+          if (sessions.delete(held)) await release();
+        },
+      };
+      sessions.add(held);
+      return held;
     },
     async dispose() {
       for (const session of sessions) await session.release();

@@ -14,6 +14,7 @@ afterAll(() => small.remove());
 /** What a method needs to make sense of a small LoRA run. */
 const OPTIONS: Readonly<Record<string, object>> = {
   fedper: { local: ['v_proj'] },
+  chainfed: { lambda: 0 },
   fedkseed: { seeds: 16 },
   decomfl: { perturbations: 2 },
   fwdllm: { perturbations: 2, candidates: 2 },

@@ -11,7 +11,7 @@ import type { Graph, KernelSet } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
 import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
-import type { PartOfNetwork, Pass } from './pass.ts';
+import { describePart, type Pass } from './pass.ts';
 import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
 import { logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
@@ -76,6 +76,7 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     const { graph, dropout = [] } = build();
     return { session: await executor.load(graph, model.weights, { ...options, label }), dropout };
   };
+  const parts: string[] = [];
   const session = (
     label: string,
     build: () => { graph: Graph; dropout?: readonly DropoutSite[] },
@@ -84,6 +85,17 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     const known = sessions.get(label) ?? load(label, build, options);
     sessions.set(label, known);
     return known;
+  };
+  /** Parts of the network may be many and are needed for a while each: the longest unused one goes. */
+  const makeRoom = async (label: string) => {
+    const at = parts.indexOf(label);
+    if (at >= 0) parts.splice(at, 1);
+    const gone = parts.length < PARTS_KEPT ? undefined : parts.shift()!;
+    parts.push(label);
+    if (gone === undefined) return;
+    const loaded = sessions.get(gone);
+    sessions.delete(gone);
+    await (await loaded)?.session.release();
   };
   const run = async ({ session }: Loaded, params: Params, feeds: Feeds): Promise<Map<string, Tensor>> => {
     checkParams(tuning, params);
@@ -106,8 +118,9 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
         .map(({ name }) => name)
         .filter((name) => !still.has(name) && !untrained.has(name));
       const which = names.length === tensors.length ? '' : ` of ${names.join(', ')}`;
-      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}${describePart(part)}`;
+      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}${part === undefined ? '' : describePart(part)}`;
       const mode = { training, recompute, part };
+      if (part !== undefined) await makeRoom(label);
       const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, names));
       const masks = loaded.dropout.map((site): [string, Tensor] => [site.name, dropoutMask(site, dropout!)]);
       const slots = tensor('float32', [shape.numSlots], weights);
@@ -150,6 +163,8 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
+/** Sessions for parts of the network that live at the same time. */
+const PARTS_KEPT = 8;
 
 function targetShape(batch: Batch) {
   return { batchSize: batch.batchSize, length: batch.length, numSlots: batch.targetIndex.length };
@@ -157,12 +172,6 @@ function targetShape(batch: Batch) {
 
 function describe(shape: ReturnType<typeof targetShape>): string {
   return `${shape.batchSize}×${shape.length}, ${shape.numSlots} targets`;
-}
-
-function describePart(part: PartOfNetwork | undefined): string {
-  if (part === undefined) return '';
-  const blocks = [...part.blocks].sort((a, b) => a - b).join(', ');
-  return ` through blocks ${blocks}${part.bypass ? ' and the other adapters' : ''}`;
 }
 
 /** Tokens behind cached virtual positions begin at position P; batches number them from 0. */

@@ -19,7 +19,7 @@ import type {
   TuningInputs,
   TuningKind,
 } from './kind.ts';
-import { refuseOtherModules, selectModules, writtenNames } from './lora-targets.ts';
+import { layerIndex, refuseOtherModules, selectModules, writtenNames } from './lora-targets.ts';
 import {
   emptyToUndefined,
   type KnownSettings,
@@ -186,12 +186,21 @@ function contribution(
       },
     ]),
   );
+  const narrowed = (y: Value, module: string) => {
+    const m = values.get(module);
+    if (m === undefined) return undefined;
+    const inner = activation(add(matmul(y, m.down, { transB: true }), m.downBias));
+    return add(matmul(inner, m.up, { transB: true }), m.upBias);
+  };
   return {
-    delta({ y, module }) {
-      const m = values.get(module);
-      if (m === undefined) return undefined;
-      const inner = activation(add(matmul(y, m.down, { transB: true }), m.downBias));
-      return add(matmul(inner, m.up, { transB: true }), m.upBias);
-    },
+    delta: ({ y, module }) => narrowed(y, module),
+    // In network order, each on what the one before made of the block's input.
+    bypass: (layer, x) =>
+      modules
+        .filter(
+          ({ module, upWeight }) =>
+            layerIndex(`${module}.`, undefined) === layer && upWeight.shape[0] === x.shape[1],
+        )
+        .reduce((h, { module }) => add(h, narrowed(h, module)!), x),
   };
 }

@@ -1,6 +1,7 @@
 /** The federated methods that come with Headwater, by id. A plug-in's methods join a copy of this map. */
 
 import type { Method } from '../method.ts';
+import { chainfed } from './chainfed.ts';
 import { decomfl } from './decomfl.ts';
 import { ditto } from './ditto.ts';
 import { fdlora } from './fdlora.ts';
@@ -19,6 +20,7 @@ import { fedpeptao } from './fedpeptao.ts';
 import { fedper } from './fedper.ts';
 import { fedprompt } from './fedprompt.ts';
 import { fedprox } from './fedprox.ts';
+import { fedra } from './fedra.ts';
 import { fedsaLora } from './fedsa-lora.ts';
 import { fedsdr } from './fedsdr.ts';
 import { fedyogi } from './fedyogi.ts';
@@ -67,6 +69,8 @@ export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
     feddpa,
     fdlora,
     fedsdr,
+    chainfed,
+    fedra,
     fedmezo,
     fedkseed,
     decomfl,

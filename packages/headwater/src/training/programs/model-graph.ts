@@ -7,7 +7,7 @@ import { recomputed } from '../../graph/recompute.ts';
 import { baseSites } from '../../models/base-sites.ts';
 import type { Attend, Block, Model } from '../../models/model.ts';
 import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
-import type { PartOfNetwork } from '../pass.ts';
+import { isSkipped, type PartOfNetwork } from '../pass.ts';
 import { segmentAttention } from './attention.ts';
 
 /** What a program needs of a model: its network, and how its weights are stored. */
@@ -82,7 +82,7 @@ export function network(
   const { sites } = wrapped;
   const attend = attendIn(wrapped);
   const block: Block = (layer, x, body) => {
-    if (part?.blocks.has(layer) === false) return (part.bypass && wrapped.bypass?.(layer, x)) ?? x;
+    if (part !== undefined && isSkipped(layer, part)) return (part.bypass && wrapped.bypass?.(layer, x)) ?? x;
     return recompute ? recomputed(x, body) : body(x);
   };
   const hidden = model.definition.forward({ ...inputs, sites, attend, maxPositions, block });
