@@ -3,6 +3,7 @@
 import type { Method } from '../method.ts';
 import { chainfed } from './chainfed.ts';
 import { decomfl } from './decomfl.ts';
+import { diloco } from './diloco.ts';
 import { ditto } from './ditto.ts';
 import { fdlora } from './fdlora.ts';
 import { fedadagrad } from './fedadagrad.ts';
@@ -48,6 +49,7 @@ export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
     fedadagrad,
     fedadam,
     fedyogi,
+    diloco,
     scaffold,
     fednova,
     feddyn,

@@ -1,0 +1,34 @@
+/**
+ * DiLoCo: many local steps, then one step of an outer Nesterov momentum on the mean movement (Douillard et al. 2023,
+ * arXiv:2311.08105): v ← μ v + Δ̄, w ← w + η (Δ̄ + μ v), η the server learning rate (0.7 in the paper), H the local steps. The
+ * paper keeps each worker's AdamW moments from round to round; here the inner optimizer begins afresh in each round.
+ */
+
+import { z } from 'zod';
+import { elementwiseStep } from '../elementwise.ts';
+import type { Method } from '../method.ts';
+
+const options = z.strictObject({
+  /** μ. */
+  momentum: z.number().min(0).lt(1).default(0.9),
+});
+
+export const diloco: Method<z.infer<typeof options>> = {
+  id: 'diloco',
+  summary: 'outer Nesterov momentum over many local steps, for pre-training across sites',
+  source: 'Douillard et al. 2023, arXiv:2311.08105',
+  options,
+  secureAggregation: 'yes',
+  reducesTo: [{ id: 'fedavg', when: { momentum: 0 } }],
+  serverStep({ params, aggregate, state, serverLearningRate, options: { momentum } }) {
+    const rule = {
+      parts: ['velocity'],
+      initial: [0],
+      step({ param, delta, state: memory }: { param: number; delta: number; state: Float64Array }) {
+        memory[0] = Math.fround(momentum * memory[0]! + delta);
+        return param + serverLearningRate * (delta + momentum * memory[0]);
+      },
+    };
+    return elementwiseStep(rule, params, aggregate, state);
+  },
+};
