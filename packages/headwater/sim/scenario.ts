@@ -4,6 +4,7 @@
  */
 
 import { type Rng, rng, sampled } from '../src/base/random.ts';
+import { selections } from '../src/federation/selection/registry.ts';
 import type { TinyRecipe } from './works.ts';
 
 /** What an owner's client does wrong on purpose. */
@@ -203,6 +204,8 @@ function drawRecipe(seed: number, random: Rng, exact: boolean, owners: readonly 
     cohortSize,
     quorum,
     minOwners: exact ? owners.length : Math.max(cohortSize!, 1 + random.below(reliable)),
+    // By the seed alone, so that everything else in a scenario stays what it was without it.
+    selection: { kind: [...selections.keys()][seed % selections.size]! },
     serverLearningRate: chance(0.7) ? 1 : 0.5,
     evaluated,
     pace: {

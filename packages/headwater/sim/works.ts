@@ -10,6 +10,7 @@ import { bindMethod } from '../src/federation/method.ts';
 import { fedavg } from '../src/federation/methods/fedavg.ts';
 import { decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
 import { createPlan, type Pace } from '../src/federation/plan.ts';
+import { plannedSelection, type SelectionChoice } from '../src/federation/selection/registry.ts';
 import { checkUpdateStream } from '../src/federation/update-check.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import { initialTinyParams, TINY_TENSORS, tinyParams } from './tiny-model.ts';
@@ -23,6 +24,8 @@ export interface TinyRecipe {
   readonly cohortSize: number | null;
   readonly quorum: number | null;
   readonly minOwners: number;
+  /** Omitted: uniformly. */
+  readonly selection?: SelectionChoice;
   readonly serverLearningRate: number;
   readonly evaluated: boolean;
   readonly pace: Partial<Pace>;
@@ -92,6 +95,7 @@ function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
       rounds,
       cohortSize,
       quorum,
+      selection: recipe.selection === undefined ? undefined : plannedSelection(recipe.selection),
       localSteps,
       weighting: 'examples',
       serverLearningRate,

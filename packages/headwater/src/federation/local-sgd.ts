@@ -32,8 +32,10 @@ export function accumulatedSteps(
 export function needsSgd({ optimizer }: RunFacts, { momentum }: { readonly momentum: boolean }): string[] {
   if (optimizer === undefined) return [];
   if (optimizer.kind !== 'sgd')
-    return [`training.optimizer.kind is ${optimizer.kind}; its formulas hold for sgd`];
+    return [`its formulas hold for sgd, and training.optimizer.kind is ${optimizer.kind}: set it to sgd`];
   if (!momentum && optimizer.momentum !== 0)
-    return [`training.optimizer.momentum is ${optimizer.momentum}; its formulas hold for 0`];
+    return [
+      `its formulas hold without momentum, and training.optimizer.momentum is ${optimizer.momentum}: set it to 0`,
+    ];
   return [];
 }

@@ -3,8 +3,9 @@
  * memory and what a compression lost under prefixes that no model has. It knows no files.
  */
 
-import type { Params, Tensor } from '../base/tensor.ts';
+import type { Params } from '../base/tensor.ts';
 import type { Kept } from '../federation/method.ts';
+import { selectParams, underPrefix, withoutPrefix } from '../federation/params.ts';
 
 const RESIDUAL = 'error-feedback:';
 const MEMORY = 'method:';
@@ -16,30 +17,25 @@ export interface KeptParts extends Kept {
 
 /** Undefined: nothing to keep. */
 export function keptOf({ personal, memory, residual }: KeptParts): Params | undefined {
-  const named = (prefix: string, part: Params | undefined) =>
-    [...(part ?? [])].map(([name, value]) => [prefix + name, value] as const);
-  const kept = new Map<string, Tensor<'float32'>>([
+  const kept = new Map([
     ...personal,
-    ...named(RESIDUAL, residual),
-    ...named(MEMORY, memory),
+    ...underPrefix(RESIDUAL, residual ?? NOTHING),
+    ...underPrefix(MEMORY, memory ?? NOTHING),
   ]);
   return kept.size === 0 ? undefined : kept;
 }
 
-export function partsOf(kept: Params | undefined): KeptParts {
-  const personal = [...(kept ?? [])].filter(
-    ([name]) => !name.startsWith(RESIDUAL) && !name.startsWith(MEMORY),
-  );
+export function partsOf(kept: Params = NOTHING): KeptParts {
   return {
-    personal: new Map(personal),
+    personal: selectParams(kept, (name) => !name.startsWith(RESIDUAL) && !name.startsWith(MEMORY)),
     memory: partOf(kept, MEMORY),
     residual: partOf(kept, RESIDUAL),
   };
 }
 
-function partOf(kept: Params | undefined, prefix: string): Params | undefined {
-  const part = [...(kept ?? [])].filter(([name]) => name.startsWith(prefix));
-  return part.length === 0
-    ? undefined
-    : new Map(part.map(([name, value]) => [name.slice(prefix.length), value]));
+const NOTHING: Params = new Map();
+
+function partOf(kept: Params, prefix: string): Params | undefined {
+  const part = withoutPrefix(prefix, kept);
+  return part.size === 0 ? undefined : part;
 }

@@ -68,14 +68,7 @@ async function importPlugin(file: string): Promise<Record<string, unknown>> {
 
 function joined<T extends Registries>(registries: T, module: Record<string, unknown>, file: string): T {
   const exported = Object.keys(module).filter((key) => key !== 'default');
-  for (const family of all) {
-    const { closedBecause } = FAMILIES[family];
-    if (closedBecause !== undefined && module[family] !== undefined)
-      throw new HeadwaterError('PLUGIN_INVALID', `${family} cannot come from a plug-in: ${closedBecause}`, {
-        where: file,
-        hint: 'Build it into Headwater: one file and a line in the registry.',
-      });
-  }
+  refuseClosed(module, file);
   const given = families.filter((family) => module[family] !== undefined);
   if (given.length === 0) {
     const word = exported[0];
@@ -93,6 +86,17 @@ function joined<T extends Registries>(registries: T, module: Record<string, unkn
     ]),
   );
   return { ...registries, ...added };
+}
+
+function refuseClosed(module: Record<string, unknown>, file: string): void {
+  for (const family of all) {
+    const { closedBecause } = FAMILIES[family];
+    if (closedBecause !== undefined && module[family] !== undefined)
+      throw new HeadwaterError('PLUGIN_INVALID', `${family} cannot come from a plug-in: ${closedBecause}`, {
+        where: file,
+        hint: 'Build it into Headwater: one file and a line in the registry.',
+      });
+  }
 }
 
 function recordsOf(module: Record<string, unknown>, family: Family, file: string): RecipeRecord[] {

@@ -310,6 +310,11 @@ describe('plug-ins', () => {
     ['no schema', "export const methods = [{ id: 'a', summary: 's' }];", /options must be a zod 4 schema/],
     ['a syntax error', 'export const = 3;', /does not load/],
     [
+      'a way to choose owners',
+      'export const selections = []; export const methods = [];',
+      /readable without plug-ins/,
+    ],
+    [
       'a taken id',
       "import { z } from 'zod'; export const methods = [{ id: 'fedavg', summary: 's', options: z.object({}) }];",
       /taken/,
