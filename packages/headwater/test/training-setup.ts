@@ -6,6 +6,7 @@ import type { Params } from '../src/base/tensor.ts';
 import type { TokenizedExample } from '../src/data/types.ts';
 import { openCheckpoint, readWeight } from '../src/models/checkpoint-node.ts';
 import type { Model } from '../src/models/model.ts';
+import type { Executor } from '../src/runtime/executor.ts';
 import { createNodeExecutor } from '../src/runtime/onnx-node.ts';
 import type { Engine, TrainOptions } from '../src/training/engine.ts';
 import { createEngine } from '../src/training/engine-core.ts';
@@ -20,10 +21,14 @@ export interface Setup {
   readonly params: Params;
 }
 
-/** `bind` makes the tuning from the model; parameters are its fresh ones, with every zero tensor made random. */
+/**
+ * `bind` makes the tuning from the model; parameters are its fresh ones, with every zero tensor made random. `onSession` hears
+ * of every session that is built.
+ */
 export async function setup(
   folder: string,
   bind: (model: Model) => BoundTuning | Promise<BoundTuning>,
+  onSession: (label: string) => void = () => undefined,
 ): Promise<Setup> {
   const model = await openCheckpoint(join(FIXTURES, folder));
   const tuning = await bind(model);
@@ -35,7 +40,18 @@ export async function setup(
       return [name, isZero ? { ...value, data: value.data.map(() => 0.1 * stream.normal()) } : value];
     }),
   );
-  return { model, tuning, params, engine: createEngine({ model, tuning, executor: createNodeExecutor() }) };
+  return { model, tuning, params, engine: createEngine({ model, tuning, executor: watched(onSession) }) };
+}
+
+function watched(onSession: (label: string) => void): Executor {
+  const executor = createNodeExecutor();
+  return {
+    ...executor,
+    load(graph, weights, options) {
+      onSession(options?.label ?? '');
+      return executor.load(graph, weights, options);
+    },
+  };
 }
 
 /** Random sequences; the first third of each is a prompt. */
