@@ -63,5 +63,10 @@ function familySection(family: Family, registry: ReadonlyMap<string, RecipeRecor
     ...(Object.keys(shapeOf(record.options) ?? {}).length === 0 ? ['No options.'] : keyRows(record.options)),
     '',
   ]);
-  return [title, '', `For \`${where}\`. A plug-in adds its own as \`${family}\`.`, '', ...records];
+  const { closedBecause } = FAMILIES[family];
+  const more =
+    closedBecause === undefined
+      ? `A plug-in adds its own as \`${family}\`.`
+      : `Plug-ins cannot add one: ${closedBecause}.`;
+  return [title, '', `For \`${where}\`. ${more}`, '', ...records];
 }
