@@ -9,7 +9,7 @@ import type { Device } from '../runtime/executor.ts';
 import { type FinishedRun, type RunOptions, run } from '../simulation/run.ts';
 import { findRecipe, shippedRecipes } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
-import { collect, deviceOption, jsonOption, wholeNumber } from './options.ts';
+import { codeExecutionOption, collect, deviceOption, jsonOption, wholeNumber } from './options.ts';
 import { probeDevice } from './probe-device.ts';
 import { createDisplay } from './progress.ts';
 import { removeRun } from './remove-run.ts';
@@ -25,6 +25,7 @@ export interface RunCommandOptions {
   readonly full?: true;
   readonly device?: Device;
   readonly workers?: number;
+  readonly allowCodeExecution?: true;
   readonly json?: true;
 }
 
@@ -39,6 +40,7 @@ export function runCommand(): Command {
     .option('--plugin <file>', 'module with methods, tuning kinds, tasks …; may be repeated', collect, [])
     .option('--full', 'test on all rows instead of a sample')
     .option('--workers <n>', 'worker threads; changes no bit', wholeNumber)
+    .addOption(codeExecutionOption())
     .addOption(deviceOption())
     .addOption(jsonOption())
     .action(runRecipe);
@@ -55,6 +57,7 @@ async function runRecipe(given: string | undefined, options: RunCommandOptions):
       ...(options.out === undefined ? {} : { out: options.out }),
       resume: options.resume === true,
       plugins: options.plugin,
+      allowCodeExecution: options.allowCodeExecution === true,
       overrides: overridesOf(options),
       onProgress: display.onProgress,
       signal: interrupt.signal,

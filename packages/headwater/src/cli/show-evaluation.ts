@@ -35,7 +35,7 @@ export function printEvaluation(
       : [
           `In parentheses ${100 * confidence} % intervals: percentile bootstrap over rows, seed ${result.seed}.`,
         ]),
-    ...cutNote(heldOut[split as 'test']?.promptsCut),
+    ...cutNote(heldOut[split as 'test']?.textsCut),
     ...result.tasks.map(({ kind, options }) => `${kind} ${JSON.stringify(options)}`),
   ];
   console.log(notes.map((note) => `\n${paint.dim(note)}`).join(''));
@@ -76,6 +76,10 @@ function baseRows(
   ];
 }
 
-function cutNote(promptsCut = 0): string[] {
-  return promptsCut === 0 ? [] : [`${formatCount(promptsCut)} prompts lost tokens from their left to fit.`];
+function cutNote(textsCut = 0): string[] {
+  return textsCut === 0
+    ? []
+    : [
+        `${formatCount(textsCut)} texts lost tokens to fit: prompts from their left, answers from their right.`,
+      ];
 }

@@ -23,7 +23,7 @@ export interface DatasetColumns {
   readonly ownerByFile?: boolean | undefined;
   readonly labelColumn?: string | undefined;
   readonly groupColumn?: string | undefined;
-  /** As `ownerByFile`. */
+  /** The name of the file without folder, endings and the name of its split. */
   readonly groupByFile?: boolean | undefined;
   /** A list of answers to choose from; CSV carries it as JSON text. */
   readonly optionsColumn?: string | undefined;
@@ -103,7 +103,7 @@ function metaOf(row: Row, fileName: string, columns: DatasetColumns): ExampleMet
   const { ownerColumn, ownerByFile, labelColumn, groupColumn, groupByFile, optionsColumn } = columns;
   const owner = ownerByFile ? ownerOfFile(fileName) : named(row, ownerColumn);
   const label = named(row, labelColumn);
-  const group = groupByFile ? ownerOfFile(fileName) : named(row, groupColumn);
+  const group = groupByFile ? groupOfFile(fileName) : named(row, groupColumn);
   return {
     where: row.where,
     ...(owner === undefined ? {} : { owner }),
@@ -130,6 +130,11 @@ function named(row: Row, column: string | undefined): string | undefined {
 export function ownerOfFile(fileName: string): string {
   const base = fileName.split(/[\\/]/).at(-1) ?? fileName;
   return base.replace(/\.gz$/i, '').replace(/\.[^.]+$/, '');
+}
+
+/** `test/anatomy_test.csv` and `dev/anatomy_dev.csv` are of one group: `anatomy`. */
+function groupOfFile(fileName: string): string {
+  return ownerOfFile(fileName).replace(/[-_.](?:train|dev|val|valid|validation|test)$/, '');
 }
 
 /** Mistakes by their text: the same one in a thousand rows is one line with a count. */

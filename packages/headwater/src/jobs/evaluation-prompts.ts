@@ -18,7 +18,7 @@ export interface PreparedPrompts {
   readonly prompts: readonly PreparedPrompt[];
   readonly promptOwner: readonly (string | undefined)[];
   readonly firstOutput: ReadonlyMap<TaskRequest, number>;
-  readonly promptsCut: number;
+  readonly textsCut: number;
 }
 
 interface Settings {
@@ -36,14 +36,14 @@ export function preparePrompts(
   const prompts: PreparedPrompt[] = [];
   const promptOwner: (string | undefined)[] = [];
   const firstOutput = new Map<TaskRequest, number>();
-  let promptsCut = 0;
-  if (limits === undefined) return { prompts, promptOwner, firstOutput, promptsCut };
+  let textsCut = 0;
+  if (limits === undefined) return { prompts, promptOwner, firstOutput, textsCut };
   for (const { task, requests } of tasks)
     for (const request of requests) {
       const { writing, example } = request;
       if (writing === undefined) continue;
       const { tokens, cut } = fitted(writing, codec, limits, task.id);
-      promptsCut += Number(cut);
+      textsCut += Number(cut);
       firstOutput.set(request, prompts.length);
       for (let sample = 0; sample < writing.samples; sample++) {
         const seedPath = [seed, 'evaluation', task.id, example, sample];
@@ -53,7 +53,7 @@ export function preparePrompts(
         promptOwner.push(examples[example]?.meta.owner);
       }
     }
-  return { prompts, promptOwner, firstOutput, promptsCut };
+  return { prompts, promptOwner, firstOutput, textsCut };
 }
 
 function fitted(

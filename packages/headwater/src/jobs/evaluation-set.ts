@@ -38,7 +38,7 @@ export interface EvaluationSet {
   /** Examples without a single target after cutting to maxLength; they are not evaluated. */
   readonly leftOut: number;
   /** Prompts that lost tokens from their left: scored ones to maxLength, written ones to the model's positions. */
-  readonly promptsCut: number;
+  readonly textsCut: number;
   /** How confidence intervals are drawn. */
   readonly bootstrap: () => BootstrapOptions;
 }
@@ -86,7 +86,7 @@ export function prepareEvaluation(
     pieceOwner: source.map((text) => owners[text]),
     ...written,
     leftOut: candidates.length - examples.length,
-    promptsCut: report.promptsTruncated + written.promptsCut,
+    textsCut: report.promptsTruncated + report.completionsTruncated + written.textsCut,
     bootstrap: () => ({ resamples, level: confidence, random: rng(seed, 'bootstrap') }),
   };
 }

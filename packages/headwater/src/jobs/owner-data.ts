@@ -3,6 +3,7 @@
  * that a simulation would give the owner. Nobody else's data are there.
  */
 
+import { HeadwaterError } from '../base/errors.ts';
 import { type DataFiles, loadDataset } from '../data/dataset-node.ts';
 import { stratifiedSplit } from '../data/split.ts';
 import type { Example } from '../data/types.ts';
@@ -57,4 +58,22 @@ export async function prepareOwner(
 ): Promise<PreparedRun> {
   await requireConsent(taskChoices(context.recipe, context.registries), 'none');
   return prepareParts(context, parts, new Map([[owner, [...parts.train.keys()]]]));
+}
+
+/**
+ * What owners do not do, or cannot: run programs, read files of the operator.
+ * Throws CODE_EXECUTION_REFUSED, RECIPE_INVALID.
+ */
+export async function checkDeployable(
+  recipe: Recipe,
+  registries: Pick<RunRegistries, 'tasks'>,
+): Promise<void> {
+  await requireConsent(taskChoices(recipe, registries), 'none');
+  for (const key of ['shots', 'general'] as const)
+    if (recipe.data[key] !== undefined)
+      throw new HeadwaterError(
+        'RECIPE_INVALID',
+        `data.${key} names files of this machine, which the owners of a deployment cannot read`,
+        { hint: 'Leave it and the tasks that need it out, and score the result with `headwater eval`.' },
+      );
 }

@@ -49,8 +49,8 @@ export interface DataFacts {
           readonly numExamples: number;
           readonly available: number;
           readonly leftOut: number;
-          /** Prompts of evaluation tasks that lost tokens from their left. */
-          readonly promptsCut?: number;
+          /** Of evaluation tasks: prompts that lost tokens from their left, answers from their right. */
+          readonly textsCut?: number;
         }
       >
     >
@@ -237,8 +237,8 @@ function sizesOf(heldOut: HeldOutSets, parts: HeldOutParts): DataFacts['heldOut'
   const entries = (['validation', 'test'] as const).flatMap((split) => {
     const set = heldOut[split];
     if (set === undefined) return [];
-    const { examples, leftOut, promptsCut } = set;
-    return [[split, { numExamples: examples.length, available: parts[split].length, leftOut, promptsCut }]];
+    const { examples, leftOut, textsCut } = set;
+    return [[split, { numExamples: examples.length, available: parts[split].length, leftOut, textsCut }]];
   });
   return Object.fromEntries(entries);
 }

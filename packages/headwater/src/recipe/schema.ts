@@ -49,7 +49,12 @@ const data = z.strictObject({
     .describe(
       'Column of subjects or categories: figures are also told by it, solved examples are taken from the same.',
     ),
-  groupByFile: z.boolean().default(false).describe('The group is the name of the file, without its endings.'),
+  groupByFile: z
+    .boolean()
+    .default(false)
+    .describe(
+      'The group is the name of the file, without its endings and the name of its split (`_test`, `_dev`).',
+    ),
   labelColumn: z
     .string()
     .optional()

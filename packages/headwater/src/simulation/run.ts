@@ -38,6 +38,8 @@ export interface RunOptions {
   /** Plug-in modules beside those that the recipe names. */
   readonly plugins?: readonly string[];
   readonly onProgress?: OnProgress;
+  /** Run programs that the model wrote even where they cannot be locked in. Default: evaluation tasks that need it are refused. */
+  readonly allowCodeExecution?: boolean;
   /** Aborting stops cleanly with INTERRUPTED; the run can be continued. */
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
@@ -52,7 +54,7 @@ export interface FinishedRun {
 
 /**
  * Runs a recipe (a file, or an object) to its end. Throws HeadwaterError: mistakes of recipe, model and data before
- * anything is written; RUN_EXISTS, RUN_NOT_FOUND, RUN_LOCKED, RUN_CORRUPT, STORAGE_FAILED; ROUND_FAILED; INTERRUPTED.
+ * anything is written; RUN_EXISTS, RUN_NOT_FOUND, RUN_LOCKED, RUN_CORRUPT, STORAGE_FAILED; ROUND_FAILED; CODE_EXECUTION_REFUSED; INTERRUPTED.
  */
 export async function run(given: RecipeInput | string, options: RunOptions = {}): Promise<FinishedRun> {
   const { recipe, registries } = await resolveRecipe(given, options);

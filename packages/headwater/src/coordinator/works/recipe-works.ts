@@ -11,6 +11,7 @@ import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/pla
 import { plannedSelection } from '../../federation/selection/registry.ts';
 import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
+import { checkDeployable } from '../../jobs/owner-data.ts';
 import type { Pool } from '../../jobs/pool.ts';
 import { metricsOf } from '../../jobs/prepare.ts';
 import {
@@ -49,13 +50,14 @@ export interface RecipeWorksOptions {
   readonly shared?: SharedParts & { readonly store: PresenceParts['store'] };
 }
 
-/** `given`: a resolved recipe. Throws RECIPE_*, PLUGIN_INVALID, MODEL_*, HUB_FAILED, STORAGE_FAILED. */
+/** `given`: a resolved recipe. Throws RECIPE_*, PLUGIN_INVALID, MODEL_*, HUB_FAILED, STORAGE_FAILED, CODE_EXECUTION_REFUSED. */
 export async function openRecipeWorks(
   run: string,
   given: RecipeInput,
   options: RecipeWorksOptions,
 ): Promise<RunWorks> {
   const { recipe, registries } = await resolveRecipe(given);
+  await checkDeployable(recipe, registries);
   const { onDownload, shared } = options;
   const model = await openModel(recipe.model, {
     labels: recipe.labels,

@@ -1,4 +1,7 @@
-/** A JSON array of objects. Files named .json that in truth hold one object a line are read as JSON Lines. */
+/**
+ * A JSON array of objects, or an object of objects whose names become the column `key` (PubMedQA). Files named .json that in
+ * truth hold one object a line are read as JSON Lines.
+ */
 
 import { messageOf } from '../../base/errors.ts';
 import { kindOf } from '../schemas/schema.ts';
@@ -17,8 +20,22 @@ async function* read(source: RowSource): AsyncGenerator<Row | BrokenRow> {
     if (firstLineIsObject(text)) return yield* jsonl.read(source);
     return yield brokenJson(cause, text, source.name);
   }
+  if (isObjectOfObjects(value)) return yield* keyedRows(value, source.name);
   if (!Array.isArray(value)) return yield { where: source.name, problem: notAnArray(value) };
   for (const [index, item] of value.entries()) yield objectRow(item, `${source.name}[${index}]`);
+}
+
+/** At least two: a file with one object is more likely a row without its list. */
+function isObjectOfObjects(value: unknown): value is Readonly<Record<string, object>> {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return false;
+  const rows = Object.values(value);
+  return (
+    rows.length > 1 && rows.every((row) => row !== null && typeof row === 'object' && !Array.isArray(row))
+  );
+}
+
+function* keyedRows(rows: Readonly<Record<string, object>>, name: string): Generator<Row | BrokenRow> {
+  for (const [key, row] of Object.entries(rows)) yield objectRow({ key, ...row }, `${name}[${key}]`);
 }
 
 function notAnArray(value: unknown): string {

@@ -100,14 +100,12 @@ function innerGeneration(choice: z.infer<typeof generationOptions>) {
   return { choices: 'example' as const, separator: '\n\n', ...greedy, ...choice };
 }
 
-/** `data/test/anatomy_test.csv` names its subject as `anatomy_test`. */
 function bySubject(examples: readonly Example[], requests: readonly TaskRequest[]): TaskRequest[] {
   return requests.map((request) => {
     const { group, where } = examples[request.example]!.meta;
-    const subject = group?.replace(/_(?:dev|val|test)$/, '');
-    const category = subject === undefined ? undefined : mmluCategories.get(subject);
-    if (subject === undefined || category === undefined) throw unknownSubject(group, where);
-    return { ...request, groups: [subject, category] };
+    const category = group === undefined ? undefined : mmluCategories.get(group);
+    if (group === undefined || category === undefined) throw unknownSubject(group, where);
+    return { ...request, groups: [group, category] };
   });
 }
 
