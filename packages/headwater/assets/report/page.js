@@ -24,7 +24,15 @@ function seriesOf(chart, series, index) {
   const value = (_, raw) => (raw == null ? '–' : show(raw));
   const few = chart.x.length <= 40;
   const common = { label: series.label, stroke, value };
-  if (series.line) return { ...common, width: 1, dash: [3, 3], spanGaps: true, points: { show: false } };
+  if (series.line)
+    return {
+      ...common,
+      stroke: color('--quiet'),
+      width: 1,
+      dash: [3, 3],
+      spanGaps: true,
+      points: { show: false },
+    };
   if (chart.kind === 'points')
     return { ...common, width: 0, paths: () => null, points: { show: true, size: 9, fill: stroke } };
   if (series.reference) return { ...common, width: 1.5, dash: [6, 4], points: { show: false } };
@@ -49,10 +57,19 @@ function axes(chart) {
   const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? value : ''));
   const sizes = (_, splits) => splits.map((value) => (value == null ? '' : bytes(value)));
   const values = chart.xFormat === 'bytes' ? sizes : whole;
+  const places = chart.xFormat === 'bytes' ? { splits: (_, __, low, high) => roundSizes(low, high) } : {};
   return [
-    { ...axis, label: chart.xLabel, labelSize: 20, size: 28, values, grid: { show: false } },
+    { ...axis, label: chart.xLabel, labelSize: 20, size: 28, values, grid: { show: false }, ...places },
     { ...axis, size: 64, values: (_, splits) => splits.map((value) => (value == null ? '' : show(value))) },
   ];
+}
+
+// 1, 2 and 5 times the powers of ten in a range of a logarithmic axis.
+function roundSizes(low, high) {
+  const sizes = [];
+  for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10)
+    sizes.push(...[1, 2, 5].map((digit) => digit * power));
+  return sizes.filter((size) => size >= low && size <= high);
 }
 
 // Bands are drawn under the lines, as areas; around points, as bars.

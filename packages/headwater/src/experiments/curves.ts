@@ -50,7 +50,8 @@ function curve(
   const x = [...new Set(points.map(({ round }) => round))].sort((a, b) => a - b);
   const at = (arm: string, round: number) =>
     meanInterval(points.filter((item) => item.arm === arm && item.round === round).map(({ value }) => value));
-  const series = arms.map((arm): Series => {
+  const drawn = arms.filter((arm) => points.some((item) => item.arm === arm));
+  const series = drawn.map((arm): Series => {
     const intervals = x.map((round) => at(arm, round));
     return {
       label: arm,

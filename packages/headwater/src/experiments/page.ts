@@ -26,7 +26,13 @@ export function experimentPage(
     sections: [
       resultSection(comparison),
       ...chartSection('Bytes and quality', bytesQualityFront(comparison)),
-      ...chartSection('Curves', armCurves(comparison, cells)),
+      ...chartSection(
+        'Curves',
+        armCurves(
+          comparison,
+          cells.filter(({ results }) => results.status === 'finished'),
+        ),
+      ),
       { title: 'Every cell', blocks: [{ kind: 'table', ...cellTable(comparison) }] },
       {
         title: 'Experiment',

@@ -23,33 +23,49 @@ interface Options {
   readonly signal?: AbortSignal;
 }
 
-/** Throws RECIPE_INVALID with one line for each arm that cannot run; what models and data throw. */
+/** Throws RECIPE_INVALID with one line for each arm that cannot run; what stops all arms alike is thrown as it is. */
 export async function preflight(
   cells: readonly Cell[],
   registries: RunRegistries,
   options: Options = {},
 ): Promise<Estimates> {
   const estimates = new Map<string, Estimate>();
-  const mistakes: string[] = [];
-  const prepared = new Map<string, PreparedRun>();
-  for (const { arm, recipe } of firstCells(cells)) {
+  const refused: { readonly arm: string; readonly error: HeadwaterError }[] = [];
+  const prepared = new Map<string, Promise<PreparedRun>>();
+  const arms = firstCells(cells);
+  for (const { arm, recipe } of arms) {
     try {
       refuseBuffered(recipe);
       const key = preparationKey(recipe);
-      const ready = prepared.get(key) ?? (await prepareRun(recipe, registries, options));
-      prepared.set(key, ready);
+      if (!prepared.has(key)) prepared.set(key, prepareRun(recipe, registries, options));
+      const ready = await prepared.get(key)!;
       estimates.set(arm, estimateArm({ ...ready, recipe: withLabels(recipe, ready) }, registries));
     } catch (error) {
-      if (!(error instanceof HeadwaterError) || error.code !== 'RECIPE_INVALID') throw error;
-      mistakes.push(`  ${arm}: ${error.message}`);
+      if (options.signal?.aborted === true) throw stoppedEarly(error);
+      if (!(error instanceof HeadwaterError)) throw error;
+      refused.push({ arm, error });
     }
   }
-  if (mistakes.length === 0) return estimates;
-  const arms = mistakes.length === 1 ? 'an arm' : `${mistakes.length} arms`;
-  throw new HeadwaterError(
-    'RECIPE_INVALID',
-    `${arms} cannot run; nothing was started\n${mistakes.join('\n')}`,
+  if (options.signal?.aborted === true) throw stoppedEarly();
+  if (refused.length > 0) throw refusal(refused, arms.length);
+  return estimates;
+}
+
+function refusal(
+  refused: readonly { readonly arm: string; readonly error: HeadwaterError }[],
+  arms: number,
+): HeadwaterError {
+  const [{ error: first }] = refused as [(typeof refused)[number]];
+  if (refused.length === arms && refused.every(({ error }) => error.message === first.message)) return first;
+  const who = refused.length === 1 ? 'an arm' : `${refused.length} arms`;
+  const lines = refused.map(
+    ({ arm, error: { where, message } }) => `  ${arm}: ${where === undefined ? '' : `${where}: `}${message}`,
   );
+  return new HeadwaterError('RECIPE_INVALID', `${who} cannot run; nothing was started\n${lines.join('\n')}`);
+}
+
+function stoppedEarly(cause?: unknown): HeadwaterError {
+  return new HeadwaterError('INTERRUPTED', 'the experiment was stopped before it began', { cause });
 }
 
 function firstCells(cells: readonly Cell[]): Cell[] {

@@ -3,7 +3,7 @@
 import { formatCount } from '../base/format.ts';
 import type { RunResults } from '../runs/results.ts';
 import { type Comparison, type ComparisonRow, comparisonOf } from '../runs/table.ts';
-import { formatScore, metricLabel } from './metrics.ts';
+import { formatInterval, formatScore, metricLabel } from './metrics.ts';
 import type { TableRow } from './page.ts';
 
 export interface ComparisonTable {
@@ -48,11 +48,11 @@ function lossOf(
 }
 
 function rowOf(row: ComparisonRow, metric: string, loss: number | null | undefined): TableRow {
-  const { label, pooled, ownMean, sequentialSteps, tokensSeen } = row;
+  const { label, pooled, interval, ownMean, sequentialSteps, tokensSeen } = row;
   return {
     cells: [
       label,
-      formatScore(metric, pooled),
+      formatScore(metric, pooled) + formatInterval(metric, interval),
       formatScore(metric, ownMean),
       ...(loss === undefined ? [] : [formatScore('loss', loss)]),
       formatCount(sequentialSteps),

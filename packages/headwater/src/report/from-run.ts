@@ -7,6 +7,7 @@ import type { RunResults } from '../runs/results.ts';
 import { comparisonOf } from '../runs/table.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { byteBars, lossCurves, validationCurves } from './curves.ts';
+import { measureBlocks } from './measures.ts';
 import { formatScore, metricLabel } from './metrics.ts';
 import type { Block, Chart, ReportPage, Section, TableBlock } from './page.ts';
 
@@ -85,6 +86,7 @@ function resultSections(results: RunResults): Section[] {
         },
         { kind: 'notes', notes: [...table.notes, ...selectionNotes(results)] },
         { kind: 'table', ...owners },
+        ...measureBlocks(results),
       ],
     },
   ];
