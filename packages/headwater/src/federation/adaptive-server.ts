@@ -28,6 +28,18 @@ export interface AdaptiveRule<O> {
   rate?(round: number, options: O): number;
 }
 
+/** v ← β₂ v + (1 − β₂) Δ̄²; Flower's η is multiplied by √(1 − β₂^(t+1)) / (1 − β₁^(t+1)) in round t. */
+export function adamStep<O extends AdaptiveOptions & { readonly beta2: number }>(
+  input: ServerStepInput<O>,
+): ServerStepOutput {
+  const rule: AdaptiveRule<O> = {
+    secondMoment: (v, square, { beta2 }) => beta2 * v + (1 - beta2) * square,
+    rate: (round, { beta1, beta2, dialect }) =>
+      dialect === 'flower' ? Math.sqrt(1 - beta2 ** (round + 1)) / (1 - beta1 ** (round + 1)) : 1,
+  };
+  return adaptiveStep(rule, input);
+}
+
 /** v ← v − (1 − β₂) Δ̄² sign(v − Δ̄²). */
 export function yogiMoment(v: number, square: number, beta2: number): number {
   return v - (1 - beta2) * square * Math.sign(v - square);

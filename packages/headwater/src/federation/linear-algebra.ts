@@ -102,7 +102,8 @@ function thinQr(matrix: Matrix): { readonly q: Matrix; readonly r: Matrix } {
   return { q: orthogonalMatrix, r: upperTriangularMatrix };
 }
 
-function withFixedSigns({ u, s, v }: Svd): Svd {
+/** The largest element in magnitude of each column of U becomes positive. */
+export function withFixedSigns({ u, s, v }: Svd): Svd {
   const signs = s.map((_, column) => {
     let largest = 0;
     for (let row = 0; row < u.rows; row++)

@@ -10,7 +10,7 @@ import type { Params } from '../base/tensor.ts';
 import type { OptimizerOptions } from '../training/engine.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
 import type { LocalOutcome, LocalRound } from './local-round.ts';
-import { addScaled, overlaid } from './params.ts';
+import { addScaled, encodedBytes, overlaid } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
@@ -170,6 +170,10 @@ export interface Method<O> {
    * zero for the client, or left out where the client makes it itself.
    */
   encodeDown?(params: Params, context: ClientContext, options: O): Params;
+  /** Bytes of what `encodeDown` gave, where another form than its tensors as they are would be sent. */
+  downBytes?(received: Params, context: ClientContext, options: O): number;
+  /** Whether a training without federation (a baseline) trains a tensor. Default: all but those `given` in round 1. */
+  trainedAlone?(tensor: TrainableTensor, options: O): boolean;
   /** The params that an owner uses and is scored with. Default: the global ones with its personal tensors in place. */
   ownParams?(params: Params, kept: Kept, options: O): Params;
 }
@@ -200,6 +204,8 @@ export interface BoundMethod {
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
+  downBytes(received: Params, context: ClientContext): number;
+  trainedAlone(tensor: TrainableTensor): boolean;
   ownParams(params: Params, kept: Kept): Params;
 }
 
@@ -235,6 +241,9 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
         ? undefined
         : (input) => serverStep.call(method, { participation: 1, ...input, options }),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,
+    downBytes: (received, context) =>
+      method.downBytes?.(received, context, options) ?? encodedBytes(received),
+    trainedAlone: (tensor) => method.trainedAlone?.(tensor, options) ?? role(tensor, 1) !== 'given',
     ownParams: (params, kept) => method.ownParams?.(params, kept, options) ?? overlaid(params, kept.personal),
   };
 }

@@ -11,7 +11,7 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import { type LocalRound, standardRound, type Writing } from '../federation/local-round.ts';
 import type { BoundMethod } from '../federation/method.ts';
-import { addScaled, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
+import { addScaled, overlaid, selectParams } from '../federation/params.ts';
 import type { TensorRole } from '../federation/tensor-role.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
 import type { Engine, ExampleScore, TrainOptions, TrainResult } from '../training/engine.ts';
@@ -84,7 +84,7 @@ export async function trainClientRound(
       memory: outcome.memory,
       residual,
     }),
-    downBytes: encodedBytes(received),
+    downBytes: method.downBytes(received, context('encode-down')),
     stats: outcome.stats,
   };
 }

@@ -118,8 +118,8 @@ async function trainArm(
 ): Promise<TrainArmResult> {
   const pooled = owners.flatMap((owner) => train.get(owner) ?? []);
   // What only a server changes is nothing that a training without one could learn.
-  const given = tuning.tensors.filter((tensor) => method.role(tensor, 1) === 'given');
-  const frozen = new Set(given.map(({ name }) => name));
+  const still = tuning.tensors.filter((tensor) => !method.trainedAlone(tensor));
+  const frozen = new Set(still.map(({ name }) => name));
   const trained = await engine.train(await load(params), pooled, options, onStep, { frozen });
   return { params: await blobs.put(encodeParams(trained.params)), stats: statsOf(trained) };
 }

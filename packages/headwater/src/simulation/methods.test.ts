@@ -15,6 +15,8 @@ afterAll(() => small.remove());
 const OPTIONS: Readonly<Record<string, object>> = {
   fedper: { local: ['v_proj'] },
   chainfed: { lambda: 0 },
+  slora: { sparseRounds: 1 },
+  fedadapter: { width: 2, growEvery: 1 },
   fedkseed: { seeds: 16 },
   decomfl: { perturbations: 2 },
   fwdllm: { perturbations: 2, candidates: 2 },
@@ -28,6 +30,7 @@ const PROMPT = ['tuning={"kind":"prompt-tuning","numVirtualTokens":4}'];
 const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
   ...{ fedkseed: SGD, decomfl: SGD, fwdllm: SGD },
   ...{ fedprompt: PROMPT, fedbpt: PROMPT, 'shared-personal-prompts': PROMPT },
+  fedadapter: ['tuning={"kind":"adapter","reductionFactor":8}'],
   fedpeptao: ['tuning={"kind":"prefix-tuning","numVirtualTokens":2}'],
   scaffold: SGD,
   fednova: SGD,

@@ -6,7 +6,8 @@
 
 import { z } from 'zod';
 import { sizeOf } from '../../base/tensor.ts';
-import type { Compression, EncodedTensor } from './compression.ts';
+import { largestElements } from '../largest-elements.ts';
+import type { Compression } from './compression.ts';
 
 interface TopKOptions {
   readonly fraction: number;
@@ -26,7 +27,10 @@ export const topK: Compression<TopKOptions> = {
       main: { suffix: ':values', type: { dtype: 'float32', shape: count } },
     };
   },
-  encode: (values, { fraction }) => largest(values, countOf(values.length, fraction)),
+  encode(values, { fraction }) {
+    const { indices, values: main } = largestElements(values, countOf(values.length, fraction));
+    return { side: indices, main };
+  },
   sideDefect(side, shape) {
     const indices = side as Int32Array;
     const size = sizeOf(shape);
@@ -47,51 +51,4 @@ export const topK: Compression<TopKOptions> = {
 
 function countOf(size: number, fraction: number): number {
   return Math.min(size, Math.max(1, Math.round(fraction * size)));
-}
-
-/** Of equal magnitudes the first ones. NaN counts as largest, so that it is sent and refused rather than hidden. */
-function largest(values: Float32Array, count: number): EncodedTensor {
-  const side = new Int32Array(count);
-  const main = new Float32Array(count);
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const { threshold, above } = thresholdOf(bits, count);
-  let ties = count - above;
-  let at = 0;
-  for (let i = 0; i < bits.length && at < count; i++) {
-    const magnitude = bits[i]! & 0x7fffffff;
-    if (magnitude < threshold || (magnitude === threshold && ties-- <= 0)) continue;
-    side[at] = i;
-    main[at] = values[i]!;
-    at += 1;
-  }
-  return { side, main };
-}
-
-/**
- * The count-th largest magnitude, and how many are larger. Bit patterns of non-negative floats are ordered like the floats:
- * two counting passes, over the upper and the lower half, find it without sorting.
- */
-function thresholdOf(
-  bits: Uint32Array,
-  count: number,
-): { readonly threshold: number; readonly above: number } {
-  const upper = new Uint32Array(0x8000);
-  for (let i = 0; i < bits.length; i++) upper[(bits[i]! & 0x7fffffff) >>> 16]! += 1;
-  const high = rankIn(upper, count);
-  const lower = new Uint32Array(0x10000);
-  for (let i = 0; i < bits.length; i++)
-    if ((bits[i]! & 0x7fffffff) >>> 16 === high.bin) lower[bits[i]! & 0xffff]! += 1;
-  const low = rankIn(lower, count - high.above);
-  return { threshold: high.bin * 0x10000 + low.bin, above: high.above + low.above };
-}
-
-/** The bin, counted from the top, that holds the count-th entry, and how many entries lie above it. */
-function rankIn(bins: Uint32Array, count: number): { readonly bin: number; readonly above: number } {
-  let above = 0;
-  let bin = bins.length - 1;
-  while (bin > 0 && above + bins[bin]! < count) {
-    above += bins[bin]!;
-    bin -= 1;
-  }
-  return { bin, above };
 }

@@ -6,13 +6,16 @@ import { decomfl } from './decomfl.ts';
 import { diloco } from './diloco.ts';
 import { ditto } from './ditto.ts';
 import { fdlora } from './fdlora.ts';
+import { fedSb } from './fed-sb.ts';
 import { fedadagrad } from './fedadagrad.ts';
 import { fedadam } from './fedadam.ts';
+import { fedadapter } from './fedadapter.ts';
 import { fedavg } from './fedavg.ts';
 import { fedavgm } from './fedavgm.ts';
 import { fedbpt } from './fedbpt.ts';
 import { feddpa } from './feddpa.ts';
 import { feddyn } from './feddyn.ts';
+import { federa } from './federa.ts';
 import { fedexLora } from './fedex-lora.ts';
 import { fedkseed } from './fedkseed.ts';
 import { fedmezo } from './fedmezo.ts';
@@ -26,6 +29,7 @@ import { fedsaLora } from './fedsa-lora.ts';
 import { fedsdr } from './fedsdr.ts';
 import { fedyogi } from './fedyogi.ts';
 import { ffaLora } from './ffa-lora.ts';
+import { flasc } from './flasc.ts';
 import { flexlora } from './flexlora.ts';
 import { flora } from './flora.ts';
 import { florist } from './florist.ts';
@@ -38,6 +42,7 @@ import { rbla } from './rbla.ts';
 import { rolora } from './rolora.ts';
 import { scaffold } from './scaffold.ts';
 import { sharedPersonalPrompts } from './shared-personal-prompts.ts';
+import { slora } from './slora.ts';
 import { spry } from './spry.ts';
 import { zeropad } from './zeropad.ts';
 
@@ -73,6 +78,11 @@ export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
     fedsdr,
     chainfed,
     fedra,
+    flasc,
+    fedSb,
+    federa,
+    slora,
+    fedadapter,
     fedmezo,
     fedkseed,
     decomfl,
