@@ -3,8 +3,8 @@
  * updates: a digest that it may not read is as unknown as one that does not exist.
  */
 
-import { chosenRound } from '../../../federation/stopping.ts';
 import type { RunState } from '../../../federation/state.ts';
+import { chosenRound } from '../../../federation/stopping.ts';
 import { taskOf } from '../../../federation/tasks.ts';
 import { Refusal } from '../../../federation/wire/refusals.ts';
 import type { WireResponse } from '../../../federation/wire/transport.ts';
