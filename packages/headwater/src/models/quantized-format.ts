@@ -21,8 +21,6 @@ const FORMAT = 'headwater-blocks-1';
 /** Kinds of a recipe and the bits that they mean. */
 export const QUANTIZATION_BITS = { int8: 8, int4: 4 } as const;
 
-export const BLOCK_SIZES = [32, 64] as const;
-
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** `quantization.json`. */
