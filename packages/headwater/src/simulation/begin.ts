@@ -51,7 +51,12 @@ async function planRun(prepared: PreparedRun, registries: RunRegistries, pool: P
 
 /** `params`: digest of those that the run starts from. Throws RECIPE_INVALID, AGGREGATION_OVERFLOW. */
 export function planOf(
-  { recipe, owners, modelDigest, heldOut }: Omit<PreparedRun, 'train'>,
+  {
+    recipe,
+    owners,
+    modelDigest,
+    heldOut,
+  }: Pick<PreparedRun, 'recipe' | 'owners' | 'modelDigest' | 'heldOut'>,
   registries: RunRegistries,
   { tensors, params }: InitResult,
 ): RunPlan {
