@@ -39,14 +39,14 @@ describe('preparing a run', () => {
       }
     }
     expect(run.facts.summary.total.numExamples).toBe(21);
-    expect(run.facts.heldOut.test).toEqual({ numExamples: 9, available: 9, leftOut: 0 });
+    expect(run.facts.heldOut.test).toEqual({ numExamples: 9, available: 9, leftOut: 0, textsCut: 0 });
     expect(run.facts.chance.exactMatch).toBe(1 / 6);
     expect(run.facts.mainMetric).toBe('exactMatch');
   });
 
   it('samples and splits are stratified, seeded and stated', async () => {
     const sampled = await prepared('evaluation.sampleSize=3');
-    expect(sampled.facts.heldOut.test).toEqual({ numExamples: 3, available: 9, leftOut: 0 });
+    expect(sampled.facts.heldOut.test).toEqual({ numExamples: 3, available: 9, leftOut: 0, textsCut: 0 });
     expect(new Set(sampled.heldOut.test?.pieceOwner)).toEqual(new Set(['ann', 'ben', 'cid']));
     expect(
       (await prepared('evaluation.sampleSize=3', 'evaluation.full=true')).heldOut.test?.examples,

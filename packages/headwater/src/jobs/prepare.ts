@@ -273,7 +273,7 @@ function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOu
       split,
       digest(set.pieces),
       set.pieceOwner.map((o) => o ?? null),
-      set.prompts.map(({ tokens }) => [...tokens]),
+      ...(set.prompts.length === 0 ? [] : [set.prompts.map(({ tokens }) => [...tokens])]),
     ]),
   });
 }

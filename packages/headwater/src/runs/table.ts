@@ -9,6 +9,8 @@ export interface ComparisonRow {
   readonly label: string;
   /** The metric on the pooled test sample. */
   readonly pooled: number | null;
+  /** Of `pooled`, where it is one model's. */
+  readonly interval?: readonly [low: number, high: number];
   /** Mean over the owners' own tests. */
   readonly ownMean: number | null;
   /** By owner, on the owner's own test. */
@@ -58,6 +60,7 @@ function rowOf(label: string, arm: ArmResult, owners: readonly string[], metric:
   return {
     label,
     pooled: arm.test?.pooled[metric] ?? null,
+    ...intervalOf(arm, metric),
     ownMean: mean(Object.values(own)),
     owners: own,
     sequentialSteps: arm.sequentialSteps,
@@ -92,6 +95,11 @@ function localRows(
     { label: 'local-only, mean', pooled: mean(pooled), ...shared },
     { label: 'local-only, best', pooled: best, ...shared },
   ];
+}
+
+function intervalOf(arm: ArmResult, metric: string): Pick<ComparisonRow, 'interval'> {
+  const interval = arm.test?.intervals?.[metric];
+  return interval === undefined ? {} : { interval };
 }
 
 function ownScore(arm: ArmResult, owner: string, metric: string): number | null {

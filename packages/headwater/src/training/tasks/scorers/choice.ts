@@ -53,10 +53,12 @@ function firstNamed(text: string, options: readonly string[]): number {
   let best = { at: Number.POSITIVE_INFINITY, index: -1 };
   for (const [index, option] of options.entries()) {
     const at = text.indexOf(option);
-    if (option !== '' && at >= 0 && at < best.at) best = { at, index };
+    if (at >= 0 && at < best.at) best = { at, index };
   }
+  // An option of punctuation alone is found everywhere and says nothing.
+  const found = options[best.index] ?? '';
   // Two options that are the same without punctuation are the later one: the reference maps texts to letters.
-  return best.index < 0 ? -1 : options.lastIndexOf(options[best.index]!);
+  return found === '' ? -1 : options.lastIndexOf(found);
 }
 
 function plain(text: string): string {
