@@ -88,7 +88,7 @@ async function modelAndData(recipe: Recipe, registries: RunRegistries, numOwners
       const model = await openModel(recipe.model, { onProgress: download, labels: recipe.labels });
       return { model, numOwners, tokensPerExample: recipe.data.maxLength, tokensAreAtMost: true };
     }
-    const { model, owners } = await prepareRun(recipe, registries, { onProgress });
+    const { model, owners } = await prepareRun(recipe, registries, { onProgress, allowCodeExecution: true });
     return { model, ...amountsOf(owners) };
   } finally {
     display.stop();

@@ -91,7 +91,10 @@ export async function loadTaskContext({ data }: Recipe, registries: RunRegistrie
   };
 }
 
-/** How a task asked: its options with all defaults, and its first prompt with everything in it. */
+/**
+ * How a task asked: its options with all defaults, and what stood before the first question (instruction, solved examples).
+ * The question itself is data and stays out of reports.
+ */
 export interface TaskFacts {
   readonly kind: string;
   readonly options: unknown;
@@ -99,8 +102,24 @@ export interface TaskFacts {
 }
 
 export function taskFacts(set: EvaluationSet | undefined): TaskFacts[] {
-  return (set?.tasks ?? []).map(({ task, options, requests }) => {
-    const prompt = requests[0]?.writing?.prompt;
+  return (set?.tasks ?? []).map(({ task, options, requests: [first] }) => {
+    const example = first && set?.examples[first.example];
+    const prompt = example && beforeQuestion(first.writing?.prompt ?? questionOf(first.texts[0]), example);
     return { kind: task.id, options, ...(prompt === undefined ? {} : { prompt }) };
   });
+}
+
+function questionOf(text: Example | undefined): WritingRequest['prompt'] | undefined {
+  if (text?.kind === 'completion') return text.prompt;
+  return text?.kind === 'chat' ? text.messages.slice(0, -1) : undefined;
+}
+
+/** Undefined where nothing stood there. */
+function beforeQuestion(
+  whole: WritingRequest['prompt'] | undefined,
+  example: Example,
+): WritingRequest['prompt'] | undefined {
+  const own = questionOf(example)?.length;
+  const before = own === undefined || whole === undefined ? undefined : whole.slice(0, whole.length - own);
+  return before === undefined || before.length === 0 ? undefined : before;
 }

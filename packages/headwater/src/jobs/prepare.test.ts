@@ -6,6 +6,7 @@ import { rng } from '../base/random.ts';
 import type { Example } from '../data/types.ts';
 import { loadRecipe } from '../recipe/load-node.ts';
 import { assignHeldOutOwners } from './held-out-owners.ts';
+import { checkDeployable } from './owner-data.ts';
 import { type PreparedRun, prepareRun } from './prepare.ts';
 import { builtinRegistries } from './records.ts';
 import { viewExamples } from './shared-examples.ts';
@@ -51,6 +52,40 @@ describe('preparing a run', () => {
     expect(
       (await prepared('evaluation.sampleSize=3', 'evaluation.full=true')).heldOut.test?.examples,
     ).toHaveLength(9);
+  });
+
+  it('says how tasks asked, without the questions', async () => {
+    const [, asked] = (
+      await prepared(
+        'evaluation.tasks=[{ kind: rouge-l, instruction: "Say it. ", shots: 1, maxNewTokens: 4 }]',
+        'data.shots={ files: data/train.csv }',
+      )
+    ).facts.tasks!;
+    expect(asked).toMatchObject({ kind: 'rouge-l', options: { shots: 1, temperature: 0, stemming: true } });
+    expect(asked!.prompt).toBe('Say it. cat number 0 says: cat\n\n');
+  });
+
+  it('lets the model write on test rows alone, unless asked to do it on validation rows too', async () => {
+    const task = 'evaluation.tasks=[{ kind: rouge-l, maxNewTokens: 4 }]';
+    const lengths = async (...more: string[]) => {
+      const { validation, test } = (await prepared(task, ...more)).heldOut;
+      return [validation!.prompts.length, test!.prompts.length];
+    };
+    expect(await lengths()).toEqual([0, 9]);
+    expect(await lengths('evaluation.writeOn=both')).toEqual([9, 9]);
+  });
+
+  it('what owners cannot do is refused before a deployment begins', async () => {
+    const recipeWith = (...overrides: string[]) =>
+      loadRecipe(small.recipe, { registries: builtinRegistries, overrides });
+    const refusal = async (override: string) =>
+      checkDeployable(await recipeWith(override), builtinRegistries).then(
+        () => 'taken',
+        ({ code }) => code,
+      );
+    expect(await refusal('evaluation.tasks=[{ kind: pass-at-k }]')).toBe('CODE_EXECUTION_REFUSED');
+    expect(await refusal('data.shots={ files: data/train.csv }')).toBe('RECIPE_INVALID');
+    expect(await refusal('evaluation.tasks=[{ kind: rouge-l }]')).toBe('taken');
   });
 
   it('changed data change the digest, the same data do not', async () => {

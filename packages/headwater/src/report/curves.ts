@@ -48,9 +48,11 @@ export function validationCurves(metrics: readonly Metric[], results: RunResults
   if (validations.length === 0) return [];
   const { mainMetric, chance } = results.facts;
   const guess = chance[mainMetric];
+  // Tasks that let the model write may be done on test rows alone.
+  const told = validations.some(({ pooled }) => typeof pooled[mainMetric] === 'number');
   const main = chartOf(validations, mainMetric, guess === undefined ? [] : [['chance', guess]]);
   const loss = mainMetric === 'loss' ? [] : [chartOf(validations, 'loss', [])];
-  return [main, ...loss, ...ownerCurves(validations, mainMetric)];
+  return [...(told ? [main] : []), ...loss, ...ownerCurves(validations, told ? mainMetric : 'loss')];
 }
 
 function chartOf(

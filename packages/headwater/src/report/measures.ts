@@ -89,7 +89,7 @@ function askedNotes({ facts }: RunResults): string[] {
   return (facts.tasks ?? []).flatMap(({ kind, options, prompt }) => {
     const settings = JSON.stringify(options);
     if (settings === '{}' && prompt === undefined) return [];
-    const first = prompt === undefined ? '' : ` First prompt: ${JSON.stringify(prompt)}`;
+    const first = prompt === undefined ? '' : ` Before the first question: ${JSON.stringify(prompt)}`;
     return [`Task ${kind}: ${settings}.${first}`];
   });
 }
