@@ -1,6 +1,7 @@
 /**
  * `node scripts/join-client-files.ts FOLDER OUT`: data sets that come as one JSON file for each client (local_training_N.json,
- * local_eval_N.json, local_test_N.json, global_test.json) → train, validation and test .jsonl.gz with a column `client`.
+ * local_eval_N.json, local_test_N.json, global_test.json) → train, validation and test .jsonl.gz with a column `client`, which is
+ * `all` for global files. Rows without an answer are left out: there is nothing to learn or to score.
  */
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,16 +10,23 @@ import { gzipSync } from 'node:zlib';
 
 const PARTS: Readonly<Record<string, string>> = { training: 'train', eval: 'validation', test: 'test' };
 
+type Row = Readonly<Record<string, unknown>>;
+
+function hasAnswer({ output, response }: Row): boolean {
+  return [output, response].every((answer) => typeof answer !== 'string' || answer.trim() !== '');
+}
+
 /** Rows of each part, in the order of the clients' numbers. */
-export function joinClientFiles(folder: string): Map<string, object[]> {
-  const joined = new Map<string, object[]>();
+export function joinClientFiles(folder: string): Map<string, Row[]> {
+  const joined = new Map<string, Row[]>();
   const files = readdirSync(folder).sort((a, b) => numberIn(a) - numberIn(b) || (a < b ? -1 : 1));
   for (const file of files) {
     const [, scope, part, client] = /^(local|global)_(training|eval|test)(?:_(\d+))?\.json$/.exec(file) ?? [];
     if (scope === undefined) continue;
-    const rows = JSON.parse(readFileSync(join(folder, file), 'utf8')) as object[];
+    const rows = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Row[];
     const name = PARTS[part!]!;
-    const named = client === undefined ? rows : rows.map((row) => ({ ...row, client: `client-${client}` }));
+    const owner = client === undefined ? 'all' : `client-${client}`;
+    const named = rows.filter(hasAnswer).map((row) => ({ ...row, client: owner }));
     joined.set(name, [...(joined.get(name) ?? []), ...named]);
   }
   return joined;
