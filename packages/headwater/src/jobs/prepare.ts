@@ -13,7 +13,7 @@ import { stratifiedSplit } from '../data/split.ts';
 import { type DataSummary, summarizePartition } from '../data/summary.ts';
 import { type TextCodec, type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
 import { classesOf } from '../data/tokenize-class.ts';
-import type { Example, TokenizedExample } from '../data/types.ts';
+import type { TokenizedExample } from '../data/types.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
 import { openModel } from '../models/checkpoint-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { commonPrefixLength } from '../tokenize-prefix.ts';
-import { type DataSchema, type ExampleBody, RowProblem, type RowValues, textColumn } from './schema.ts';
+import { type DataSchema, type ExampleBody, RowProblem, textColumn } from './schema.ts';
 import { fillTemplate } from './template.ts';
 
 const options = z.strictObject({
