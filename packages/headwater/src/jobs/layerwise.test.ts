@@ -24,6 +24,8 @@ describe('ChainFed', () => {
       expect(layersOf(sent)).toEqual([layer]);
       expect([...sent.values()].some(({ data }) => data.some((x) => x !== 0))).toBe(true);
     }
+    const bytes = await Promise.all([1, 2].map(async (round) => (await bench.round({ round })).downBytes));
+    expect(bytes[0]!).toBeLessThan(0.6 * bytes[1]!);
     const held = seen.map(({ frozen }) => layersOf(new Map([...frozen!].map((name) => [name, null!]))));
     expect(held).toEqual([[1], [0], [1]]);
     expect(seen.map(({ part }) => part?.skippedFrom)).toEqual([1, undefined, 1]);

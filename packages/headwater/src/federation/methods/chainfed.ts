@@ -3,7 +3,8 @@
  * and begins again behind the last. Only the window's adapters are trained and travel. Blocks below it are computed without
  * being differentiated, blocks above it not at all: L = L_local + λ L_global, L_local with the output head on the window's
  * last block, L_global with the adapters of the blocks above, without these blocks, before the head. A client keeps the
- * activations of Q blocks. Q = all blocks with λ = 0 is training end to end.
+ * activations of Q blocks. Q = all blocks with λ = 0 is training end to end. Down go all adapters that the client computes
+ * with: it keeps none from round to round.
  *
  * Reconstructed from notes on the paper, whose text and code were not at hand: adapters above the window act on the hidden
  * states that the window leaves (which needs bottleneck adapters); L_global's gradient is taken without dropout; where the
@@ -12,12 +13,13 @@
  */
 
 import { z } from 'zod';
+import type { Params } from '../../base/tensor.ts';
 import type { PartOfNetwork } from '../../training/pass.ts';
 import type { TrainableTensor } from '../../tuning/kind.ts';
 import { adaptedLayers, layerOf } from '../adapted-layers.ts';
 import { type LocalRound, type LocalTask, standardRound } from '../local-round.ts';
 import type { Method } from '../method.ts';
-import { scaled } from '../params.ts';
+import { scaled, selectParams } from '../params.ts';
 
 const options = z.strictObject({
   window: z
@@ -48,14 +50,23 @@ export const chainfed: Method<ChainFedOptions> = {
     ];
   },
   wire: (tensors, round, _owner, given) => inWindow(tensors, windowOf(tensors, round, given)),
+  encodeDown(params, { round }, given) {
+    if (given.lambda > 0) return params;
+    const { end = Infinity } = windowOf(named(params), round, given);
+    return selectParams(params, (name) => (layerOf({ name }) ?? 0) <= end);
+  },
   client(local, given) {
-    const tensors = [...local.start].map(([name, { shape }]) => ({ name, shape }));
+    const tensors = named(local.start);
     const window = windowOf(tensors, local.round, given);
     const trained = new Set(inWindow(tensors, window).map(({ name }) => name));
     const frozen = new Set(tensors.flatMap(({ name }) => (trained.has(name) ? [] : [name])));
     return standardRound(local, { frozen, ...coTuning(local, window, frozen, given) });
   },
 };
+
+function named(params: Params): TrainableTensor[] {
+  return [...params].map(([name, { shape }]) => ({ name, shape }));
+}
 
 interface Window {
   readonly layers: ReadonlySet<number>;

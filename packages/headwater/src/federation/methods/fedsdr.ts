@@ -5,8 +5,8 @@
  * travels. A round is two trainings of localSteps each.
  *
  * Reconstructed from a summary of the paper, whose text and code were not at hand: f is the base model with both adapters
- * off; an example is rewritten in the first round that trains on it; the instruction and its place behind the answer; the
- * run's result is R, S being for its owner's data only (`scoreWith: personal` scores owners with both).
+ * off; an example is rewritten in the first round that trains on it; the instruction and its place behind the answer; an
+ * owner's own model is R with its S, what the run writes is R.
  */
 
 import { z } from 'zod';
@@ -40,7 +40,10 @@ const options = z.strictObject({
     .enum(['kept', 'fresh'])
     .default('kept')
     .describe('LoRA-S goes on from round to round, or begins anew in each.'),
-  scoreWith: z.enum(['global', 'personal']).default('global').describe('R alone, or R with the owner’s S.'),
+  scoreWith: z
+    .enum(['personal', 'global'])
+    .default('personal')
+    .describe('Owners are scored with R and their S, or with R alone, which is what the run writes.'),
 });
 
 type FedSdrOptions = z.infer<typeof options>;
