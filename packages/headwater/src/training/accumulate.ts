@@ -39,7 +39,6 @@ export async function accumulatedGradients(
 /** Loss and gradients as `estimate` makes them from losses of these batches. Throws DATA_INVALID as above. */
 export async function estimatedGradients(
   runner: Runner,
-  params: Params,
   batches: readonly Batch[],
   estimate: (loss: (params: Params) => Promise<number>) => Promise<{ loss: number; grads: Params }>,
 ): Promise<StepGradients> {

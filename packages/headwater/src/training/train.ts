@@ -71,7 +71,7 @@ async function stepGradients(
   const gradients =
     estimate === undefined
       ? await accumulatedGradients(runner, params, batches, dropout, pass)
-      : await estimatedGradients(runner, params, batches, (loss) => estimate({ params, step, loss }));
+      : await estimatedGradients(runner, batches, (loss) => estimate({ params, step, loss }));
   addTo(gradients.grads, (await extraGradient?.(params, examples)) ?? NO_PARAMS);
   return gradients;
 }
