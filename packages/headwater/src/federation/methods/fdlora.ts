@@ -15,6 +15,7 @@ import { isSecondFactor, secondFactor, withSecondAdapter } from '../../tuning/se
 import { type Fusion, GLOBAL_ALONE, searchFusion } from '../adapter-fusion.ts';
 import { type LocalRound, standardRound } from '../local-round.ts';
 import { fedAvgStep, type Method } from '../method.ts';
+import { needsRounds } from '../needs.ts';
 import { nesterovStep } from '../nesterov.ts';
 import { addScaled, overlaid } from '../params.ts';
 import { adapterRole, needsTwoAdapters, secondOf, weighted } from '../two-adapters.ts';
@@ -45,7 +46,7 @@ export const fdlora: Method<FdLoraOptions> = {
   source: 'FDLoRA 2024, arXiv:2406.07925',
   options,
   secureAggregation: 'yes',
-  preconditions: ({ tensors }) => needsTwoAdapters(tensors),
+  preconditions: (facts) => [...needsTwoAdapters(facts.tensors), ...needsRounds(facts)],
   tuning: (bound) => withSecondAdapter(bound, 'factors'),
   selectTrainable: adapterRole,
   async client(local, given) {

@@ -41,6 +41,9 @@ export const fedadapter: Method<FedAdapterOptions> = {
       ? []
       : ['it grows bottleneck adapters: choose tuning.kind adapter']),
     ...needsRounds(facts),
+    ...(facts.compression === 'top-k'
+      ? ['what top-k leaves out has another size after a growth; use float16, int8 or none']
+      : []),
   ],
   tuning: (bound) => ({ ...bound, extend: refuseAdapter }),
   initialParams: async (params, _context, { width }) =>

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { isSecondFactor, withSecondAdapter } from '../../tuning/second-adapter.ts';
 import { type LocalOutcome, type LocalRound, standardRound } from '../local-round.ts';
 import type { Method } from '../method.ts';
+import { needsRounds } from '../needs.ts';
 import { overlaid } from '../params.ts';
 import { statsOfBoth } from '../training-stats.ts';
 import { adapterRole, needsTwoAdapters, secondOf, trainOne, weighted } from '../two-adapters.ts';
@@ -31,8 +32,9 @@ export const feddpa: Method<FedDpaOptions> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { localWeight: 0, order: 'together' } }],
-  preconditions({ tensors, rounds }, { order, globalRounds }) {
-    const mistakes = needsTwoAdapters(tensors);
+  preconditions(facts, { order, globalRounds }) {
+    const { tensors, rounds } = facts;
+    const mistakes = [...needsTwoAdapters(tensors), ...(order === 'together' ? [] : needsRounds(facts))];
     if (order === 'together')
       return globalRounds === undefined
         ? mistakes

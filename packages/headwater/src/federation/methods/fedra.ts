@@ -13,6 +13,7 @@ import { adaptedLayers, layerOf } from '../adapted-layers.ts';
 import { standardRound } from '../local-round.ts';
 import { meanOfHolders } from '../mean-of-holders.ts';
 import type { Method } from '../method.ts';
+import { needsRounds } from '../needs.ts';
 import { levelOf, ownerLevels } from '../owner-levels.ts';
 import { selectParams } from '../params.ts';
 
@@ -32,10 +33,12 @@ export const fedra: Method<FedRaOptions> = {
   options,
   secureAggregation: { noBecause: 'the server divides each block by the weight of those who had it' },
   reducesTo: [{ id: 'fedavg', when: { capacity: { default: 1 }, allocationSeed: 0 }, within: 'quantum' }],
-  preconditions: ({ tensors }) =>
-    adaptedLayers(tensors).length > 1
+  preconditions: (facts) => [
+    ...needsRounds(facts),
+    ...(adaptedLayers(facts.tensors).length > 1
       ? []
-      : ['it allocates blocks of the network: fewer than two have trained tensors'],
+      : ['it allocates blocks of the network: fewer than two have trained tensors']),
+  ],
   wire: allocated,
   encodeDown(params, { round, owner }, given) {
     const own = new Set(allocated(named(params), round, owner, given).map(({ name }) => name));
