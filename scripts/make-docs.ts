@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import { builtinRegistries } from '../packages/headwater/src/jobs/records.ts';
 import { recipeReference } from '../packages/headwater/src/recipe/reference-page.ts';
 import { recipeShape } from '../packages/headwater/src/recipe/schema.ts';
+import { experimentsPage } from './experiments-page.ts';
+import { methodsPage } from './methods-page.ts';
 import { modelsPage } from './models-page.ts';
 
 const pages = new Map([
   ['recipe.md', recipeReference(recipeShape, builtinRegistries)],
+  ['experiments.md', experimentsPage()],
+  ['methods.md', methodsPage()],
   ['models.md', modelsPage()],
 ]);
 const check = process.argv.includes('--check');

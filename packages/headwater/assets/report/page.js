@@ -57,7 +57,8 @@ function axes(chart) {
   const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? value : ''));
   const sizes = (_, splits) => splits.map((value) => (value == null ? '' : bytes(value)));
   const values = chart.xFormat === 'bytes' ? sizes : whole;
-  const places = chart.xFormat === 'bytes' ? { splits: (_, __, low, high) => roundSizes(low, high) } : {};
+  const logarithmic = { splits: (_, __, low, high) => roundSizes(low, high), filter: (_, splits) => splits };
+  const places = chart.xFormat === 'bytes' ? logarithmic : {};
   return [
     { ...axis, label: chart.xLabel, labelSize: 20, size: 28, values, grid: { show: false }, ...places },
     { ...axis, size: 64, values: (_, splits) => splits.map((value) => (value == null ? '' : show(value))) },

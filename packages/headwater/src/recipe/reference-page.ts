@@ -23,7 +23,8 @@ export function recipeReference(schema: z.ZodType, registries: Registries): stri
 
 const HEAD = ['| key | what | default | |', '|---|---|---|---|'];
 
-function keyRows(schema: z.ZodType): string[] {
+/** A table of an object schema’s keys, those of inner objects as paths. */
+export function keyRows(schema: z.ZodType): string[] {
   return [...HEAD, ...Object.entries(shapeOf(schema) ?? {}).flatMap(([key, value]) => rowsOf(key, value))];
 }
 

@@ -1,0 +1,113 @@
+/** docs/methods.md: every registered method as its record tells it. What is asked of the records is in `method-facts.ts`. */
+
+import { formatBytes } from '../packages/headwater/src/base/format.ts';
+import type { Method } from '../packages/headwater/src/federation/method.ts';
+import { methods } from '../packages/headwater/src/federation/methods/registry.ts';
+import { shapeOf } from '../packages/headwater/src/recipe/describe.ts';
+import { keyRows } from '../packages/headwater/src/recipe/reference-page.ts';
+import { type MethodFacts, methodFacts } from './method-facts.ts';
+
+const INTRO = [
+  '# Federated methods',
+  '',
+  'Made by `npm run docs` from the records themselves. `federation.method: { kind: … }` in a recipe picks one.',
+  '',
+  '*Up*, *down* and *trained* are what a client sends, receives and trains in a round with the method’s default options, as multiples of FedAvg with the same tuning: asked of the record on a model of 260 thousand weights (`lora` of rank 8 on all linear modules where the method takes it), mean over four rounds and owners, headers of files included (they matter where little travels). Sizes that hang on the dimensions of the model (residuals of the base, counts of seeds, states of a search) have another ratio on a large one; `headwater plan` says it for yours, and every run measures it.',
+  '',
+  'Memory of a client follows *trained*: five float32 copies of each trained number (value, gradient, two moments, update), beside weights and activations, which `headwater plan` estimates. Methods without back-propagation keep no activations for it; the estimate does not know that.',
+  '',
+  '*Secure aggregation*: whether the server could do with masked sums. Whatever does not go together is refused before a run starts, in the words below.',
+  '',
+];
+
+export function methodsPage(): string {
+  const all = [...methods.values()].map((method) => ({ method, facts: methodFacts(method) }));
+  return `${[
+    ...INTRO,
+    row(['method', 'what', 'up', 'down', 'trained', 'figures for', 'secure aggregation']),
+    row(['---', '---', '---:', '---:', '---:', '---', '---']),
+    ...all.map(({ method, facts }) => overview(method, facts)),
+    '',
+    ...all.flatMap(({ method, facts }) => section(method, facts)),
+  ].join('\n')}\n`;
+}
+
+function overview(
+  { id, summary, secureAggregation }: Method<unknown>,
+  { traffic, kinds }: MethodFacts,
+): string {
+  const figures =
+    traffic === undefined
+      ? ['–', '–', '–']
+      : [
+          ratio(traffic.upBytes, traffic.fedavgBytes),
+          ratio(traffic.downBytes, traffic.fedavgBytes),
+          ratio(traffic.trained, traffic.fedavgTrained),
+        ];
+  const secure = secureAggregation === 'yes' ? 'yes' : 'no';
+  return row([`[\`${id}\`](#${id})`, summary, ...figures, `\`${kinds[0] ?? '–'}\``, secure]);
+}
+
+function section(method: Method<unknown>, facts: MethodFacts): string[] {
+  const { id, summary, source, secureAggregation, options } = method;
+  const secure =
+    secureAggregation === 'yes' ? 'masked sums are enough' : `no: ${secureAggregation.noBecause}`;
+  return [
+    `## ${id}`,
+    '',
+    `${sentence(summary)} Source: ${source}.`,
+    '',
+    ...(Object.keys(shapeOf(options) ?? {}).length === 0 ? ['No options.'] : keyRows(options)),
+    '',
+    ...trafficLine(facts),
+    `- Tuning: ${facts.kinds.map((kind) => `\`${kind}\``).join(', ') || 'none of the built-in kinds on the small model'}.`,
+    `- Aggregation: ${method.aggregate?.kind === 'canonical' ? 'a rule over all updates together, in memory of the cohort' : 'exact weighted mean, in memory of one model'}. Secure aggregation: ${secure}.`,
+    ...(method.reducesTo ?? []).map(
+      ({ id: other, when, within }) =>
+        `- With \`${JSON.stringify(when)}\` it is \`${other}\`${within === 'quantum' ? ', within the rounding of its sums' : ', bit for bit'}.`,
+    ),
+    ...Object.entries(method.exceptions ?? {}).map(
+      ([property, why]) => `- Not ${PROPERTIES[property] ?? property}: ${why}.`,
+    ),
+    ...[...facts.needs, ...facts.asksOfOptimizer].map((need) => `- Asks for more than defaults: ${need}.`),
+    ...refusals(facts),
+    '',
+  ];
+}
+
+/** What the exceptions of records are called. */
+const PROPERTIES: Readonly<Record<string, string>> = {
+  'still-round': 'true that the params stay bit for bit where nobody moved',
+};
+
+function trafficLine({ traffic, kinds }: MethodFacts): string[] {
+  if (traffic === undefined) return [];
+  const { upBytes, downBytes } = traffic;
+  return [
+    `- On the small model with \`${kinds[0]}\`: ${formatBytes(Math.round(upBytes))} up and ${formatBytes(Math.round(downBytes))} down a client and round (FedAvg: ${formatBytes(Math.round(traffic.fedavgBytes))} each way).`,
+  ];
+}
+
+/** Things refused for the same reasons stand together. */
+function refusals({ refuses }: MethodFacts): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const [what, reasons] of Object.entries(refuses)) {
+    // Reasons name what was tried; without that they may be the same.
+    const reason = reasons.join('; ').replaceAll(/(compression is|serverLearningRate is) [\w-]+/g, '$1 so');
+    byReason.set(reason, [...(byReason.get(reason) ?? []), what]);
+  }
+  return [...byReason].map(([reason, what]) => `- Not with ${what.join(', ')}: ${reason}.`);
+}
+
+function ratio(value: number, reference: number): string {
+  const share = value / reference;
+  return `${share >= 0.0995 ? share.toFixed(2) : Number(share.toPrecision(2))}×`;
+}
+
+function sentence(text: string): string {
+  return `${text[0]?.toUpperCase() ?? ''}${text.slice(1)}.`;
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
