@@ -288,6 +288,9 @@ describe('round machine in a deployment: rounds', () => {
     expect(taskOf(state, owner!)).toBeUndefined();
     const rejoined = step(state, { type: 'owner-joined', counts: countsOf(owner!, 33) }).state;
     expect(rejoined.roster[owner!]).toMatchObject({ standing: 'quarantined', offences: 2 });
+    const away = step(state, { type: 'owner-left', owner: owner!, reason: 'to be forgotten' }).state;
+    const back = step(away, { type: 'owner-joined', counts: countsOf(owner!, 33) }).state;
+    expect(back.roster[owner!]).toMatchObject({ standing: 'quarantined', offences: 2 });
     const pardoned = step(state, { type: 'owner-pardoned', owner: owner! }).state;
     expect(pardoned.roster[owner!]).toMatchObject({ standing: 'active', offences: 0 });
   });

@@ -43,7 +43,7 @@ export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: Own
   const entry: RosterEntry = {
     ...counts,
     aggregationWeight: 1,
-    standing: known?.standing === 'quarantined' ? 'quarantined' : 'active',
+    standing: isExcluded(state.plan, known?.offences ?? 0) ? 'quarantined' : 'active',
     offences: known?.offences ?? 0,
     lastRound: known?.lastRound ?? 0,
   };
@@ -65,12 +65,16 @@ export function withEntry(state: RunState, owner: string, change: Partial<Roster
   return { ...state, roster: { ...state.roster, [owner]: { ...entry, ...change } } };
 }
 
+/** Pardoned owners begin at no offence again. */
+function isExcluded({ pace: { quarantineAfter } }: RunPlan, offences: number): boolean {
+  return quarantineAfter !== null && offences >= quarantineAfter;
+}
+
 /** One more rejected update; too many are the end of being asked. */
 export function withOffence(state: RunState, owner: string): RunState {
   const entry = entryOf(state.roster, owner);
   if (entry === undefined) return state;
   const offences = entry.offences + 1;
-  const { quarantineAfter } = state.plan.pace;
-  const out = quarantineAfter !== null && offences >= quarantineAfter && entry.standing === 'active';
+  const out = isExcluded(state.plan, offences) && entry.standing === 'active';
   return withEntry(state, owner, { offences, ...(out ? { standing: 'quarantined' as const } : {}) });
 }
