@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type SmallRun, smallRun } from '../../test/support/small-run.ts';
 import { type CellProgress, type ComparedExperiment, compareExperiment } from './run-experiment.ts';
+import { summaryTable } from './table.ts';
 import { exportTensorboard } from './tensorboard.ts';
 
 // Whole runs, on machines that may have other things to do.
@@ -63,6 +64,29 @@ describe('a real experiment', () => {
     expect(ffa!.difference).not.toBeNull();
     expect(fedavg!.difference).toBeNull();
     expect(fedavg!.clientMemoryBytes).toBeGreaterThan(2e8);
+  });
+
+  it('shows what averaging both factors loses beside what averaging one of them does', () => {
+    const { rows, notes } = compared.comparison;
+    const [fedavg, ffa] = ['fedavg', 'ffa'].map((arm) =>
+      rows.find((row) => row.arm === arm && row.subject === 'federated'),
+    );
+    const rounds = ['seed-3', 'seed-4'].flatMap((seed) =>
+      readFileSync(join(compared.folder, 'cells', 'fedavg', seed, 'metrics.jsonl'), 'utf8')
+        .split('\n')
+        .filter((line) => line.includes('"type":"round"'))
+        .map((line) => JSON.parse(line).figures),
+    );
+    expect(rounds.length).toBeGreaterThan(1);
+    const mean = rounds.reduce((sum, { averagingError }) => sum + averagingError, 0) / rounds.length;
+    expect(mean).toBeGreaterThan(0);
+    expect(fedavg!.averagingError).toBeCloseTo(mean, 12);
+    // With a server learning rate of 1 FedAvg loses exactly what averaging loses, up to the rounding of its sums.
+    expect(fedavg!.aggregationError! / mean).toBeCloseTo(1, 2);
+    expect(ffa!.aggregationError).toBeNull();
+    const { head } = summaryTable(compared.comparison);
+    expect(head).toContain('aggregation error');
+    expect(notes.join(' ')).toContain('Aggregation error is how far');
   });
 
   it('trains the baselines beside the first arm only', () => {

@@ -23,6 +23,13 @@ export interface ArmSummary {
   readonly rounds: number | null;
   readonly seconds: number | null;
   readonly clientMemoryBytes: number | null;
+  /**
+   * Mean over rounds and seeds of what the aggregation of LoRA factors lost beside the mean of the clients' products, relative
+   * to it (`federation/lora-error.ts`). Null where no round says so.
+   */
+  readonly aggregationError: number | null;
+  /** The same for averaging the factors, whatever the method did with them. */
+  readonly averagingError: number | null;
 }
 
 export interface CellFigures {

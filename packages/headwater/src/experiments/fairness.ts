@@ -24,6 +24,7 @@ export function fairnessNotes(input: FairnessInput): string[] {
     dataNote(input),
     budgetNote(input),
     ...missingNotes(input),
+    ...errorNote(input),
     'Client memory is what `headwater plan` estimates for training by back-propagation; time is from start to end of a cell, its validation, tests and baselines included, on this machine.',
   ];
 }
@@ -67,6 +68,13 @@ function budgetNote({ rows, cells, arms }: FairnessInput): string {
     ({ arm, tokens }) => `${arm} ${formatCount(tokens)} (${percent(tokens / reference.tokens - 1)})`,
   );
   return `The arms did not train on the same number of tokens: ${reference.arm} ${formatCount(reference.tokens)}, ${list.join(', ')}${steps}.`;
+}
+
+function errorNote({ rows }: FairnessInput): string[] {
+  if (rows.every(({ aggregationError }) => aggregationError === null)) return [];
+  return [
+    'Aggregation error is how far a round’s LoRA product B A, with the residual where a method has one, is from the mean of the clients’ products, relative to that mean; a mean over rounds and seeds.',
+  ];
 }
 
 /** The same tokens in other numbers of steps are another training. */

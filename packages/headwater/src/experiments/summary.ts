@@ -90,7 +90,17 @@ function rowOf({ metric, finished, first, estimates }: Context, arm: string, sub
     rounds: federated ? mean(({ results }) => results.rounds.run) : null,
     seconds: federated ? mean(({ results }) => results.timing.wallSeconds) : null,
     clientMemoryBytes: federated ? (estimates.get(arm)?.client.memory.total ?? null) : null,
+    aggregationError: federated ? roundFigure(own, 'aggregationError') : null,
+    averagingError: federated ? roundFigure(own, 'averagingError') : null,
   };
+}
+
+/** Mean over all rounds that have it, of all cells. */
+function roundFigure(cells: readonly StoredCell[], name: string): number | null {
+  const values = cells.flatMap(({ metrics }) =>
+    metrics.flatMap((metric) => (metric.type === 'round' ? [metric.figures?.[name]] : [])),
+  );
+  return meanInterval(values.filter((value) => value !== undefined))?.mean ?? null;
 }
 
 /** Without test data there is no comparison, but tokens were seen all the same. */

@@ -14,11 +14,13 @@ export interface SummaryTable {
 export function summaryTable(comparison: Comparison): SummaryTable {
   const { metric, chance, rows } = comparison;
   const withLoss = metric !== 'loss';
+  const withError = rows.some(({ aggregationError }) => aggregationError !== null);
   const head = [
     '',
     metricLabel(metric),
     'own tests',
     ...(withLoss ? ['loss'] : []),
+    ...(withError ? ['aggregation error'] : []),
     'up',
     'down',
     'client memory',
@@ -31,12 +33,19 @@ export function summaryTable(comparison: Comparison): SummaryTable {
       scoreText(metric, row.pooled),
       scoreText(metric, row.own),
       ...(withLoss ? [scoreText('loss', row.loss)] : []),
+      ...(withError ? [errorText(row)] : []),
       ...costCells(row),
     ],
   }));
   if (chance === null) return { head, rows: body };
   const rest = new Array<string>(head.length - 2).fill('');
   return { head, rows: [...body, { cells: ['chance', formatScore(metric, chance), ...rest] }] };
+}
+
+/** Below a ten thousandth of a percent it is rounding. */
+function errorText({ aggregationError }: ArmSummary): string {
+  if (aggregationError === null) return '';
+  return aggregationError < 1e-6 ? '0 %' : `${(100 * aggregationError).toPrecision(2)} %`;
 }
 
 function costCells({ upBytes, downBytes, clientMemoryBytes, rounds, seconds }: ArmSummary): string[] {
@@ -108,6 +117,8 @@ const COLUMNS: readonly (readonly [string, (row: ArmSummary) => number | string 
   ['client_memory_bytes', ({ clientMemoryBytes }) => clientMemoryBytes],
   ['rounds', ({ rounds }) => rounds],
   ['seconds', ({ seconds }) => seconds],
+  ['aggregation_error', ({ aggregationError }) => aggregationError],
+  ['averaging_error', ({ averagingError }) => averagingError],
 ];
 
 function interval(name: string, of: (row: ArmSummary) => MeanInterval | null): (typeof COLUMNS)[number][] {

@@ -102,5 +102,6 @@ async function combinedRound(
   };
   const output = stepped(method, input, { aggregate, norm: l2Norm(aggregate), report });
   const figures = method.figures?.(updates, { before: params, after: output.params });
-  return figures === undefined ? output : { ...output, report: { ...report, figures } };
+  if (figures === undefined || Object.keys(figures).length === 0) return output;
+  return { ...output, report: { ...report, figures } };
 }

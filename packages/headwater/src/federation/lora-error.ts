@@ -68,15 +68,19 @@ function errorOf(modules: readonly ModuleCohort[], of: (module: ModuleCohort) =>
 
 /**
  * Figures of a method's round, relative to the mean of the products: what averaging the factors would have lost of it, and what
- * the method itself lost.
+ * the method itself lost. None where no pair of factors travels.
  */
 export function loraFigures(sentAs: SentAs) {
   return (
     updates: readonly WeightedUpdate[],
     _options: unknown,
     { before, after }: RoundParams,
-  ): Readonly<Record<string, number>> => ({
-    averagingError: averagingError(cohortOf(updates, before, sentAs)).relative,
-    aggregationError: aggregationError(updates, before, after, sentAs).relative,
-  });
+  ): Readonly<Record<string, number>> => {
+    const cohort = cohortOf(updates, before, sentAs);
+    if (cohort.length === 0) return {};
+    return {
+      averagingError: averagingError(cohort).relative,
+      aggregationError: aggregationError(updates, before, after, sentAs).relative,
+    };
+  };
 }

@@ -48,13 +48,19 @@ export interface CombineContext {
  * once, given in the order of the owners' names; memory of the whole cohort. What it gives is what `serverStep` gets.
  */
 export type Aggregation<O> =
-  | { readonly kind: 'linear' }
-  | {
+  | ({ readonly kind: 'linear' } & RoundFigures<O>)
+  | ({
       readonly kind: 'canonical';
       combine(updates: readonly WeightedUpdate[], options: O, context: CombineContext): Params;
-      /** What is worth knowing about a round, by name; recorded with it, nothing follows from it. */
-      figures?(updates: readonly WeightedUpdate[], options: O, round: RoundParams): Figures;
-    };
+    } & RoundFigures<O>);
+
+interface RoundFigures<O> {
+  /**
+   * What is worth knowing about a round, by name; recorded with it, nothing follows from it. Of linear methods it is asked
+   * only where the updates of a cohort are few and small: their sum does not need them in memory.
+   */
+  figures?(updates: readonly WeightedUpdate[], options: O, round: RoundParams): Figures;
+}
 
 /** Global params before and after a round. */
 export interface RoundParams {
@@ -233,9 +239,9 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
         ? (updates, context) => aggregate.combine(updates, options, context)
         : undefined,
     figures:
-      aggregate?.kind === 'canonical' && aggregate.figures !== undefined
-        ? (updates, round) => aggregate.figures!(updates, options, round)
-        : undefined,
+      aggregate?.figures === undefined
+        ? undefined
+        : (updates, round) => aggregate.figures!(updates, options, round),
     serverStep:
       serverStep === undefined
         ? undefined

@@ -3,6 +3,7 @@
  * same. Partial sums that were made elsewhere are brought to their end here too. It knows no tasks and no workers.
  */
 
+import { type Params, sizeOf } from '../base/tensor.ts';
 import { aggregateRound, type RoundOutput, stepFromSum } from '../federation/aggregate.ts';
 import {
   isStreamable,
@@ -37,12 +38,9 @@ export async function aggregateMembers(
   const { method, blobs } = parts;
   if (method.combine === undefined)
     return aggregateSum(parts, job, await sumMembers(parts, job, job.work.members));
-  const load = async (digest: string, owner: string) => {
-    const { expected, compression } = formatOf(parts, job, owner);
-    return decodeUpdate(await blobs.get(digest), expected, compression);
-  };
   const input = { ...(await stepInputOf(parts, job)), members: job.work.members };
-  return stored(parts, await aggregateRound(method, job.fixedPoint, input, load));
+  const load = (digest: string, owner: string) => loadUpdate(parts, job, digest, owner);
+  return stored(blobs, await aggregateRound(method, job.fixedPoint, input, load));
 }
 
 /** The exact sum of some of the members: a leaf of a tree of sums. Only for methods without a `combine` of their own. */
@@ -62,13 +60,58 @@ export async function aggregateSum(
   job: AggregationJob,
   sum: PartialSum,
 ): Promise<AggregateResult> {
+  const result = await stepOfSum(parts, job, sum);
+  const figures = await figuresOf(parts, job, result.params);
+  return figures === undefined ? result : { ...result, report: { ...result.report, figures } };
+}
+
+async function stepOfSum(
+  parts: AggregationParts,
+  job: AggregationJob,
+  sum: PartialSum,
+): Promise<AggregateResult> {
   const { method, blobs } = parts;
   const { work, fixedPoint, serverLearningRate } = job;
   if (!isStreamable(method))
-    return stored(parts, stepFromSum(method, fixedPoint, await stepInputOf(parts, job), sum));
+    return stored(blobs, stepFromSum(method, fixedPoint, await stepInputOf(parts, job), sum));
   const before = blobs.stream(work.params, undefined, 'lent');
   const { params, report, aggregateNorm } = streamFromSum(fixedPoint, sum, before, serverLearningRate);
   return { params: await blobs.putStream(params), serverState: null, report, aggregateNorm };
+}
+
+/** Elements of a cohort's updates up to which figures are made: 16 MiB, and at most about a second. */
+const FIGURES_ELEMENTS = 2 ** 22;
+
+/** Of a linear method's round, from the updates themselves. Undefined where it has none to say or they are too many. */
+async function figuresOf(parts: AggregationParts, job: AggregationJob, after: string) {
+  const { method, blobs } = parts;
+  const { members, params } = job.work;
+  // Stale updates began from other params than the round's.
+  const stale = members.some(({ freshWeight, aggregationWeight }) => (freshWeight ?? 0) > aggregationWeight);
+  const { expected } = formatOf(parts, job, members[0]?.owner ?? '');
+  const elements = members.length * expected.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  if (method.figures === undefined || stale || elements > FIGURES_ELEMENTS) return undefined;
+  const updates = await Promise.all(
+    members.map(async ({ owner, update, aggregationWeight }) => ({
+      owner,
+      aggregationWeight,
+      update: await loadUpdate(parts, job, update, owner),
+    })),
+  );
+  const round = { before: await loadParams(blobs, params), after: await loadParams(blobs, after) };
+  const figures = method.figures(updates, round);
+  return Object.keys(figures).length === 0 ? undefined : figures;
+}
+
+type ReadableBlobs = Pick<Blobs, 'get'>;
+
+async function loadParams(blobs: ReadableBlobs, digest: string): Promise<Params> {
+  return decodeParams(await blobs.get(digest), `blob ${digest}`);
+}
+
+async function loadUpdate(parts: AggregationParts, job: AggregationJob, digest: string, owner: string) {
+  const { expected, compression } = formatOf(parts, job, owner);
+  return decodeUpdate(await parts.blobs.get(digest), expected, compression);
 }
 
 function formatOf(
@@ -80,18 +123,17 @@ function formatOf(
 }
 
 async function stepInputOf({ blobs }: AggregationParts, { work, serverLearningRate }: AggregationJob) {
-  const load = async (digest: string) => decodeParams(await blobs.get(digest), `blob ${digest}`);
   const { round, serverState, participation } = work;
   return {
     round,
     participation,
-    params: await load(work.params),
-    serverState: serverState === null ? undefined : await load(serverState),
+    params: await loadParams(blobs, work.params),
+    serverState: serverState === null ? undefined : await loadParams(blobs, serverState),
     serverLearningRate,
   };
 }
 
-async function stored({ blobs }: AggregationParts, output: RoundOutput): Promise<AggregateResult> {
+async function stored(blobs: Pick<Blobs, 'put'>, output: RoundOutput): Promise<AggregateResult> {
   const { params, serverState, report, aggregateNorm } = output;
   return {
     params: await blobs.put(encodeParams(params)),

@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { loraFigures } from '../lora-error.ts';
 import type { Method } from '../method.ts';
 import { differenceOf, scaled } from '../params.ts';
 
@@ -19,6 +20,7 @@ export const fedprox: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { mu: 0 } }],
+  aggregate: { kind: 'linear', figures: loraFigures('difference') },
   localObjective({ params, start }, { mu }) {
     if (mu === 0) return undefined;
     return scaled(differenceOf(params, start), mu);
