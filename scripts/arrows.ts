@@ -43,7 +43,7 @@ const NODE_ROOMS = new Set([
   'index.ts',
 ]);
 
-const NODE_PACKAGES = /^(node:|onnxruntime-node$|commander$|cli-|picocolors$)/;
+export const NODE_PACKAGES = /^(node:|onnxruntime-node$|commander$|cli-|picocolors$)/;
 
 export interface Breach {
   readonly where: string;
@@ -55,7 +55,7 @@ export function checkHouse(files: readonly SourceFile[]): Breach[] {
   return [...code.flatMap(checkRooms), ...code.flatMap(checkNode), ...checkCycles(code)];
 }
 
-function roomOf(path: string): string {
+export function roomOf(path: string): string {
   return path.split('/', 1)[0] ?? path;
 }
 
@@ -100,11 +100,11 @@ function checkNode(file: SourceFile): Breach[] {
   });
 }
 
-function isNodeFile(path: string): boolean {
+export function isNodeFile(path: string): boolean {
   return path.endsWith('-node.ts');
 }
 
-function at(file: SourceFile, item: Import): string {
+export function at(file: SourceFile, item: Import): string {
   return `${file.path}:${item.line}`;
 }
 

@@ -33,10 +33,10 @@ export function importsOf(path: string, text: string): Import[] {
   });
 }
 
-/** Every .ts file below `folder`, declaration files excepted. */
+/** Every .ts and .tsx file below `folder`, declaration files excepted. */
 export function readSources(folder: string): SourceFile[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+    .filter((file) => /\.tsx?$/.test(file) && !file.endsWith('.d.ts'))
     .map((file) => file.replaceAll('\\', '/'))
     .sort()
     .map((path) => ({ path, imports: importsOf(path, readFileSync(join(folder, path), 'utf8')) }));

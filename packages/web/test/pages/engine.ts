@@ -1,0 +1,5 @@
+/** What tests call on the page `engine.html`. */
+
+document.title = 'ready';
+
+export {};

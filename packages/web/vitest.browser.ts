@@ -1,0 +1,14 @@
+/** `npm run test:browser`: tests that drive Chromium. One file at a time: each may use all cores. */
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['packages/web/test/**/*.browser.ts'],
+    globalSetup: ['packages/web/test/support/build-pages.ts'],
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+    pool: 'forks',
+  },
+});
