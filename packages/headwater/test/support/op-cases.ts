@@ -3,6 +3,7 @@
 import { rng } from '../../src/base/random.ts';
 import { type DType, sizeOf, type Tensor, tensor } from '../../src/base/tensor.ts';
 import { crossEntropy, targetLogProbs } from '../../src/graph/cross-entropy.ts';
+import { likeliest, softCrossEntropy } from '../../src/graph/distillation.ts';
 import { Graph, type Value } from '../../src/graph/ir.ts';
 import * as ops from '../../src/graph/ops/index.ts';
 
@@ -135,6 +136,38 @@ export const OP_CASES: readonly OpCase[] = [
     inputs: [f(5, 4), f(9, 4), f(9), index(9, 5), f(5)],
     build: (rows, weight, bias, y, c) =>
       crossEntropy({ rows, weight, bias, softCap: 1.5 }, y, stopped(c), 108),
+  },
+  {
+    name: 'soft cross-entropy, ids that come twice',
+    inputs: [f(5, 4), f(9, 4), index(9, 5, 3), f(5, 3), f(5)],
+    build: (rows, weight, ids, q, c) =>
+      softCrossEntropy({ rows, weight }, { ids, probabilities: stopped(q) }, stopped(c), 1),
+  },
+  {
+    name: 'soft cross-entropy with temperature, bias and capped logits, in chunks',
+    inputs: [f(5, 4), f(9, 4), f(9), index(9, 5, 2), f(5, 2), f(5)],
+    build: (rows, weight, bias, ids, q, c) =>
+      softCrossEntropy(
+        { rows, weight, bias, softCap: 1.5 },
+        { ids, probabilities: stopped(q) },
+        stopped(c),
+        2.5,
+        108,
+      ),
+  },
+  { name: 'topK', inputs: [f(4, 6)], build: (x) => ops.cast(ops.topK(x, 3), 'float32') },
+  {
+    // Whole numbers: it has no gradient.
+    name: 'the likeliest tokens',
+    inputs: [index(33, 5, 4), index(33, 9, 4), index(9, 5)],
+    build: (rows, weight, y) => {
+      const [hidden, w] = [rows, weight].map((x) => ops.scale(ops.cast(x, 'float32'), 1 / 16)) as [
+        Value,
+        Value,
+      ];
+      const found = likeliest({ rows: hidden, weight: w }, y, { k: 3, temperature: 2 });
+      return [ops.cast(found.ids, 'float32'), found.probabilities, found.nll];
+    },
   },
   ...([4, 8] as const).flatMap((bits) => [
     {

@@ -9,4 +9,5 @@ export * from './matmul.ts';
 export * from './nn.ts';
 export * from './quantized.ts';
 export * from './shape.ts';
+export * from './top-k.ts';
 export * from './with-gradients.ts';
