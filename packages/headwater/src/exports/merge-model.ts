@@ -5,9 +5,10 @@
 
 import { join } from 'node:path';
 import { writeSynced } from '../base/durable-node.ts';
+import type { StoredTensor } from '../models/checkpoint.ts';
 import type { Model } from '../models/model.ts';
 import { openSafetensors } from '../models/safetensors-node.ts';
-import { INDEX_FILE, openShards, readJson, SINGLE_FILE, type StoredTensor } from '../models/shards-node.ts';
+import { INDEX_FILE, openShards, readJson, SINGLE_FILE } from '../models/shards-node.ts';
 import { writeFolder } from '../training/folder-node.ts';
 import { writeCompanions } from '../training/model-folder-node.ts';
 import { type FilePlan, type FloatType, placeOf, planFile, writePlannedFile } from './merged-file.ts';

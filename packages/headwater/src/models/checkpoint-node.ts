@@ -6,27 +6,17 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { canonicalJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import { firstNonFinite, float32Values } from '../base/half.ts';
-import {
-  arrayFromBytes,
-  type DType,
-  type DTypeArrays,
-  sameShape,
-  sizeOf,
-  type Tensor,
-  tensor,
-} from '../base/tensor.ts';
+import { firstNonFinite } from '../base/half.ts';
+import { arrayFromBytes, type DTypeArrays, sizeOf, tensor } from '../base/tensor.ts';
 import type { WeightSource } from '../runtime/executor.ts';
-import { onlyGguf, refuseQuantizedConfig, refuseQuantizedTensors } from './foreign-quantization.ts';
-import { freshHead } from './fresh-head.ts';
+import { assembleModel, type StoredFloat, weightValues } from './checkpoint.ts';
+import { onlyGguf, refuseQuantizedConfig } from './foreign-quantization.ts';
 import { type ResolveOptions, resolveModel } from './hub-node.ts';
-import type { Model, ModelDefinition } from './model.ts';
-import { definitionOf, needsLabels } from './registry.ts';
+import type { Model } from './model.ts';
+import { needsLabels } from './registry.ts';
 import { readBytes, streamBytes } from './safetensors-node.ts';
-import { openShards, readJson, type StoredTensor } from './shards-node.ts';
-import { specialTokenIds } from './special-token-ids.ts';
+import { openShards, readJson } from './shards-node.ts';
 
 export interface OpenCheckpointOptions {
   /** The source as the user wrote it; the folder when omitted. */
@@ -62,25 +52,24 @@ export async function openCheckpoint(folder: string, options: OpenCheckpointOpti
   const config = await readConfig(absolute);
   refuseQuantizedConfig(config, configPath);
   const labels = await givenLabels(config, configPath, options.labels);
-  const found = await openShards(absolute);
-  refuseQuantizedTensors(found.keys(), absolute);
-  const definition = definitionOf(config, configPath, { labels, tensorNames: new Set(found.keys()) });
-  const fresh = freshHead(definition);
-  const stored = checkedTensors(definition, found, fresh, absolute);
-  const model: Model = {
-    source: options.source ?? folder,
-    folder: absolute,
-    definition,
-    weights: weightSource(stored, fresh, absolute),
-    storedTypes: new Map(
-      [...stored, ...fresh].map(([name, { dtype, shape }]) => [name, { dtype, shape }] as const),
-    ),
-    digest: () => digestOf(config, stored),
-    ...specialTokenIds(config, await readJsonIfThere(join(absolute, 'generation_config.json')), configPath),
-  };
-  const total = [...stored.values()].reduce((sum, entry) => sum + entry.lengthBytes, 0);
-  if (options.checkFinite ?? total <= AUTOMATIC_CHECK_BYTES) await checkFinite(model);
+  const generationConfig = await readJsonIfThere(join(absolute, 'generation_config.json'));
+  const model = assembleModel({
+    ...{ source: options.source ?? folder, folder: absolute, config, configPath, generationConfig, labels },
+    tensors: await openShards(absolute),
+    bytes: { stream: streamBytes, hasher: nodeHasher },
+  });
+  if (options.checkFinite ?? weightBytes(model) <= AUTOMATIC_CHECK_BYTES) await checkFinite(model);
   return model;
+}
+
+function weightBytes({ weights, storedTypes }: Model): number {
+  const locations = [...storedTypes.keys()].map((name) => weights.locate(name));
+  return locations.reduce((sum, at) => sum + (at.kind === 'file' ? at.lengthBytes : 0), 0);
+}
+
+function nodeHasher() {
+  const hash = createHash('sha256');
+  return { update: (bytes: Uint8Array | string) => void hash.update(bytes), hex: () => hash.digest('hex') };
 }
 
 /** config.json; a folder that only llama.cpp could read is named as such. */
@@ -107,85 +96,9 @@ async function checkFolder(folder: string): Promise<void> {
   );
 }
 
-type StoredWeight = StoredTensor & { readonly dtype: StoredFloat };
-type StoredFloat = 'float32' | 'float16' | 'bfloat16';
-const STORED_FLOATS: ReadonlySet<string> = new Set(['float32', 'float16', 'bfloat16']);
-
-function isStoredWeight(entry: StoredTensor): entry is StoredWeight {
-  return entry.dtype !== undefined && STORED_FLOATS.has(entry.dtype);
-}
-
-/** The definition's tensors, sorted by name; others in the files (rotary buffers, a tied lm_head) are left aside. */
-function checkedTensors(
-  definition: ModelDefinition,
-  found: ReadonlyMap<string, StoredTensor>,
-  fresh: ReadonlyMap<string, unknown>,
-  folder: string,
-): Map<string, StoredWeight> {
-  const result = new Map<string, StoredWeight>();
-  for (const name of [...definition.parameters.keys()].filter((known) => !fresh.has(known)).sort()) {
-    const shape = definition.parameters.get(name)!;
-    const stored = [name, ...definition.otherNames(name)].find((candidate) => found.has(candidate));
-    const entry = stored === undefined ? undefined : found.get(stored);
-    if (entry === undefined) throw missingTensor(name, found, folder);
-    if (!sameShape(entry.shape, shape))
-      throw new HeadwaterError(
-        'MODEL_INVALID',
-        `tensor "${name}" is [${entry.shape}], config.json asks for [${shape}]`,
-        { where: join(folder, entry.file), hint: 'config.json and the weights are of different models.' },
-      );
-    if (!isStoredWeight(entry))
-      throw new HeadwaterError(
-        'MODEL_UNSUPPORTED',
-        `tensor "${name}" is stored as ${entry.format}; supported: F32, F16, BF16`,
-        {
-          where: join(folder, entry.file),
-          hint: 'Choose the unquantised version of the model.',
-        },
-      );
-    result.set(name, entry);
-  }
-  return result;
-}
-
-function missingTensor(
-  name: string,
-  found: ReadonlyMap<string, StoredTensor>,
-  folder: string,
-): HeadwaterError {
-  const files = [...new Set([...found.values()].map((entry) => entry.file))];
-  return new HeadwaterError(
-    'MODEL_INVALID',
-    `tensor "${name}" is missing (${found.size} tensors in ${files.join(', ') || 'no file'})`,
-    { where: folder, hint: 'The checkpoint is incomplete or was saved without its language-model head.' },
-  );
-}
-
-function weightSource(
-  stored: ReadonlyMap<string, StoredWeight>,
-  fresh: ReadonlyMap<string, Tensor<'float32'>>,
-  folder: string,
-): WeightSource {
-  return {
-    locate(name) {
-      const made = fresh.get(name);
-      if (made !== undefined) return { kind: 'memory', tensor: made };
-      const entry = stored.get(name);
-      if (entry === undefined)
-        throw new HeadwaterError('MODEL_INVALID', `there is no tensor "${name}"`, { where: folder });
-      const { path, offsetBytes, lengthBytes, dtype, shape } = entry;
-      return { kind: 'file', path, offsetBytes, lengthBytes, type: { dtype, shape } };
-    },
-  };
-}
-
 /** One weight as float32, wherever it lies. Throws MODEL_INVALID when there is none of this name. */
-export async function readWeight(weights: WeightSource, name: string): Promise<Float32Array> {
-  const location = weights.locate(name);
-  if (location.kind === 'memory') return float32Values(location.tensor);
-  const { dtype, shape } = location.type;
-  const bytes = await readBytes(location.path, location.offsetBytes, location.lengthBytes);
-  return float32Values(tensor(dtype, shape, arrayFromBytes(dtype, bytes) as DTypeArrays[DType]));
+export function readWeight(weights: WeightSource, name: string): Promise<Float32Array> {
+  return weightValues(weights, name, readBytes);
 }
 
 /** Streams every weight and throws MODEL_INVALID at the first NaN or infinity. */
@@ -209,15 +122,6 @@ export async function checkFinite(model: Model): Promise<void> {
       done += piece.length;
     }
   }
-}
-
-/** SHA-256 of the configuration and of every weight in name order: the same for any sharding of the same model. */
-async function digestOf(config: unknown, stored: ReadonlyMap<string, StoredWeight>): Promise<string> {
-  const types = [...stored].map(([name, { dtype, shape }]) => [name, dtype, shape]);
-  const hash = createHash('sha256').update(canonicalJson({ config, types }));
-  for (const { path, offsetBytes, lengthBytes } of stored.values())
-    for await (const bytes of streamBytes(path, offsetBytes, lengthBytes)) hash.update(bytes);
-  return hash.digest('hex');
 }
 
 async function readJsonIfThere(path: string): Promise<unknown> {

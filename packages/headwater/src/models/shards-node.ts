@@ -7,20 +7,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError, systemErrorCode } from '../base/io-errors.ts';
+import type { StoredTensor } from './checkpoint.ts';
 import { onlyGguf } from './foreign-quantization.ts';
-import type { SafetensorsEntry } from './safetensors-header.ts';
 import { openSafetensors } from './safetensors-node.ts';
+import { parseWeightMap } from './weight-map.ts';
 
 export const SINGLE_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
-
-/** A tensor and the file it is in. */
-export interface StoredTensor extends SafetensorsEntry {
-  /** Absolute path of the shard with links resolved. */
-  readonly path: string;
-  /** Shard name inside the folder, for messages. */
-  readonly file: string;
-}
 
 /**
  * Every tensor of the folder by name. Throws MODEL_INVALID (missing shard, index and shard disagree), MODEL_UNSUPPORTED
@@ -91,24 +84,7 @@ async function indexedTensors(folder: string): Promise<Map<string, StoredTensor>
 
 /** Tensor name → shard of an index file; names that are no plain file names are refused. Throws MODEL_INVALID. */
 export async function readWeightMap(path: string): Promise<Map<string, string>> {
-  const invalid = (message: string) => new HeadwaterError('MODEL_INVALID', message, { where: path });
-  const index = await readJson(path);
-  const map = (index as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== 'object' || map === null) throw invalid('weight_map is missing');
-  const result = new Map<string, string>();
-  for (const [name, file] of Object.entries(map)) {
-    if (
-      typeof file !== 'string' ||
-      file !== basename(file) ||
-      file.includes('\\') ||
-      !file.endsWith('.safetensors')
-    )
-      throw invalid(
-        `weight_map puts "${name}" into ${JSON.stringify(file)}, which is no shard of this folder`,
-      );
-    result.set(name, file);
-  }
-  return result;
+  return parseWeightMap(await readJson(path), path);
 }
 
 /** A JSON file of a model folder; throws MODEL_INVALID when it is no JSON, MODEL_NOT_FOUND when it is not there. */
