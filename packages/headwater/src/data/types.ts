@@ -51,6 +51,10 @@ export interface TokenizedExample {
   /** The class of the whole sequence, for classifiers: told at its first token. No token is supervised then. */
   readonly classId?: number;
   readonly label?: string;
+  /** Of a pair of answers to one prompt: `tokens` hold the chosen one, this the other. */
+  readonly rejected?: TokenizedExample;
+  /** Of a pair: log-likelihoods of its answers under a reference model, nats. */
+  readonly reference?: { readonly chosen: number; readonly rejected: number };
 }
 
 /**

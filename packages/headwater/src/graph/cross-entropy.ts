@@ -25,6 +25,7 @@ import {
   sub,
   takeLast,
   withGradients,
+  withPullback,
 } from './ops/index.ts';
 import type { Projection } from './projection.ts';
 import { dim } from './shapes.ts';
@@ -75,36 +76,77 @@ export function crossEntropy(
   weights: Value,
   chunkBytes = LOSS_CHUNK_BYTES,
 ): Value {
-  const { rows, weight, bias } = projection;
   const parts = chunks(projection, targetIds, chunkBytes);
   const losses = parts.map((c) => mul(c.nll, slice(weights, { axis: 0, start: c.start, end: c.end })));
   const loss = reduceSum(concat(losses, 0), [0]);
   const slopes = parts.map((c) => slopeOf(c, projection, weights));
-  const dRows = (): Value =>
-    concat(
-      parts.map((c, i) => {
-        const { spread, atTarget, weight: w } = slopes[i]!;
-        const target = gather(weight, c.ids);
-        const one = atTarget === undefined ? target : mul(target, atTarget);
-        return mul(sub(vocabularyMix(spread, weight), one), w);
-      }),
-      0,
-    );
-  const dWeight = (): Value => {
-    const expected = parts.map((c, i) =>
-      matmul(slopes[i]!.spread, mul(c.rows, slopes[i]!.weight), { transA: true }),
-    );
-    const observed = parts.map((c, i) => mul(c.rows, targetFactor(slopes[i]!)));
-    return sub(expected.reduce(add), scatterAddRows(concat(observed, 0), targetIds, dim(weight.shape, 0)));
-  };
-  const dBias = (): Value => {
-    const expected = slopes.map((slope) => reduceSum(mul(slope.spread, slope.weight), [0]));
-    const observed = concat(slopes.map(targetFactor), 0);
-    const V = dim(weight.shape, 0);
-    return sub(expected.reduce(add), reshape(scatterAddRows(observed, targetIds, V), [V]));
-  };
-  const wrt = bias === undefined ? [rows, weight] : [rows, weight, bias];
-  return withGradients(loss, wrt, (input) => [dRows, dWeight, dBias][input]!());
+  return withGradients(loss, inputsOf(projection), (input) =>
+    [gradientOfRows, gradientOfWeight, gradientOfBias][input]!({ projection, targetIds, parts, slopes }),
+  );
+}
+
+/**
+ * −log softmax(logits_i)[y_i] of each target, [M], for losses that join targets before they weigh them. Where the rows take
+ * several chunks, their logits are computed again once the weights are known: the forward pass keeps none.
+ */
+export function targetLosses(projection: Projection, targetIds: Value, chunkBytes = LOSS_CHUNK_BYTES): Value {
+  const parts = chunks(projection, targetIds, chunkBytes);
+  const losses = concat(
+    parts.map((c) => c.nll),
+    0,
+  );
+  const backward = new Map<Value, Backward>();
+  return withPullback(losses, inputsOf(projection), (input, weights) => {
+    const known =
+      backward.get(weights) ?? backwardFrom(weights, { projection, targetIds, parts }, chunkBytes);
+    backward.set(weights, known);
+    return [gradientOfRows, gradientOfWeight, gradientOfBias][input]!(known);
+  });
+}
+
+function backwardFrom(weights: Value, forward: Omit<Backward, 'slopes'>, chunkBytes: number): Backward {
+  const { projection, targetIds } = forward;
+  const later = () => ({ ...projection, rows: availableAfter(projection.rows, [weights]) });
+  const parts = forward.parts.length === 1 ? forward.parts : chunks(later(), targetIds, chunkBytes);
+  return { projection, targetIds, parts, slopes: parts.map((c) => slopeOf(c, projection, weights)) };
+}
+
+function inputsOf({ rows, weight, bias }: Projection): Value[] {
+  return bias === undefined ? [rows, weight] : [rows, weight, bias];
+}
+
+interface Backward {
+  readonly projection: Projection;
+  readonly targetIds: Value;
+  readonly parts: readonly Chunk[];
+  readonly slopes: readonly Slope[];
+}
+
+function gradientOfRows({ projection: { weight }, parts, slopes }: Backward): Value {
+  return concat(
+    parts.map((c, i) => {
+      const { spread, atTarget, weight: w } = slopes[i]!;
+      const target = gather(weight, c.ids);
+      const one = atTarget === undefined ? target : mul(target, atTarget);
+      return mul(sub(vocabularyMix(spread, weight), one), w);
+    }),
+    0,
+  );
+}
+
+function gradientOfWeight({ projection: { weight }, targetIds, parts, slopes }: Backward): Value {
+  const expected = parts.map((c, i) =>
+    matmul(slopes[i]!.spread, mul(c.rows, slopes[i]!.weight), { transA: true }),
+  );
+  const observed = parts.map((c, i) => mul(c.rows, targetFactor(slopes[i]!)));
+  return sub(expected.reduce(add), scatterAddRows(concat(observed, 0), targetIds, dim(weight.shape, 0)));
+}
+
+function gradientOfBias({ projection: { weight }, targetIds, slopes }: Backward): Value {
+  const expected = slopes.map((slope) => reduceSum(mul(slope.spread, slope.weight), [0]));
+  const observed = concat(slopes.map(targetFactor), 0);
+  const V = dim(weight.shape, 0);
+  return sub(expected.reduce(add), reshape(scatterAddRows(observed, targetIds, V), [V]));
 }
 
 interface Slope {

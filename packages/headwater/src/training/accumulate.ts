@@ -1,53 +1,85 @@
-/** Loss and gradients of an optimizer step from several passes: the mean over all supervised targets of the step. */
+/** Loss and gradients of an optimizer step from several passes: the mean over what the objective counts in the step. */
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
 import type { Params, Tensor } from '../base/tensor.ts';
-import type { Batch } from '../data/types.ts';
+import type { Batch, TokenizedExample } from '../data/types.ts';
+import type { BatchLoss } from './batch-loss.ts';
+import { meanOverTargets } from './objectives/language-modelling.ts';
+import type { BoundObjective } from './objectives/objective.ts';
 import type { Pass } from './pass.ts';
 import type { Runner } from './runner.ts';
 
-export interface StepGradients {
-  /** Mean −log p over the targets, nats. */
+export interface StepLoss {
+  /** Mean over `numTerms`; of language modelling −log p, nats. */
   readonly loss: number;
-  readonly grads: Map<string, Tensor<'float32'>>;
+  /** What the loss is a mean over: targets, pairs. */
+  readonly numTerms: number;
+  /** Means of what else the objective has to say, by name. */
+  readonly figures: Readonly<Record<string, number>>;
   readonly numTargets: number;
   readonly numTokens: number;
+}
+
+export interface StepGradients extends StepLoss {
+  readonly grads: Map<string, Tensor<'float32'>>;
+}
+
+/** Batches of the sequences that an objective makes of a step's examples. */
+export interface StepBatches {
+  readonly objective: BoundObjective;
+  readonly sequences: readonly TokenizedExample[];
+  readonly batches: readonly Batch[];
+}
+
+/** Batches of examples as they are. */
+export function targetBatches(batches: readonly Batch[]): StepBatches {
+  return { objective: meanOverTargets, sequences: [], batches };
 }
 
 /** `dropout(i)` is the stream of pass i; omitted: no dropout. Throws DATA_INVALID when nothing is supervised. */
 export async function accumulatedGradients(
   runner: Runner,
   params: Params,
-  batches: readonly Batch[],
+  step: StepBatches,
   dropout?: (pass: number) => Rng,
   which?: Pass,
 ): Promise<StepGradients> {
-  const { numTargets, numTokens } = countsOf(batches);
-  let loss = 0;
+  const counts = countsOf(step);
+  const sum = new Sum();
   let grads: Map<string, Tensor<'float32'>> | undefined;
-  for (const [pass, batch] of batches.entries()) {
-    const weights = batch.targetMask.map((mask) => mask / numTargets);
-    const part = await runner.differentiate(params, batch, weights, dropout?.(pass), which);
-    loss += part.loss;
+  for (const [pass, { batch, loss }] of partsOf(step, counts.numTerms).entries()) {
+    const part = await runner.differentiate(params, batch, loss, dropout?.(pass), which);
+    sum.add(part);
     if (grads === undefined) grads = part.grads;
     else addTo(grads, part.grads);
   }
-  return { loss, grads: grads!, numTargets, numTokens };
+  return { ...sum.over(counts.numTerms), ...counts, grads: grads! };
 }
 
 /** Loss and gradients as `estimate` makes them from losses of these batches. Throws DATA_INVALID as above. */
 export async function estimatedGradients(
   runner: Runner,
-  batches: readonly Batch[],
+  step: StepBatches,
   estimate: (loss: (params: Params) => Promise<number>) => Promise<{ loss: number; grads: Params }>,
 ): Promise<StepGradients> {
-  const { numTargets, numTokens } = countsOf(batches);
-  const { loss, grads } = await estimate((point) => meanLoss(runner, point, batches, numTargets));
-  return { loss, grads: new Map(grads), numTargets, numTokens };
+  const { loss, grads } = await estimate(async (point) => (await accumulatedLoss(runner, point, step)).loss);
+  return { loss, grads: new Map(grads), figures: {}, ...countsOf(step) };
 }
 
-async function meanLoss(
+/** The loss alone, without dropout. Throws DATA_INVALID as above. */
+export async function accumulatedLoss(runner: Runner, params: Params, step: StepBatches): Promise<StepLoss> {
+  const counts = countsOf(step);
+  if (step.objective.isMeanOverTargets)
+    return { loss: await meanScore(runner, params, step.batches, counts.numTargets), figures: {}, ...counts };
+  const sum = new Sum();
+  for (const { batch, loss } of partsOf(step, counts.numTerms))
+    sum.add(await runner.loss(params, batch, loss));
+  return { ...sum.over(counts.numTerms), ...counts };
+}
+
+/** By the program that evaluations use too. */
+async function meanScore(
   runner: Runner,
   params: Params,
   batches: readonly Batch[],
@@ -61,14 +93,42 @@ async function meanLoss(
   return sum / numTargets;
 }
 
-function countsOf(batches: readonly Batch[]): { readonly numTargets: number; readonly numTokens: number } {
-  const numTargets = batches.reduce((sum, batch) => sum + batch.numTargets, 0);
-  const numTokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
+function partsOf(
+  { objective, sequences, batches }: StepBatches,
+  numTerms: number,
+): { readonly batch: Batch; readonly loss: BatchLoss }[] {
+  return batches.map((batch) => ({ batch, loss: objective.partOf(batch, numTerms, sequences) }));
+}
+
+function countsOf({
+  objective,
+  batches,
+}: StepBatches): Pick<StepLoss, 'numTerms' | 'numTargets' | 'numTokens'> {
+  const total = (of: (batch: Batch) => number) => batches.reduce((sum, batch) => sum + of(batch), 0);
+  const numTargets = total((batch) => batch.numTargets);
   if (numTargets === 0)
     throw new HeadwaterError('DATA_INVALID', 'none of the examples of this step has a supervised token', {
       hint: 'Prompts may fill data.maxLength: raise it, or check that completions are not empty.',
     });
-  return { numTargets, numTokens };
+  const numTerms = total((batch) => objective.numTerms(batch));
+  return { numTerms, numTargets, numTokens: total((batch) => batch.numTokens) };
+}
+
+/** Losses are parts of a mean already, figures are sums. */
+class Sum {
+  #loss = 0;
+  readonly #figures = new Map<string, number>();
+
+  add({ loss, figures }: Pick<StepLoss, 'loss' | 'figures'>): void {
+    this.#loss += loss;
+    for (const [name, value] of Object.entries(figures))
+      this.#figures.set(name, (this.#figures.get(name) ?? 0) + value);
+  }
+
+  over(numTerms: number): Pick<StepLoss, 'loss' | 'figures'> {
+    const means = [...this.#figures].map(([name, value]) => [name, value / numTerms] as const);
+    return { loss: this.#loss, figures: Object.fromEntries(means) };
+  }
 }
 
 function addTo(sum: Params, part: Params): void {

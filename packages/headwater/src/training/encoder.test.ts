@@ -13,7 +13,7 @@ import type { Model } from '../models/model.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { frozen } from '../tuning/frozen.ts';
 import { lora } from '../tuning/lora.ts';
-import { accumulatedGradients } from './accumulate.ts';
+import { accumulatedGradients, targetBatches } from './accumulate.ts';
 import { createEngine } from './engine-core.ts';
 import { createRunner } from './runner.ts';
 
@@ -59,7 +59,11 @@ describe('an encoder', () => {
     const params = await tuning.init(rng('lora'), (name) => readWeight(model.weights, name));
     const runner = createRunner({ model, tuning, executor });
     const gradients = (packing: boolean) =>
-      accumulatedGradients(runner, params, makeBatches(examples, { batchSize: 2, maxLength: 32, packing }));
+      accumulatedGradients(
+        runner,
+        params,
+        targetBatches(makeBatches(examples, { batchSize: 2, maxLength: 32, packing })),
+      );
     const [alone, packed] = [await gradients(false), await gradients(true)];
     expect(packed.loss).toBeCloseTo(alone.loss, 5);
     expect(packed.numTargets).toBe(examples.length);

@@ -7,17 +7,25 @@ import type { Engine } from './engine.ts';
 import { createDecoder } from './generation/decoder.ts';
 import { generateAll, generateRecomputed, sequenceLogits } from './generation/generate.ts';
 import { createGenerator } from './generation/generator.ts';
-import { createRunner, type EngineParts } from './runner.ts';
+import { meanOverTargets } from './objectives/language-modelling.ts';
+import type { BoundObjective } from './objectives/objective.ts';
+import { createRunner, type RunnerParts } from './runner.ts';
 import { scoreExamples } from './score.ts';
 import { trainSteps } from './train.ts';
-import { batchesBehind, numVirtualTokens, shapeForText } from './virtual-tokens.ts';
+import { stepBatches } from './step-batches.ts';
+import { numVirtualTokens, shapeForText } from './virtual-tokens.ts';
 
 /** Examples per pass when gradients are asked for without a batch size. */
 const GRADIENT_ROWS = 8;
 /** Texts side by side when nobody says how many. */
 const GENERATION_ROWS = 8;
 
-export function createEngine(parts: EngineParts): Engine {
+export interface EngineParts extends RunnerParts {
+  /** What training minimises; omitted: −log p of what is supervised. */
+  readonly objective?: BoundObjective;
+}
+
+export function createEngine({ objective = meanOverTargets, ...parts }: EngineParts): Engine {
   const runner = createRunner(parts);
   const { virtual } = runner;
   const { definition } = parts.model;
@@ -25,17 +33,33 @@ export function createEngine(parts: EngineParts): Engine {
   const first = numVirtualTokens(virtual) * shape.numLogits;
   return {
     train: (params, examples, options, onStep, local) =>
-      trainSteps(runner, params, examples, options, onStep, local),
+      trainSteps(
+        { runner, objective: local?.objective ?? objective },
+        params,
+        examples,
+        options,
+        onStep,
+        local,
+      ),
     gradients: (params, examples, { maxLength, ...pass }) =>
       accumulatedGradients(
         runner,
         params,
-        batchesBehind(runner.virtual, examples, { batchSize: GRADIENT_ROWS, maxLength }),
+        stepBatches(objective, virtual, examples, {
+          batchSize: GRADIENT_ROWS / objective.sequencesPerExample,
+          maxLength,
+        }),
         undefined,
         pass,
       ),
     score: (params, examples, options) => scoreExamples(runner, params, examples, options),
+    loss: async (params, examples, options) => {
+      if (objective.isMeanOverTargets) return meanNll(await scoreExamples(runner, params, examples, options));
+      const step = stepBatches(objective, virtual, examples, options);
+      return (await accumulatedLoss(runner, params, step)).loss;
+    },
     logits: async (params, tokens) =>
+    distributions: (params, examples, options) => distributionsOf(runner, params, examples, options),
       (await sequenceLogits(runner, params, tokens)).slice(first, first + tokens.length * shape.numLogits),
     async classify(params, tokens) {
       checkClassifies(definition);
@@ -64,6 +88,17 @@ export function createEngine(parts: EngineParts): Engine {
 }
 
 function checkGenerates({ objective, architecture }: ModelDefinition): void {
+function meanNll(scores: readonly ExampleScore[]): number {
+  const sum = (of: (score: ExampleScore) => number) => scores.reduce((total, score) => total + of(score), 0);
+  return (
+    sum(({ nll }) => nll) /
+    Math.max(
+      1,
+      sum(({ numTargets }) => numTargets),
+    )
+  );
+}
+
   if (objective === 'causal-lm') return;
   throw new HeadwaterError('MODEL_UNSUPPORTED', `a ${architecture} classifier does not continue text`, {
     hint: 'Text needs a causal language model; classifiers are scored with `headwater eval`.',

@@ -8,6 +8,7 @@ import type { TokenizedExample } from '../data/types.ts';
 import type { Generated, GenerationRequest, Generator } from './generation/generator.ts';
 import type { GenerateOptions, OnToken } from './generation/options.ts';
 import type { Pass } from './pass.ts';
+import type { BoundObjective } from './objectives/objective.ts';
 
 export type { GenerateOptions, OnToken } from './generation/options.ts';
 
@@ -57,6 +58,8 @@ export interface StepReport {
   readonly numTokens: number;
   readonly numTargets: number;
 }
+  /** What else the objective has to say of the step, by name. */
+  readonly figures?: Readonly<Record<string, number>>;
 
 export interface TrainResult {
   readonly params: Params;
@@ -66,6 +69,8 @@ export interface TrainResult {
   readonly numTokens: number;
   readonly numTargets: number;
 }
+  /** Means of the steps' figures. */
+  readonly figures?: Readonly<Record<string, number>>;
 
 /** Teacher-forced scores of one example. */
 export interface ExampleScore {
@@ -96,6 +101,8 @@ export interface LocalTraining extends Pass {
     examples: readonly TokenizedExample[],
   ) => Params | undefined | Promise<Params | undefined>;
   /** In place of backpropagation: an estimate from losses alone. No graph with gradients is built then. */
+  /** In place of the engine's own. */
+  readonly objective?: BoundObjective | undefined;
   readonly estimate?: (at: EstimationPoint) => Promise<{ readonly loss: number; readonly grads: Params }>;
 }
 
@@ -104,7 +111,7 @@ export interface EstimationPoint {
   readonly params: Params;
   /** Of this training, from 0. */
   readonly step: number;
-  /** Mean −log p over the targets of the step's examples, without dropout. */
+  /** The objective's loss on the step's examples, without dropout. */
   readonly loss: (params: Params) => Promise<number>;
 }
 
@@ -116,13 +123,19 @@ export interface Engine {
     onStep?: (report: StepReport) => void,
     local?: LocalTraining,
   ): Promise<TrainResult>;
-  /** Loss and gradients of one batch of examples, without a step (verification, methods with their own optimizer). */
+  /** The objective's loss on examples and its gradients, without a step (methods with their own optimizer). */
   gradients(
     params: Params,
     examples: readonly TokenizedExample[],
     options: { readonly maxLength: number } & Pass,
   ): Promise<{ loss: number; grads: Params }>;
   score(
+  /** The objective's loss on examples, a mean, without dropout. */
+  loss(
+    params: Params,
+    examples: readonly TokenizedExample[],
+    options: { readonly batchSize: number; readonly maxLength: number },
+  ): Promise<number>;
     params: Params,
     examples: readonly TokenizedExample[],
     options: { readonly batchSize: number; readonly maxLength: number },

@@ -13,7 +13,7 @@ import type { TokenizedExample } from '../data/types.ts';
 import { ARCHITECTURES } from '../models/registry.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { tuningKinds } from '../tuning/registry.ts';
-import { accumulatedGradients } from './accumulate.ts';
+import { accumulatedGradients, targetBatches } from './accumulate.ts';
 import { createRunner, type Runner } from './runner.ts';
 import { batchesBehind } from './virtual-tokens.ts';
 
@@ -51,7 +51,7 @@ it.each(CASES)('%s, %s: the directional derivative equals central differences', 
   const runner = createRunner({ model, tuning, executor: interpretingExecutor() });
   const params = await values(tuning, model);
   const batches = batchesOf(model, tuning);
-  const { grads } = await accumulatedGradients(runner, params, batches);
+  const { grads } = await accumulatedGradients(runner, params, targetBatches(batches));
   const direction = unitDirection(tuning);
   const predicted = sumOfProducts(grads, direction);
   const measured = await derivative((step) => meanLoss(runner, moved(params, direction, step), batches));
@@ -72,7 +72,7 @@ it.each([...ARCHITECTURES.keys()])(
       accumulatedGradients(
         createRunner({ model, tuning, executor: interpretingExecutor(), recompute }),
         params,
-        batches,
+        targetBatches(batches),
       );
     const [kept, again] = [await gradientOf(false), await gradientOf(true)];
     for (const [name, { data }] of kept.grads) expect([...again.grads.get(name)!.data]).toEqual([...data]);

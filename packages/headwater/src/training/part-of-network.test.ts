@@ -9,9 +9,9 @@ import { type Params, sizeOf, tensor } from '../base/tensor.ts';
 import { definitionOf } from '../models/registry.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { tuningKinds } from '../tuning/registry.ts';
-import { accumulatedGradients } from './accumulate.ts';
+import { accumulatedGradients, targetBatches } from './accumulate.ts';
 import type { Pass } from './pass.ts';
-import { createRunner, type EngineParts } from './runner.ts';
+import { createRunner, type RunnerParts } from './runner.ts';
 
 const DEPTH = { llama: 'num_hidden_layers', gpt2: 'n_layer', bert: 'num_hidden_layers' } as const;
 
@@ -27,7 +27,7 @@ function shallow(id: keyof typeof DEPTH, { model, seed }: ReturnType<typeof deep
   const config = { ...randomConfig(id, seed), [DEPTH[id]]: kept.length };
   const definition = definitionOf(config, JSON.stringify(config));
   const source = (name: string) => renumbered(name, (block) => kept[block]!);
-  const weights: EngineParts['model']['weights'] = {
+  const weights: RunnerParts['model']['weights'] = {
     locate: (name) => ({ kind: 'memory', tensor: model.tensors.get(source(name))! }),
   };
   const types = [...definition.parameters].map(
@@ -63,10 +63,11 @@ function valuesOf({ tensors }: BoundTuning): Params {
   );
 }
 
-function lossOf(model: EngineParts['model'], tuning: BoundTuning, batchesOf: Pick<SmallModel, 'definition'>) {
+function lossOf(model: RunnerParts['model'], tuning: BoundTuning, batchesOf: Pick<SmallModel, 'definition'>) {
   const runner = createRunner({ model, tuning, executor: interpretingExecutor() });
   const batches = smallBatches(batchesOf, 'part');
-  return (params: Params, pass?: Pass) => accumulatedGradients(runner, params, batches, undefined, pass);
+  return (params: Params, pass?: Pass) =>
+    accumulatedGradients(runner, params, targetBatches(batches), undefined, pass);
 }
 
 const SKIPS = [

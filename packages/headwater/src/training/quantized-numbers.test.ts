@@ -23,8 +23,8 @@ import {
 } from '../models/quantized-format.ts';
 import { ARCHITECTURES } from '../models/registry.ts';
 import { tuningKinds } from '../tuning/registry.ts';
-import { accumulatedGradients } from './accumulate.ts';
-import { createRunner, type EngineParts } from './runner.ts';
+import { accumulatedGradients, targetBatches } from './accumulate.ts';
+import { createRunner, type RunnerParts } from './runner.ts';
 
 type Parts = Readonly<Record<QuantizedPart, Tensor>>;
 
@@ -69,7 +69,7 @@ function rounded(model: SmallModel, format: BlockFormat) {
       small.set(quantizedName(module.module, part as QuantizedPart), value);
     wide.set(`${module.module}.weight`, meant(module, parts, format));
   }
-  const from = (tensors: ReadonlyMap<string, Tensor>): EngineParts['model'] => ({
+  const from = (tensors: ReadonlyMap<string, Tensor>): RunnerParts['model'] => ({
     ...model,
     weights: { locate: (name) => ({ kind: 'memory', tensor: tensors.get(name)! }) },
   });
@@ -112,11 +112,11 @@ it.each(CASES)('%s, %i bits: loss and LoRA gradients are those of the rounded we
     }),
   );
   const batches = smallBatches(model, id);
-  const run = (parts: EngineParts['model']) =>
+  const run = (parts: RunnerParts['model']) =>
     accumulatedGradients(
       createRunner({ model: parts, tuning, executor: interpretingExecutor() }),
       params,
-      batches,
+      targetBatches(batches),
     );
   const [actual, expected, original] = [await run(blocks), await run(numbers), await run(model)];
   expect(actual.loss).toBeCloseTo(expected.loss, 12);

@@ -16,7 +16,7 @@ import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decod
 import { logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
 
-export interface EngineParts {
+export interface RunnerParts {
   readonly model: Pick<Model, 'definition' | 'storedTypes' | 'weights' | 'quantized'>;
   readonly tuning: BoundTuning;
   readonly executor: Executor;
@@ -33,17 +33,16 @@ export interface Runner {
   readonly virtual: VirtualPositions | undefined;
   /** Tensors that never have a gradient. */
   readonly untrained: ReadonlySet<string>;
-  /**
-   * Σ wᵢ · −log pᵢ over the batch's target slots and its gradients, but for `untrained` and frozen tensors. `dropout`: the
-   * stream of this pass's masks.
-   */
+  /** The loss and its gradients, but for `untrained` and frozen tensors. `dropout`: the stream of this pass's masks. */
   differentiate(
     params: Params,
     batch: Batch,
-    weights: Float32Array,
+    loss: BatchLoss,
     dropout?: Rng,
     which?: Pass,
-  ): Promise<{ readonly loss: number; readonly grads: Map<string, Tensor<'float32'>> }>;
+  ): Promise<Differentiated>;
+  /** The same loss alone, without dropout. */
+  loss(params: Params, batch: Batch, loss: BatchLoss): Promise<Omit<Differentiated, 'grads'>>;
   /** Per target slot: −log p and the argmax. */
   score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
   /** Logits [B·T, V]. */
@@ -63,10 +62,28 @@ export type SequenceBatch = Pick<Batch, 'batchSize' | 'length' | 'tokens' | 'pos
 
 interface Loaded {
   readonly session: Session;
+export interface Differentiated {
+  readonly loss: number;
+  readonly grads: Map<string, Tensor<'float32'>>;
+  /** Sums over the batch, by name. */
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+/** M target slots. */
+export interface Likeliest {
+  readonly k: number;
+  /** int32 [M · k]. */
+  readonly ids: Int32Array;
+  /** [M · k]. */
+  readonly probabilities: Float32Array;
+  /** [M]. */
+  readonly nll: Float32Array;
+}
+
   readonly dropout: readonly DropoutSite[];
 }
 
-export function createRunner({ model, tuning, executor, recompute = false }: EngineParts): Runner {
+export function createRunner({ model, tuning, executor, recompute = false }: RunnerParts): Runner {
   const sessions = new Map<string, Promise<Loaded>>();
   const load = async (
     label: string,
@@ -108,7 +125,7 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
     kernels: executor.kernels,
     virtual: tuning.virtual,
     untrained: tuning.untrained ?? NOTHING,
-    async differentiate(params, batch, weights, dropout, { frozen = NOTHING, part } = {}) {
+    async differentiate(params, batch, batchLoss, dropout, { frozen = NOTHING, part } = {}) {
       const shape = targetShape(batch);
       const training = dropout !== undefined;
       const { derivation, untrained = NOTHING } = tuning;
@@ -118,22 +135,29 @@ export function createRunner({ model, tuning, executor, recompute = false }: Eng
         .map(({ name }) => name)
         .filter((name) => !still.has(name) && !untrained.has(name));
       const which = names.length === tensors.length ? '' : ` of ${names.join(', ')}`;
-      const label = `train ${describe(shape)}${training ? '' : ' without dropout'}${which}${part === undefined ? '' : describePart(part)}`;
+      const form = batchLoss.form === '' ? '' : `, ${batchLoss.form}`;
+      const label = `train ${describe(shape)}${form}${training ? '' : ' without dropout'}${which}${part === undefined ? '' : describePart(part)}`;
       const mode = { training, recompute, part };
       if (part !== undefined) await makeRoom(label);
-      const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, names));
+      const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, batchLoss, names));
       const masks = loaded.dropout.map((site): [string, Tensor] => [site.name, dropoutMask(site, dropout!)]);
-      const slots = tensor('float32', [shape.numSlots], weights);
       const feeds = new Map<string, Tensor>([
         ...sequenceFeeds(batch),
         ...targetFeeds(batch),
-        ['targetWeights', slots],
+        ...batchLoss.feeds,
         ...masks,
       ]);
       const outputs = await run(loaded, params, feeds);
       const grads = new Map(names.map((name) => [name, float32(outputs, gradientOutput(name))]));
       const held = [...(derivation?.backward(grads, params) ?? grads)].filter(([name]) => !frozen.has(name));
-      return { loss: float32(outputs, 'loss').data[0]!, grads: new Map(held) };
+      return { ...lossIn(outputs, batchLoss), grads: new Map(held) };
+    },
+    async loss(params, batch, batchLoss) {
+      const shape = targetShape(batch);
+      const label = `loss ${describe(shape)}, ${batchLoss.form}`;
+      const build = () => trainProgram(model, tuning, shape, { training: false }, batchLoss, []);
+      const feeds = new Map([...sequenceFeeds(batch), ...targetFeeds(batch), ...batchLoss.feeds]);
+      return lossIn(await run(await session(label, build), params, feeds), batchLoss);
     },
     async score(params, batch) {
       const shape = targetShape(batch);
@@ -180,6 +204,10 @@ function feedsOf(batch: SequenceBatch, virtual: VirtualPositions | undefined): M
   const first = virtual?.as === 'cache' ? virtual.count : 0;
   const positions = first === 0 ? batch.positions : batch.positions.map((position) => position + first);
   return new Map([
+function lossIn(outputs: ReadonlyMap<string, Tensor>, { figures }: BatchLoss): Omit<Differentiated, 'grads'> {
+  return { loss: float32(outputs, 'loss').data[0]!, figures: figures?.(outputs) ?? {} };
+}
+
     ['tokens', tensor('int32', shape, batch.tokens)],
     ['positions', tensor('int32', shape, positions)],
     ['segments', tensor('int32', shape, batch.segments)],

@@ -8,19 +8,25 @@ import { accumulatedGradients, estimatedGradients, type StepGradients } from './
 import { clipToNorm, globalNorm } from './clip.ts';
 import type { LocalTraining, StepReport, TrainOptions, TrainResult } from './engine.ts';
 import { exampleStream } from './example-stream.ts';
+import type { BoundObjective } from './objectives/objective.ts';
 import { initialState, optimizerStep } from './optimizers/optimizer.ts';
 import { optimizers } from './optimizers/registry.ts';
 import type { Runner } from './runner.ts';
 import { scheduleFactor } from './schedules.ts';
-import { batchesBehind } from './virtual-tokens.ts';
+import { stepBatches } from './step-batches.ts';
+
+export interface Trained {
+  readonly runner: Runner;
+  readonly objective: BoundObjective;
+}
 
 /**
- * `options.steps` optimizer steps from `params`, which stay untouched; the optimizer starts fresh. `local`: what a federated
+ * `options.steps` optimizer steps on an objective from `params`, which stay untouched; the optimizer starts fresh. `local`: what a federated
  * method changes in it.
  * Throws TRAINING_DIVERGED when loss or gradient norm is not finite, DATA_INVALID when there is nothing to learn from.
  */
 export async function trainSteps(
-  runner: Runner,
+  { runner, objective }: Trained,
   params: Params,
   examples: readonly TokenizedExample[],
   options: TrainOptions,
@@ -36,11 +42,12 @@ export async function trainSteps(
   const state = initialState(optimizer, trained, options.optimizer);
   const stream = exampleStream(examples.length, options.seedPath);
   const steps: StepReport[] = [];
+  const numTerms: number[] = [];
   let numExamples = 0;
   for (let i = 0; i < options.steps; i++) {
     const indices = stream.take(options.batchSize);
     const gradients = await stepGradients(
-      runner,
+      { runner, objective },
       current,
       indices.map((index) => examples[index]!),
       options,
@@ -51,22 +58,27 @@ export async function trainSteps(
     if (options.maxGradNorm !== undefined) clipToNorm(gradients.grads, report.gradNorm, options.maxGradNorm);
     optimizerStep(optimizer, trained, gradients.grads, state, options.optimizer, report.learningRate);
     steps.push(report);
+    numTerms.push(gradients.numTerms);
     numExamples += indices.length;
     onStep?.(report);
   }
-  return { params: current, steps, numExamples, ...totals(steps) };
+  return { params: current, steps, numExamples, ...totals(steps, numTerms) };
 }
 
 async function stepGradients(
-  runner: Runner,
+  { runner, objective }: Trained,
   params: Params,
   examples: readonly TokenizedExample[],
   options: TrainOptions,
   step: number,
-  { extraGradient, estimate, ...pass }: LocalTraining,
+  { extraGradient, estimate, objective: _, ...pass }: LocalTraining,
 ): Promise<StepGradients> {
   const { microBatchSize, maxLength, packing, seedPath } = options;
-  const batches = batchesBehind(runner.virtual, examples, { batchSize: microBatchSize, maxLength, packing });
+  const batches = stepBatches(objective, runner.virtual, examples, {
+    batchSize: microBatchSize,
+    maxLength,
+    packing,
+  });
   const dropout = (pass: number) => rng(...seedPath, 'dropout', step, pass);
   const gradients =
     estimate === undefined
@@ -90,7 +102,7 @@ function addTo(gradients: Params, extra: Params): void {
 function reportOf(gradients: StepGradients, options: TrainOptions, index: number): StepReport {
   const step = options.stepOffset + index + 1;
   const gradNorm = globalNorm(gradients.grads);
-  const { loss, numTokens, numTargets } = gradients;
+  const { loss, numTokens, numTargets, figures } = gradients;
   if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
     throw new HeadwaterError(
       'TRAINING_DIVERGED',
@@ -107,6 +119,7 @@ function reportOf(gradients: StepGradients, options: TrainOptions, index: number
     learningRate: options.optimizer.learningRate * factor,
     numTokens,
     numTargets,
+    ...(Object.keys(figures).length === 0 ? {} : { figures }),
   };
 }
 
@@ -120,10 +133,22 @@ function copied(params: Params): Map<string, Tensor<'float32'>> {
   );
 }
 
-/** The mean loss weights every target alike, whatever step it was in. */
-function totals(steps: readonly StepReport[]): Pick<TrainResult, 'meanLoss' | 'numTokens' | 'numTargets'> {
-  const numTokens = steps.reduce((sum, step) => sum + step.numTokens, 0);
-  const numTargets = steps.reduce((sum, step) => sum + step.numTargets, 0);
-  const nll = steps.reduce((sum, step) => sum + step.loss * step.numTargets, 0);
-  return { meanLoss: numTargets === 0 ? 0 : nll / numTargets, numTokens, numTargets };
+/** Means weight every term (a target, a pair) alike, whatever step it was in. */
+function totals(
+  steps: readonly StepReport[],
+  numTerms: readonly number[],
+): Pick<TrainResult, 'meanLoss' | 'numTokens' | 'numTargets' | 'figures'> {
+  const sum = (of: (step: StepReport, index: number) => number) =>
+    steps.reduce((total, step, i) => total + of(step, i), 0);
+  const all = sum((_, i) => numTerms[i]!);
+  const mean = (of: (step: StepReport) => number) =>
+    all === 0 ? 0 : sum((step, i) => of(step) * numTerms[i]!) / all;
+  const names = Object.keys(steps[0]?.figures ?? {});
+  const figures = names.map((name) => [name, mean((step) => step.figures![name]!)] as const);
+  return {
+    meanLoss: mean(({ loss }) => loss),
+    numTokens: sum(({ numTokens }) => numTokens),
+    numTargets: sum(({ numTargets }) => numTargets),
+    ...(names.length === 0 ? {} : { figures: Object.fromEntries(figures) }),
+  };
 }

@@ -3,7 +3,7 @@
 import type { Params, Tensor } from '../base/tensor.ts';
 import { tensor } from '../base/tensor.ts';
 import type { ModelShape } from '../models/model.ts';
-import { accumulatedGradients } from './accumulate.ts';
+import { accumulatedGradients, targetBatches } from './accumulate.ts';
 import { clipToNorm, globalNorm } from './clip.ts';
 import { generateAll } from './generation/generate.ts';
 import { initialState, optimizerStep } from './optimizers/optimizer.ts';
@@ -73,7 +73,7 @@ export async function compareGradients(
   { runner, params, otherNames }: Subject,
   { batch }: ReferenceInputs,
 ): Promise<SectionResult> {
-  const { loss, grads } = await accumulatedGradients(runner, params, [batch]);
+  const { loss, grads } = await accumulatedGradients(runner, params, targetBatches([batch]));
   const comparisons: Comparison[] = [];
   const reference = section.tensors.get('loss');
   if (reference !== undefined) {
@@ -112,7 +112,7 @@ export async function compareSteps(
   const state = initialState(optimizer, current, options);
   const losses: number[] = [];
   for (const _ of realNumbers(reference)) {
-    const { loss, grads } = await accumulatedGradients(runner, current, [batch]);
+    const { loss, grads } = await accumulatedGradients(runner, current, targetBatches([batch]));
     losses.push(loss);
     if (maxGradNorm !== undefined) clipToNorm(grads, globalNorm(grads), maxGradNorm);
     optimizerStep(optimizer, current, grads, state, options, options.learningRate);

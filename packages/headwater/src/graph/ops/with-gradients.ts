@@ -6,8 +6,8 @@ import { mul } from './arithmetic.ts';
 import { only } from './types.ts';
 
 interface WithGradientsAttrs extends Attrs {
-  /** d(scalar)/d(input i), built only if it is needed. */
-  readonly gradientOf: (input: number) => Value;
+  /** d(loss)/d(input i) from the loss's gradient by the value; built only if it is needed. */
+  readonly gradientOf: (input: number, gradient: Value) => Value;
 }
 
 const WITH_GRADIENTS = defineOp<WithGradientsAttrs>({
@@ -16,7 +16,7 @@ const WITH_GRADIENTS = defineOp<WithGradientsAttrs>({
   vjp: ({ inputs, attrs, grads, needs }) => {
     const g = grads[0];
     if (g === undefined) return [];
-    return inputs.map((_, i) => (i > 0 && needs[i] ? mul(attrs.gradientOf(i - 1), g) : undefined));
+    return inputs.map((_, i) => (i > 0 && needs[i] ? attrs.gradientOf(i - 1, g) : undefined));
   },
   onnx: (c) => [only(c.inputs)],
   reference: (inputs) => [only(inputs)],
@@ -29,7 +29,16 @@ export function withGradients(
   gradientOf: (input: number) => Value,
 ): Value {
   assert(scalar.shape.length === 0, 'withGradients takes a scalar');
-  return apply(WITH_GRADIENTS, [scalar, ...inputs], { gradientOf });
+  return withPullback(scalar, inputs, (input, gradient) => mul(gradientOf(input), gradient));
+}
+
+/** `value`, whose backward pass to `inputs[i]` is `pullback(i, d(loss)/d(value))`. */
+export function withPullback(
+  value: Value,
+  inputs: readonly Value[],
+  pullback: (input: number, gradient: Value) => Value,
+): Value {
+  return apply(WITH_GRADIENTS, [value, ...inputs], { gradientOf: pullback });
 }
 
 const DETACH = defineOp<Readonly<Record<string, never>>>({

@@ -1,9 +1,9 @@
 /** Loss and gradients of one batch as a graph. B rows, T tokens, M target slots. */
 
 import { gradients } from '../../graph/autodiff.ts';
-import { crossEntropy } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
 import type { BoundTuning, DropoutSite } from '../../tuning/kind.ts';
+import type { BatchLoss } from '../batch-loss.ts';
 import {
   type NetworkMode,
   network,
@@ -29,14 +29,15 @@ export interface TrainProgram {
 export const gradientOutput = (name: string): string => `grad:${name}`;
 
 /**
- * Inputs: tokens, positions, segments int32 [B, T]; targetIndex, targetIds int32 [M]; targetWeights float32 [M]; the
- * trained tensors by name; dropout masks. Outputs: `loss` = Σ wᵢ · −log p(targetᵢ), and `grad:<name>` for each of `names`.
+ * Inputs: tokens, positions, segments int32 [B, T]; targetIndex, targetIds int32 [M]; the loss's own; the trained tensors
+ * by name; dropout masks. Outputs: `loss`, what the loss names, and `grad:<name>` for each of `names`.
  */
 export function trainProgram(
   model: ProgramModel,
   tuning: BoundTuning,
   shape: TargetShape,
   mode: Pick<NetworkMode, 'training' | 'recompute' | 'part'>,
+  { write }: Pick<BatchLoss, 'write'>,
   names: readonly string[] = tuning.tensors.map(({ name }) => name),
 ): TrainProgram {
   const graph = new Graph();
@@ -46,13 +47,13 @@ export function trainProgram(
   const attend = sequenceAttention(segments, inputs, tuning);
   const net = network(graph, model, tuning, inputs, attend, options);
   const { projection, ids } = targets(graph, net, shape.numSlots);
-  const weights = graph.input('targetWeights', 'float32', [shape.numSlots]);
-  const loss = crossEntropy(projection, ids, weights);
+  const { loss, outputs = [] } = write(graph, projection, ids);
   const grads = gradients(
     loss,
     names.map((name) => net.trainable.get(name)!),
   );
   graph.output('loss', loss);
+  for (const [name, value] of outputs) graph.output(name, value);
   for (const [i, name] of names.entries()) graph.output(gradientOutput(name), grads[i]!);
   return { graph, dropout: net.dropout };
 }
