@@ -4,6 +4,7 @@ import {
   firstColumns,
   Matrix,
   numericalRank,
+  productInner,
   productNorm,
   scaleColumns,
   svd,
@@ -57,7 +58,9 @@ describe('the SVD of a product of factors', () => {
   });
 });
 
-it('the norm of a product needs no product', () => {
-  const [b, a] = [random(8, 4, 'b'), random(4, 6, 'a')];
+it('norm and inner product of products need no product', () => {
+  const [b, a] = [random(9, 4, 'b'), random(4, 6, 'a')];
+  const [d, c] = [random(9, 3, 'd'), random(3, 6, 'c')];
   expect(productNorm(b, a)).toBeCloseTo(b.mmul(a).norm('frobenius'), 10);
+  expect(productInner(b, a, d, c)).toBeCloseTo(Matrix.mul(b.mmul(a), d.mmul(c)).sum(), 10);
 });

@@ -25,25 +25,55 @@ export function tensorOf(matrix: Matrix): Tensor<'float32'> {
   return tensor('float32', [matrix.rows, matrix.columns], Float32Array.from(matrix.to1DArray()));
 }
 
-/** [M₁ | M₂ | …]. */
+/** M + factor · N. Several times faster than ml-matrix’s own, which copies element by element through an iterator. */
+export function plus(matrix: Matrix, other: Matrix, factor = 1): Matrix {
+  const sum = new Matrix(matrix.rows, matrix.columns);
+  for (let i = 0; i < matrix.rows; i++)
+    for (let j = 0; j < matrix.columns; j++) sum.set(i, j, matrix.get(i, j) + factor * other.get(i, j));
+  return sum;
+}
+
+/** factor · M. */
+export function times(matrix: Matrix, factor: number): Matrix {
+  const product = new Matrix(matrix.rows, matrix.columns);
+  for (let i = 0; i < matrix.rows; i++)
+    for (let j = 0; j < matrix.columns; j++) product.set(i, j, factor * matrix.get(i, j));
+  return product;
+}
+
+/** [M₁ | M₂ | …]; all have the same rows. */
 export function beside(matrices: readonly Matrix[]): Matrix {
-  return stacked(matrices.map((matrix) => matrix.transpose())).transpose();
+  const columns = matrices.reduce((sum, matrix) => sum + matrix.columns, 0);
+  const all = new Matrix(matrices[0]!.rows, columns);
+  let at = 0;
+  for (const matrix of matrices) {
+    all.setSubMatrix(matrix, 0, at);
+    at += matrix.columns;
+  }
+  return all;
 }
 
 /** M₁ above M₂ above …; all have the same columns. */
 export function stacked(matrices: readonly Matrix[]): Matrix {
-  return new Matrix(matrices.flatMap((matrix) => matrix.to2DArray()));
+  const rows = matrices.reduce((sum, matrix) => sum + matrix.rows, 0);
+  const all = new Matrix(rows, matrices[0]!.columns);
+  let at = 0;
+  for (const matrix of matrices) {
+    all.setSubMatrix(matrix, at, 0);
+    at += matrix.rows;
+  }
+  return all;
 }
 
 /** The first `count` rows, or all where there are fewer. */
 export function firstRows(matrix: Matrix, count: number): Matrix {
-  const rows = Math.min(count, matrix.rows);
-  return matrix.subMatrix(0, rows - 1, 0, matrix.columns - 1);
+  if (count >= matrix.rows) return matrix;
+  return matrix.subMatrix(0, count - 1, 0, matrix.columns - 1);
 }
 
 export function firstColumns(matrix: Matrix, count: number): Matrix {
-  const columns = Math.min(count, matrix.columns);
-  return matrix.subMatrix(0, matrix.rows - 1, 0, columns - 1);
+  if (count >= matrix.columns) return matrix;
+  return matrix.subMatrix(0, matrix.rows - 1, 0, count - 1);
 }
 
 /** With rows of zeros below. */
@@ -77,11 +107,46 @@ export function svdOfProduct(b: Matrix, a: Matrix): Svd {
   return withFixedSigns({ u: left.q.mmul(u), s, v: right.q.mmul(v) });
 }
 
-/** ‖B A‖_F = √tr(BᵀB · A Aᵀ), without the product. */
+/** ‖B A‖_F, without the product: the square root of ⟨B A, B A⟩. */
 export function productNorm(b: Matrix, a: Matrix): number {
-  const left = b.transpose().mmul(b);
-  const right = a.mmul(a.transpose());
-  return Math.sqrt(Math.max(0, Matrix.mul(left, right).sum()));
+  const [columns, rows] = [columnsOf(b), rowsOf(a)];
+  let sum = 0;
+  for (let i = 0; i < rows.length; i++)
+    for (let j = i; j < rows.length; j++)
+      sum += (i === j ? 1 : 2) * dot(columns[i]!, columns[j]!) * dot(rows[i]!, rows[j]!);
+  return Math.sqrt(Math.max(0, sum));
+}
+
+/** ⟨B A, D C⟩ = Σ_ij (Bᵀ D)_ij (A Cᵀ)_ij, without the products. */
+export function productInner(b: Matrix, a: Matrix, d: Matrix, c: Matrix): number {
+  const [left, right] = [columnsOf(b), columnsOf(d)];
+  const [top, bottom] = [rowsOf(a), rowsOf(c)];
+  let sum = 0;
+  for (let i = 0; i < top.length; i++)
+    for (let j = 0; j < bottom.length; j++) sum += dot(left[i]!, right[j]!) * dot(top[i]!, bottom[j]!);
+  return sum;
+}
+
+function rowsOf(matrix: Matrix): Float64Array[] {
+  return Array.from({ length: matrix.rows }, (_, i) => Float64Array.from(matrix.getRow(i)));
+}
+
+function columnsOf(matrix: Matrix): Float64Array[] {
+  return Array.from({ length: matrix.columns }, (_, j) => Float64Array.from(matrix.getColumn(j)));
+}
+
+/** Four sums side by side: one would wait for itself. */
+function dot(x: Float64Array, y: Float64Array): number {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  const whole = x.length - (x.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    s0 += x[i]! * y[i]!;
+    s1 += x[i + 1]! * y[i + 1]!;
+    s2 += x[i + 2]! * y[i + 2]!;
+    s3 += x[i + 3]! * y[i + 3]!;
+  }
+  for (let i = whole; i < x.length; i++) s0 += x[i]! * y[i]!;
+  return s0 + s1 + (s2 + s3);
 }
 
 /** Scales column j by factors[j]. */

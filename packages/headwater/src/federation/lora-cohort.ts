@@ -5,7 +5,17 @@
 
 import { type Params, type Tensor, tensor } from '../base/tensor.ts';
 import { residualGrowth } from './base-residual.ts';
-import { beside, firstColumns, firstRows, Matrix, matrixOf, stacked, tensorOf } from './linear-algebra.ts';
+import {
+  beside,
+  firstColumns,
+  firstRows,
+  Matrix,
+  matrixOf,
+  plus,
+  stacked,
+  tensorOf,
+  times,
+} from './linear-algebra.ts';
 import { loraFactor } from './lora-factors.ts';
 import type { CombineContext, WeightedUpdate } from './method.ts';
 import { sortedParams } from './params.ts';
@@ -79,8 +89,8 @@ export function cohortOf(updates: readonly WeightedUpdate[], params: Params, sen
       if (sentAs === 'whole') return { owner, share, a, b };
       return {
         ...{ owner, share },
-        a: Matrix.add(firstRows(before.a, a.rows), a),
-        b: Matrix.add(firstColumns(before.b, b.columns), b),
+        a: plus(firstRows(before.a, a.rows), a),
+        b: plus(firstColumns(before.b, b.columns), b),
       };
     });
     return { names, before, clients };
@@ -109,7 +119,7 @@ function meanOfOthers(updates: readonly WeightedUpdate[], factors: ReadonlySet<s
  */
 export function weightedStack(clients: readonly ClientFactors[]): { readonly b: Matrix; readonly a: Matrix } {
   return {
-    b: beside(clients.map(({ share, b }) => Matrix.mul(b, share))),
+    b: beside(clients.map(({ share, b }) => times(b, share))),
     a: stacked(clients.map(({ a }) => a)),
   };
 }
@@ -118,7 +128,7 @@ export function weightedStack(clients: readonly ClientFactors[]): { readonly b: 
 export function meanFactors(clients: readonly ClientFactors[]): { readonly a: Matrix; readonly b: Matrix } {
   const mean = (of: (client: ClientFactors) => Matrix) =>
     clients.reduce<Matrix>(
-      (sum, client) => sum.add(Matrix.mul(of(client), client.share)),
+      (sum, client) => plus(sum, of(client), client.share),
       Matrix.zeros(of(clients[0]!).rows, of(clients[0]!).columns),
     );
   return { a: mean(({ a }) => a), b: mean(({ b }) => b) };
@@ -136,8 +146,8 @@ export function covarianceStack(clients: readonly ClientFactors[]): {
   return weightedStack(
     clients.map((client) => ({
       ...client,
-      a: Matrix.sub(client.a, mean.a),
-      b: Matrix.sub(client.b, mean.b),
+      a: plus(client.a, mean.a, -1),
+      b: plus(client.b, mean.b, -1),
     })),
   );
 }

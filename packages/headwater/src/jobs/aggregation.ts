@@ -71,16 +71,22 @@ async function stepOfSum(
   sum: PartialSum,
 ): Promise<AggregateResult> {
   const { method, blobs } = parts;
-  const { work, fixedPoint, serverLearningRate } = job;
+  const { work, fixedPoint, serverLearningRate, release } = job;
   if (!isStreamable(method))
     return stored(blobs, stepFromSum(method, fixedPoint, await stepInputOf(parts, job), sum));
   const before = blobs.stream(work.params, undefined, 'lent');
-  const { params, report, aggregateNorm } = streamFromSum(fixedPoint, sum, before, serverLearningRate);
+  const { params, report, aggregateNorm } = streamFromSum(
+    fixedPoint,
+    sum,
+    before,
+    serverLearningRate,
+    release,
+  );
   return { params: await blobs.putStream(params), serverState: null, report, aggregateNorm };
 }
 
-/** Elements of a cohort's updates up to which figures are made: 16 MiB, and at most about a second. */
-const FIGURES_ELEMENTS = 2 ** 22;
+/** Elements of a cohort’s updates up to which figures are made: 32 MiB, for LoRA of rank 8 about a second or two. */
+const FIGURES_ELEMENTS = 2 ** 23;
 
 /** Of a linear method's round, from the updates themselves. Undefined where it has none to say or they are too many. */
 async function figuresOf(parts: AggregationParts, job: AggregationJob, after: string) {
@@ -116,13 +122,17 @@ async function loadUpdate(parts: AggregationParts, job: AggregationJob, digest: 
 
 function formatOf(
   { method, compression, tensors }: AggregationParts,
-  { work }: AggregationJob,
+  { work, release }: AggregationJob,
   owner: string,
 ): UpdateFormat {
-  return { expected: method.wire(tensors, work.round, owner), compression };
+  const expected = method.wire(tensors, work.round, owner);
+  return { expected, compression, clipNorm: release?.clipNorm };
 }
 
-async function stepInputOf({ blobs }: AggregationParts, { work, serverLearningRate }: AggregationJob) {
+async function stepInputOf(
+  { blobs }: AggregationParts,
+  { work, serverLearningRate, release }: AggregationJob,
+) {
   const { round, serverState, participation } = work;
   return {
     round,
@@ -130,6 +140,7 @@ async function stepInputOf({ blobs }: AggregationParts, { work, serverLearningRa
     params: await loadParams(blobs, work.params),
     serverState: serverState === null ? undefined : await loadParams(blobs, serverState),
     serverLearningRate,
+    release,
   };
 }
 
