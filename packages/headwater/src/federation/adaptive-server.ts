@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { elementwiseStep } from './elementwise.ts';
+import { type ElementwiseStep, elementwiseStep } from './elementwise.ts';
 import type { ServerStepInput, ServerStepOutput } from './method.ts';
 
 /**
@@ -51,10 +51,10 @@ export function adaptiveStep<O extends AdaptiveOptions>(
 ): ServerStepOutput {
   const { beta1, tau, dialect } = options;
   const eta = serverLearningRate * (rule.rate?.(round, options) ?? 1);
-  const elements = {
+  const elements: ElementwiseStep = {
     parts: ['moment', 'second-moment'],
     initial: [0, dialect === 'flower' ? 0 : tau * tau],
-    step({ param, delta, state: memory }: { param: number; delta: number; state: Float64Array }) {
+    step({ param, delta, state: memory }) {
       const m = beta1 * memory[0]! + (1 - beta1) * delta;
       const fed = dialect === 'openfedllm' ? m : delta;
       const v = rule.secondMoment(memory[1]!, fed * fed, options);

@@ -5,8 +5,8 @@ import { type Params, type Tensor, tensor } from '../base/tensor.ts';
 /** The parts of a server's memory live in one set of params, each tensor under its part's name. */
 export const statePart = (part: string, name: string): string => `${part}:${name}`;
 
-/** Values of one tensor's element: `at(part)` reads, `keep(part, value)` writes the server's memory. */
-export interface Element {
+/** One element of a tensor, its part of the aggregate, and what the server remembers of it: one number a part. */
+interface Element {
   readonly param: number;
   readonly delta: number;
   readonly state: Float64Array;
@@ -17,7 +17,7 @@ export interface ElementwiseStep {
   readonly parts: readonly string[];
   /** What it remembers before the first round, for all elements alike. */
   readonly initial: readonly number[];
-  /** Gives the new value of the element and changes `state` (one number a part) in place. All in float64. */
+  /** Gives the new value of the element and changes `state` in place. All in float64. */
   step(element: Element): number;
 }
 

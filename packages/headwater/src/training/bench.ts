@@ -3,6 +3,7 @@
  * The first step is warm-up (it compiles), the median of the others counts. Time comes in as an argument.
  */
 
+import { median } from '../base/median.ts';
 import { rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
@@ -102,9 +103,4 @@ function randomExamples({
       return { tokens, supervised, numTargets: 1, classId: random.below(numClasses) };
     return { tokens, supervised: supervised.fill(1, 1), numTargets: length - 1 };
   });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

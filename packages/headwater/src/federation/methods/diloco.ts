@@ -5,8 +5,8 @@
  */
 
 import { z } from 'zod';
-import { elementwiseStep } from '../elementwise.ts';
 import type { Method } from '../method.ts';
+import { nesterovStep } from '../server-momentum.ts';
 
 const options = z.strictObject({
   /** μ. */
@@ -20,15 +20,5 @@ export const diloco: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { momentum: 0 } }],
-  serverStep({ params, aggregate, state, serverLearningRate, options: { momentum } }) {
-    const rule = {
-      parts: ['velocity'],
-      initial: [0],
-      step({ param, delta, state: memory }: { param: number; delta: number; state: Float64Array }) {
-        memory[0] = Math.fround(momentum * memory[0]! + delta);
-        return param + serverLearningRate * (delta + momentum * memory[0]);
-      },
-    };
-    return elementwiseStep(rule, params, aggregate, state);
-  },
+  serverStep: (input) => nesterovStep(input, input.options.momentum),
 };

@@ -16,8 +16,8 @@ import { type Fusion, GLOBAL_ALONE, searchFusion } from '../adapter-fusion.ts';
 import { type LocalRound, standardRound } from '../local-round.ts';
 import { fedAvgStep, type Method } from '../method.ts';
 import { needsRounds } from '../needs.ts';
-import { nesterovStep } from '../nesterov.ts';
 import { addScaled, overlaid } from '../params.ts';
+import { nesterovStep } from '../server-momentum.ts';
 import { adapterRole, needsTwoAdapters, secondOf, weighted } from '../two-adapters.ts';
 
 const options = z.strictObject({

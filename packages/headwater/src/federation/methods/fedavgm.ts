@@ -4,8 +4,8 @@
  */
 
 import { z } from 'zod';
-import { elementwiseStep } from '../elementwise.ts';
 import type { Method } from '../method.ts';
+import { momentumStep } from '../server-momentum.ts';
 
 const options = z.strictObject({
   /** β. */
@@ -20,17 +20,8 @@ export const fedavgm: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { momentum: 0, dialect: 'hsu' } }],
-  serverStep({ params, aggregate, state, serverLearningRate, options: { momentum, dialect } }) {
-    const share = dialect === 'hsu' || state === undefined ? 1 : 1 - momentum;
-    const rule = {
-      parts: ['velocity'],
-      initial: [0],
-      step({ param, delta, state: memory }: { param: number; delta: number; state: Float64Array }) {
-        // Kept in float32 between rounds: what is applied is what is kept.
-        memory[0] = Math.fround(momentum * memory[0]! + share * delta);
-        return param + serverLearningRate * memory[0];
-      },
-    };
-    return elementwiseStep(rule, params, aggregate, state);
+  serverStep(input) {
+    const { momentum, dialect } = input.options;
+    return momentumStep(input, momentum, dialect === 'hsu' || input.state === undefined ? 1 : 1 - momentum);
   },
 };

@@ -10,13 +10,13 @@
 import { z } from 'zod';
 import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { TrainableTensor } from '../../tuning/kind.ts';
-import { elementwiseStep } from '../elementwise.ts';
 import type { LocalOutcome, LocalRound } from '../local-round.ts';
 import { standardRound } from '../local-round.ts';
 import type { Method, ServerStepInput, ServerStepOutput } from '../method.ts';
 import { needsRounds } from '../needs.ts';
 import { l2Norm, overlaid } from '../params.ts';
 import { needsPromptRows, PROMPT_EMBEDDINGS, promptInParts } from '../prompt-tensors.ts';
+import { momentumStep } from '../server-momentum.ts';
 
 const options = z.strictObject({
   share: z.number().positive().max(1).default(0.5).describe('Of the layers: whose prompts travel.'),
@@ -71,7 +71,8 @@ export const fedpeptao: Method<Options> = {
   },
   client: (local) =>
     local.round === 1 && local.start.has(ORDER) ? layerScores(local) : standardRound(local),
-  serverStep: (input) => (input.aggregate.has(SCORES) ? ranked(input) : withMomentum(input)),
+  serverStep: (input) =>
+    input.aggregate.has(SCORES) ? ranked(input) : momentumStep(input, input.options.momentum),
 };
 
 function isPart(name: string): boolean {
@@ -119,17 +120,4 @@ function ranked({ params, aggregate }: ServerStepInput<Options>): ServerStepOutp
   const order = Float32Array.from(layers, (layer, rank) => layer - rank);
   const next = new Map([...moved, [ORDER, tensor('float32', [order.length], order)] as const]);
   return { params: overlaid(params, next) };
-}
-
-function withMomentum(input: ServerStepInput<Options>): ServerStepOutput {
-  const { params, aggregate, state, serverLearningRate, options } = input;
-  const rule = {
-    parts: ['velocity'],
-    initial: [0],
-    step({ param, delta, state: memory }: { param: number; delta: number; state: Float64Array }) {
-      memory[0] = Math.fround(options.momentum * memory[0]! + delta);
-      return param + serverLearningRate * memory[0];
-    },
-  };
-  return elementwiseStep(rule, params, aggregate, state);
 }
