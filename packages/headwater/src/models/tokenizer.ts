@@ -6,6 +6,7 @@
 import { Tokenizer as Backend } from '@huggingface/tokenizers';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { type AddedToken, normalizeFiles, type TokenizerFiles } from './tokenizer-files.ts';
+import { rememberWords } from './tokenizer-words.ts';
 
 export interface EncodeOptions {
   /** Apply the post-processor (begin/end tokens as the tokenizer's files say). Default true. */
@@ -74,7 +75,9 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
 
 function makeBackend(tokenizer: object, config: object, where: string): Backend {
   try {
-    return new Backend(tokenizer, config);
+    const backend = new Backend(tokenizer, config);
+    rememberWords(backend);
+    return backend;
   } catch (cause) {
     const reason = messageOf(cause);
     throw new HeadwaterError('TOKENIZER_INVALID', `the tokenizer cannot be built: ${reason}`, {
