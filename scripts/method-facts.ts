@@ -16,6 +16,7 @@ import {
   type RunFacts,
 } from '../packages/headwater/src/federation/method.ts';
 import { fedavg } from '../packages/headwater/src/federation/methods/fedavg.ts';
+import { type PrivacyFacts, privacyMistakes } from '../packages/headwater/src/federation/privacy-needs.ts';
 import { openCheckpoint } from '../packages/headwater/src/models/checkpoint-node.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../packages/headwater/src/tuning/kind.ts';
 import { tuningKinds } from '../packages/headwater/src/tuning/registry.ts';
@@ -111,6 +112,8 @@ export function methodFacts(method: Method<unknown>): MethodFacts {
     const more = record.preconditions({ ...facts!, ...change }).filter((reason) => !needs!.includes(reason));
     return more.length === 0 ? [] : [[what, more] as const];
   });
+  const privacy = privacyMistakes(withPrivacy(facts!.tensors), record);
+  if (privacy.length > 0) refuses.push([PRIVACY, privacy]);
   return {
     kinds: [first.id, ...accepted.map(({ id }) => id).filter((id) => id !== first.id)],
     needs: needs!,
@@ -118,6 +121,14 @@ export function methodFacts(method: Method<unknown>): MethodFacts {
     traffic: orUndefined(() => trafficOf(record, tuning, bound.get(first.id)!)),
     refuses: Object.fromEntries(refuses),
   };
+}
+
+/** Of `refuses`. */
+export const PRIVACY = '`privacy.clientLevel`';
+
+function withPrivacy(tensors: readonly TrainableTensor[]): PrivacyFacts {
+  const privacy = { clipNorm: 1, noiseMultiplier: 1 };
+  return { privacy, tensors, weighting: 'uniform', fixedPoint: { fractionBits: 30 } };
 }
 
 /** With the optimizer that it minds least. */

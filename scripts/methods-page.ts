@@ -5,7 +5,7 @@ import type { Method } from '../packages/headwater/src/federation/method.ts';
 import { methods } from '../packages/headwater/src/federation/methods/registry.ts';
 import { shapeOf } from '../packages/headwater/src/recipe/describe.ts';
 import { keyRows } from '../packages/headwater/src/recipe/reference-page.ts';
-import { type MethodFacts, methodFacts } from './method-facts.ts';
+import { type MethodFacts, methodFacts, PRIVACY } from './method-facts.ts';
 
 const INTRO = [
   '# Federated methods',
@@ -16,6 +16,8 @@ const INTRO = [
   '',
   'Memory of a client follows *trained*: five float32 copies of each trained number (value, gradient, two moments, update), beside weights and activations, which `headwater plan` estimates. Methods without back-propagation keep no activations for it; the estimate does not know that.',
   '',
+  '*Client-level privacy*: whether `privacy.clientLevel` (clipping and noise) can bound what one client changes.',
+  '',
   '*Secure aggregation*: whether the server could do with masked sums. Whatever does not go together is refused before a run starts, in the words below.',
   '',
 ];
@@ -24,8 +26,17 @@ export function methodsPage(): string {
   const all = [...methods.values()].map((method) => ({ method, facts: methodFacts(method) }));
   return `${[
     ...INTRO,
-    row(['method', 'what', 'up', 'down', 'trained', 'figures for', 'secure aggregation']),
-    row(['---', '---', '---:', '---:', '---:', '---', '---']),
+    row([
+      'method',
+      'what',
+      'up',
+      'down',
+      'trained',
+      'figures for',
+      'secure aggregation',
+      'client-level privacy',
+    ]),
+    row(['---', '---', '---:', '---:', '---:', '---', '---', '---']),
     ...all.map(({ method, facts }) => overview(method, facts)),
     '',
     ...all.flatMap(({ method, facts }) => section(method, facts)),
@@ -34,7 +45,7 @@ export function methodsPage(): string {
 
 function overview(
   { id, summary, secureAggregation }: Method<unknown>,
-  { traffic, kinds }: MethodFacts,
+  { traffic, kinds, refuses }: MethodFacts,
 ): string {
   const figures =
     traffic === undefined
@@ -45,7 +56,8 @@ function overview(
           ratio(traffic.trained, traffic.fedavgTrained),
         ];
   const secure = secureAggregation === 'yes' ? 'yes' : 'no';
-  return row([`[\`${id}\`](#${id})`, summary, ...figures, `\`${kinds[0] ?? '–'}\``, secure]);
+  const privacy = Object.hasOwn(refuses, PRIVACY) ? 'no' : 'yes';
+  return row([`[\`${id}\`](#${id})`, summary, ...figures, `\`${kinds[0] ?? '–'}\``, secure, privacy]);
 }
 
 function section(method: Method<unknown>, facts: MethodFacts): string[] {

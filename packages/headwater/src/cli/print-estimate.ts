@@ -6,7 +6,7 @@ import type { Estimate } from '../runs/estimate.ts';
 import { paint, renderTable } from './style.ts';
 
 export function printEstimate(
-  { name, federation }: Recipe,
+  { name, federation, privacy }: Recipe,
   estimate: Estimate,
   tokensPerSecond: number | undefined,
 ): void {
@@ -18,8 +18,20 @@ export function printEstimate(
   console.log(`${paint.bold(name)}: ${who}; updates travel as ${federation.compression.kind}\n`);
   console.log(renderTable({ head: ['', 'client and round', 'round', 'run'], rows: amounts(estimate) }));
   console.log(`\n${renderTable({ head: ['', 'memory', 'disk or download'], rows: needs(estimate) })}\n`);
+  if (privacy !== undefined) console.log(privacyNote(privacy.clientLevel, estimate.counted));
   for (const line of notes(estimate, tokensPerSecond, federation.earlyStopping !== undefined))
     console.log(paint.dim(line));
+}
+
+function privacyNote(
+  { clip, noiseMultiplier }: NonNullable<Recipe['privacy']>['clientLevel'],
+  cohortSize: number,
+): string {
+  const std = significant((noiseMultiplier * clip.norm) / cohortSize);
+  return (
+    `Privacy: updates are clipped to norm ${clip.norm}; noise of standard deviation ${noiseMultiplier} · ${clip.norm} on their sum, ` +
+    `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` only: SIMULATED, no ε is claimed.`
+  );
 }
 
 function amounts({ client, round, total, cost, tokensAreAtMost }: Estimate): string[][] {

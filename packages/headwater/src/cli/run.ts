@@ -4,10 +4,11 @@ import { relative } from 'node:path';
 import { Command } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatDuration } from '../base/format.ts';
+import { shippedRecipes } from '../recipe/shipped-node.ts';
 import { writeReport } from '../report/write.ts';
 import type { Device } from '../runtime/executor.ts';
 import { type FinishedRun, type RunOptions, run } from '../simulation/run.ts';
-import { findRecipe, shippedRecipes } from './find-recipe.ts';
+import { findRecipe } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
 import { codeExecutionOption, collect, deviceOption, jsonOption, wholeNumber } from './options.ts';
 import { probeDevice } from './probe-device.ts';
@@ -135,6 +136,7 @@ function show(
     return;
   }
   printComparison(results);
+  if (results.privacy !== undefined) console.log(`\n${results.privacy.statement}`);
   const { wallSeconds } = results.timing;
   const files = { adapter: resultFolder, report, figures: `${folder}/metrics.jsonl` };
   console.log(`\n${paint.bold(results.name)} took ${formatDuration(1000 * wallSeconds)}`);

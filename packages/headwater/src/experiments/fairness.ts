@@ -25,8 +25,19 @@ export function fairnessNotes(input: FairnessInput): string[] {
     budgetNote(input),
     ...missingNotes(input),
     ...errorNote(input),
+    ...privacyNotes(input),
     'Client memory is what `headwater plan` estimates for training by back-propagation; time is from start to end of a cell, its validation, tests and baselines included, on this machine.',
   ];
+}
+
+/** Each sentence once, with the arms that it is about. */
+function privacyNotes({ arms, cells }: FairnessInput): string[] {
+  const statements = new Map<string, Set<string>>();
+  for (const { arm, results } of cells) {
+    const said = results.privacy?.statement;
+    if (said !== undefined) statements.set(said, (statements.get(said) ?? new Set()).add(arm));
+  }
+  return [...statements].map(([said, by]) => `${arms.filter((arm) => by.has(arm)).join(', ')}: ${said}`);
 }
 
 function intervalNote({ rows }: FairnessInput): string {

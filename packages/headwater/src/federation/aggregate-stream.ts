@@ -8,7 +8,9 @@ import { arrayFromBytes, bytesOf, type Params } from '../base/tensor.ts';
 import { layoutSafetensors } from '../models/safetensors.ts';
 import type { SafetensorsEntry, SafetensorsHeader } from '../models/safetensors-header.ts';
 import { createSafetensorsReader, readAllOf } from '../models/safetensors-stream.ts';
+import { clipFactor } from '../privacy/clip.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
+import { takePrivateMean } from './aggregate.ts';
 import type { BoundCompression } from './compression/compression.ts';
 import type { Member } from './events.ts';
 import {
@@ -17,10 +19,12 @@ import {
   countUpdate,
   emptySum,
   type FixedPointPlan,
+  multiplied,
   type PartialSum,
-  takeMean,
 } from './fixed-point.ts';
 import type { BoundMethod } from './method.ts';
+import { countClipped, type NoisyRelease } from './noisy-release.ts';
+import { checkUpdateStream } from './update-check.ts';
 import { createUpdateReader, UpdateFault } from './update-reader.ts';
 
 export type ReadBlob = (digest: string) => AsyncIterable<Uint8Array>;
@@ -29,6 +33,8 @@ export interface UpdateFormat {
   /** The tensors that travel in the round. */
   readonly expected: readonly TrainableTensor[];
   readonly compression: BoundCompression;
+  /** Longer updates are scaled down to it: they are read twice. Omitted: they are not looked at. */
+  readonly clipNorm?: number | undefined;
 }
 
 /** Whether updates may be summed, and the sum's mean added to the params, element by element. */
@@ -40,21 +46,37 @@ export function isStreamable({ combine, serverStep }: BoundMethod): boolean {
 export async function sumUpdates(
   plan: FixedPointPlan,
   members: readonly Member[],
-  { expected, compression }: UpdateFormat,
+  format: UpdateFormat,
   read: ReadBlob,
 ): Promise<PartialSum> {
+  const { expected, compression } = format;
   const sum = emptySum();
   const scales = expected.map(({ name }) => plan.tensors.find((scale) => scale.name === name)!);
   for (const { owner, update, aggregationWeight, freshWeight = aggregationWeight } of members) {
     countUpdate(plan, sum, aggregationWeight, freshWeight);
-    const reader = createUpdateReader(expected, compression, (index, begin, values, indices, largest) =>
-      addValues(sum, scales[index]!, aggregationWeight, begin, values, indices, largest),
-    );
+    const factor = await factorFor(format, owner, update, read);
+    countClipped(sum, factor);
+    const reader = createUpdateReader(expected, compression, (index, begin, values, indices, largest) => {
+      const scaled = multiplied(values, factor);
+      addValues(sum, scales[index]!, aggregationWeight, begin, scaled, indices, largest);
+    });
     await readAllOf(read(update), reader).catch((error) => {
-      throw error instanceof UpdateFault ? notAsAccepted(owner, update, error) : error;
+      throw error instanceof UpdateFault ? notAsAccepted(owner, update, error.message) : error;
     });
   }
   return sum;
+}
+
+async function factorFor(
+  { expected, compression, clipNorm }: UpdateFormat,
+  owner: string,
+  update: string,
+  read: ReadBlob,
+): Promise<number> {
+  if (clipNorm === undefined) return 1;
+  const check = await checkUpdateStream(read(update), expected, { compression });
+  if (check.ok) return clipFactor(check.l2Norm, clipNorm);
+  throw notAsAccepted(owner, update, check.reason);
 }
 
 export interface StreamedRound {
@@ -70,8 +92,9 @@ export function streamFromSum(
   sum: PartialSum,
   params: AsyncIterable<Uint8Array>,
   serverLearningRate: number,
+  release?: NoisyRelease,
 ): StreamedRound {
-  const { mean, norm, report } = takeMean(plan, sum);
+  const { mean, norm, report } = takePrivateMean(plan, sum, release);
   return {
     params: steppedFile(params, mean, serverLearningRate),
     report,
@@ -131,8 +154,8 @@ function steppedPiece(
   return bytesOf(after);
 }
 
-function notAsAccepted(owner: string, update: string, { message }: UpdateFault): HeadwaterError {
-  return new HeadwaterError('UPDATE_REJECTED', `the update of "${owner}" cannot be counted: ${message}`, {
+function notAsAccepted(owner: string, update: string, reason: string): HeadwaterError {
+  return new HeadwaterError('UPDATE_REJECTED', `the update of "${owner}" cannot be counted: ${reason}`, {
     where: `blob ${update}`,
     hint: 'It was accepted before: the recipe’s compression or method was changed, or the store is damaged.',
   });

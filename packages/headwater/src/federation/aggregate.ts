@@ -3,6 +3,7 @@
  * others the whole cohort in canonical order. It knows no files: updates come through `load`.
  */
 
+import { assert } from '../base/errors.ts';
 import type { Params } from '../base/tensor.ts';
 import type { Member } from './events.ts';
 import {
@@ -10,10 +11,12 @@ import {
   addUpdate,
   emptySum,
   type FixedPointPlan,
+  type Mean,
   type PartialSum,
   takeMean,
 } from './fixed-point.ts';
 import { type BoundMethod, fedAvgStep } from './method.ts';
+import { addReleaseNoise, countClipped, type NoisyRelease, serverClipFactor } from './noisy-release.ts';
 import { l2Norm } from './params.ts';
 
 export interface StepInput {
@@ -23,6 +26,8 @@ export interface StepInput {
   readonly serverLearningRate: number;
   /** The cohort's part of the aggregation weight of all owners; omitted: 1. */
   readonly participation?: number;
+  /** How the sum is made private; omitted: it is not. Of linear methods only. */
+  readonly release?: NoisyRelease | undefined;
 }
 
 export interface RoundInput extends StepInput {
@@ -46,8 +51,12 @@ export async function aggregateRound(
 ): Promise<RoundOutput> {
   if (method.combine !== undefined) return combinedRound(method, method.combine, input, load);
   const sum = emptySum();
-  for (const { owner, update, aggregationWeight, freshWeight } of input.members)
-    addUpdate(plan, sum, await load(update, owner), aggregationWeight, freshWeight);
+  for (const { owner, update, aggregationWeight, freshWeight } of input.members) {
+    const params = await load(update, owner);
+    const factor = input.release === undefined ? 1 : serverClipFactor(params, input.release.clipNorm);
+    countClipped(sum, factor);
+    addUpdate(plan, sum, params, aggregationWeight, freshWeight, factor);
+  }
   return stepFromSum(method, plan, input, sum);
 }
 
@@ -58,8 +67,20 @@ export function stepFromSum(
   input: StepInput,
   sum: PartialSum,
 ): RoundOutput {
-  const { mean, norm, report } = takeMean(plan, sum);
+  const { mean, norm, report } = takePrivateMean(plan, sum, input.release);
   return stepped(method, input, { aggregate: mean, norm, report });
+}
+
+/** The mean, with the noise of the release in it, if there is one. */
+export function takePrivateMean(
+  plan: FixedPointPlan,
+  sum: PartialSum,
+  release: NoisyRelease | undefined,
+): Mean {
+  if (release === undefined) return takeMean(plan, sum);
+  const told = addReleaseNoise(plan, sum, release);
+  const mean = takeMean(plan, sum);
+  return { ...mean, report: { ...mean.report, release: told } };
 }
 
 interface Aggregated {
@@ -83,6 +104,7 @@ async function combinedRound(
   input: RoundInput,
   load: (update: string, owner: string) => Promise<Params>,
 ): Promise<RoundOutput> {
+  assert(input.release === undefined, 'a rule over whole updates has no clipped sum');
   const { members, round, params, serverState: state } = input;
   const updates = await Promise.all(
     members.map(async ({ owner, update, aggregationWeight }) => ({

@@ -45,6 +45,8 @@ export interface UpdateReceived extends Observed {
   readonly stats: TrainingStats;
   /** How long the training took, in runs whose choice of owners may look at it and where somebody measures it. */
   readonly trainedMs?: number;
+  /** ‖update‖₂ before the client clipped it: a secret of the owner, told in simulated runs that clip. */
+  readonly unclippedNorm?: number;
 }
 
 /** Scores by name; `loss` (nats per target) is always there. Null stands for NaN and infinity, which JSON has not. */

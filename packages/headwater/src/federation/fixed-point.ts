@@ -12,6 +12,7 @@
 
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { type Params, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
+import type { ReleaseReport } from './client-privacy.ts';
 
 /** Scale of one tensor: multiples of 2^−fractionBits within ±range. */
 export interface TensorScale {
@@ -38,6 +39,8 @@ export interface AggregationReport {
   readonly quantisationErrorBound: number;
   /** What the method has to say about the round, by name. */
   readonly figures?: Readonly<Record<string, number>>;
+  /** Of rounds with clipping and noise. */
+  readonly release?: ReleaseReport;
 }
 
 /** A sum of some updates; sums of disjoint groups merge into the sum of all. */
@@ -47,6 +50,8 @@ export interface PartialSum {
   freshWeight: number;
   numUpdates: number;
   clamped: number;
+  /** Updates that were longer than a clipped one may be; absent: none. */
+  clippedByServer?: number;
   /** Integers below 2^53; only tensors that travelled. */
   readonly sums: Map<string, Float64Array>;
 }
@@ -77,19 +82,25 @@ export function emptySum(): PartialSum {
   return { totalWeight: 0, freshWeight: 0, numUpdates: 0, clamped: 0, sums: new Map() };
 }
 
-/** Adds weight · update to `sum`, in place: memory stays that of one model whatever the number of clients. */
+/** Adds weight · factor · update to `sum`, in place: memory stays that of one model whatever the number of clients. */
 export function addUpdate(
   plan: FixedPointPlan,
   sum: PartialSum,
   update: Params,
   weight: number,
   freshWeight = weight,
+  factor = 1,
 ): void {
   countUpdate(plan, sum, weight, freshWeight);
   for (const scale of plan.tensors) {
     const value = update.get(scale.name);
-    if (value !== undefined) addValues(sum, scale, weight, 0, value.data);
+    if (value !== undefined) addValues(sum, scale, weight, 0, multiplied(value.data, factor));
   }
+}
+
+/** In float64: a product that is rounded once, to the plan's grid. */
+export function multiplied(values: Float32Array, factor: number): Float32Array | Float64Array {
+  return factor === 1 ? values : Float64Array.from(values, (x) => factor * x);
 }
 
 /** One more update in the sum; its values come by `addValues`. */
@@ -116,7 +127,7 @@ export function addValues(
   scale: TensorScale,
   weight: number,
   begin: number,
-  values: Float32Array,
+  values: Float32Array | Float64Array,
   indices?: Int32Array,
   largest = Number.POSITIVE_INFINITY,
 ): void {
@@ -204,14 +215,19 @@ export function quantise(x: number, { range, fractionBits }: TensorScale): numbe
 }
 
 /** Half the time of the clamping loop. */
-function accumulate(target: Float64Array, data: Float32Array, weight: number, scale: TensorScale): void {
+function accumulate(
+  target: Float64Array,
+  data: Float32Array | Float64Array,
+  weight: number,
+  scale: TensorScale,
+): void {
   const factor = 2 ** scale.fractionBits;
   for (let i = 0; i < data.length; i++) target[i]! += weight * roundHalfEven(data[i]! * factor);
 }
 
 function accumulateClamped(
   target: Float64Array,
-  data: Float32Array,
+  data: Float32Array | Float64Array,
   weight: number,
   scale: TensorScale,
 ): number {
@@ -231,7 +247,7 @@ function accumulateClamped(
 
 function scatter(
   target: Float64Array,
-  data: Float32Array,
+  data: Float32Array | Float64Array,
   indices: Int32Array,
   weight: number,
   scale: TensorScale,

@@ -10,7 +10,7 @@ import type { Params } from '../base/tensor.ts';
 import type { OptimizerOptions } from '../training/engine.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
 import type { LocalOutcome, LocalRound } from './local-round.ts';
-import { addScaled, encodedBytes, overlaid } from './params.ts';
+import { addScaled, overlaid } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
@@ -172,12 +172,17 @@ export interface Method<O> {
   readonly aggregate?: Aggregation<O>;
   serverStep?(input: ServerStepInput<O>): ServerStepOutput;
   /**
-   * What a client receives of the global params that are not personal. A tensor may be cut to its leading block, the rest is
-   * zero for the client, or left out where the client makes it itself.
+   * What a client receives of the global params that are shared or given. A tensor may be cut to its leading block or left
+   * out: the rest is zero for the client.
    */
   encodeDown?(params: Params, context: ClientContext, options: O): Params;
-  /** Bytes of what `encodeDown` gave, where another form than its tensors as they are would be sent. */
-  downBytes?(received: Params, context: ClientContext, options: O): number;
+  /** Another form in which that travels. `whole` has the names and shapes of what `encodeDown` was given. */
+  readonly downForm?: {
+    pack(received: Params, context: ClientContext, options: O): Params;
+    unpack(packed: Params, whole: Params, context: ClientContext, options: O): Params;
+  };
+  /** Owners for whom this is the same receive the same in a round. Default, with `encodeDown`: each its own. */
+  receivesAs?(owner: string, options: O): string;
   /** Whether a training without federation (a baseline) trains a tensor. Default: all but those `given` in round 1. */
   trainedAlone?(tensor: TrainableTensor, options: O): boolean;
   /** The params that an owner uses and is scored with. Default: the global ones with its personal tensors in place. */
@@ -204,20 +209,27 @@ export interface BoundMethod {
   /** Undefined: train from what was received, send the difference. */
   readonly client: ((local: LocalRound) => Promise<LocalOutcome>) | undefined;
   encodeUp(update: Params, context: ClientContext): Params;
+  /** Whether the sum of the updates is all that the server needs, or why not. */
+  readonly secureAggregation: Method<unknown>['secureAggregation'];
   /** Undefined: the linear weighted mean. */
   readonly combine: ((updates: readonly WeightedUpdate[], context: CombineContext) => Params) | undefined;
   readonly figures: ((updates: readonly WeightedUpdate[], round: RoundParams) => Figures) | undefined;
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
-  downBytes(received: Params, context: ClientContext): number;
+  packDown(received: Params, context: ClientContext): Params;
+  unpackDown(packed: Params, whole: Params, context: ClientContext): Params;
+  /** Whether something is left out of what is shared or given, or travels in another form. */
+  readonly cutsDown: boolean;
+  receivesAs(owner: string): string;
   trainedAlone(tensor: TrainableTensor): boolean;
   ownParams(params: Params, kept: Kept): Params;
 }
 
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
-  const { aggregate, serverStep, localObjective, client } = method;
+  const { aggregate, serverStep, localObjective, client, downForm } = method;
+  const cutsDown = method.encodeDown !== undefined || downForm !== undefined;
   const role = (tensor: TrainableTensor, round: number) =>
     method.selectTrainable?.(tensor, round, options) ?? 'shared';
   return {
@@ -234,6 +246,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
       localObjective === undefined ? undefined : (step) => localObjective.call(method, step, options),
     client: client === undefined ? undefined : (local) => client.call(method, local, options),
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
+    secureAggregation: method.secureAggregation,
     combine:
       aggregate?.kind === 'canonical'
         ? (updates, context) => aggregate.combine(updates, options, context)
@@ -247,8 +260,10 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
         ? undefined
         : (input) => serverStep.call(method, { participation: 1, ...input, options }),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,
-    downBytes: (received, context) =>
-      method.downBytes?.(received, context, options) ?? encodedBytes(received),
+    packDown: (received, context) => downForm?.pack(received, context, options) ?? received,
+    unpackDown: (packed, whole, context) => downForm?.unpack(packed, whole, context, options) ?? packed,
+    cutsDown,
+    receivesAs: (owner) => method.receivesAs?.(owner, options) ?? (cutsDown ? owner : ''),
     trainedAlone: (tensor) => method.trainedAlone?.(tensor, options) ?? role(tensor, 1) !== 'given',
     ownParams: (params, kept) => method.ownParams?.(params, kept, options) ?? overlaid(params, kept.personal),
   };

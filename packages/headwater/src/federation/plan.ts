@@ -5,8 +5,10 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
+import type { ClientPrivacy } from './client-privacy.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { BoundMethod, ClientFacts } from './method.ts';
+import { privacyMistakes } from './privacy-needs.ts';
 import type { SelectionChoice } from './selection/registry.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
 
@@ -99,6 +101,8 @@ export interface RunPlan {
   readonly validateEveryRounds: number;
   readonly test: boolean;
   readonly pace: Pace;
+  /** Clipping and noise, at the level of a client; absent: none. */
+  readonly privacy?: ClientPrivacy | undefined;
 }
 
 export interface PlanInput
@@ -128,7 +132,11 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     serverLearningRate: input.serverLearningRate,
     ...clients,
   };
-  const mistakes = [...generalMistakes(input, cohortSize, quorum), ...method.preconditions(facts)];
+  const mistakes = [
+    ...generalMistakes(input, cohortSize, quorum),
+    ...method.preconditions(facts),
+    ...privacyMistakes(input, method),
+  ];
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
       hint: 'Change the federation part of the recipe.',
@@ -138,11 +146,12 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
-  const { selection, localEpochs, ...rest } = input;
+  const { selection, localEpochs, privacy, ...rest } = input;
   return {
     ...rest,
     ...(selection === undefined ? {} : { selection }),
     ...(localEpochs === undefined ? {} : { localEpochs }),
+    ...(privacy === undefined ? {} : { privacy }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,

@@ -4,7 +4,7 @@
  */
 
 import { type Rng, rng } from '../base/random.ts';
-import type { Params } from '../base/tensor.ts';
+import { type Params, tensor } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { paddedTo } from '../federation/blocks.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
@@ -14,6 +14,7 @@ import type { BoundMethod } from '../federation/method.ts';
 import { addScaled, overlaid, selectParams } from '../federation/params.ts';
 import type { TensorRole } from '../federation/tensor-role.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
+import { clippedToNorm } from '../privacy/clip.ts';
 import type { Engine, ExampleScore, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
 import { scheduleFactor } from '../training/schedules.ts';
@@ -45,6 +46,8 @@ export interface ClientRound {
   readonly kept: Params | undefined;
   readonly examples: readonly TokenizedExample[];
   readonly options: TrainOptions;
+  /** Longer updates are scaled down to it, over all their tensors together; omitted: any length. */
+  readonly clipNorm?: number | undefined;
 }
 
 export interface ClientRoundResult {
@@ -55,6 +58,8 @@ export interface ClientRoundResult {
   /** Of the params that the client needs. */
   readonly downBytes: number;
   readonly stats: TrainingStats;
+  /** ‖update‖₂ before clipping, where it is clipped. */
+  readonly unclippedNorm: number | undefined;
 }
 
 /** Throws TRAINING_DIVERGED and what the engine throws. */
@@ -74,7 +79,7 @@ export async function trainClientRound(
   const start = overlaid(overlaid(params, before.personal), paddedTo(params, received));
   const local = localRound(parts, input, { start, roles, random, memory: before.memory }, onStep);
   const outcome = await (method.client ?? standardRound)(local);
-  const sent = method.encodeUp(outcome.update, context('encode-up'));
+  const { sent, norm } = clippedUpdate(method.encodeUp(outcome.update, context('encode-up')), input.clipNorm);
   const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), before.residual);
   const personal = selectParams(start, (name) => roles.get(name) === 'personal');
   return {
@@ -86,10 +91,26 @@ export async function trainClientRound(
     }),
     downBytes: method.downBytes(received, context('encode-down')),
     stats: outcome.stats,
+    unclippedNorm: norm,
   };
 }
 
 const NOTHING: Params = new Map();
+
+function clippedUpdate(
+  update: Params,
+  clipNorm: number | undefined,
+): { readonly sent: Params; readonly norm: number | undefined } {
+  if (clipNorm === undefined) return { sent: update, norm: undefined };
+  const { arrays, norm } = clippedToNorm(
+    [...update.values()].map(({ data }) => data),
+    clipNorm,
+  );
+  const entries = [...update].map(
+    ([name, { shape }], i) => [name, tensor('float32', shape, arrays[i]!)] as const,
+  );
+  return { sent: new Map(entries), norm };
+}
 
 interface Beginning {
   readonly start: Params;

@@ -90,15 +90,19 @@ async function init(
 async function trainClient(
   parts: RunnerParts,
   load: Load,
-  { seed, round, owner, params, personal, options }: TrainClientJob,
+  { seed, round, owner, params, personal, options, clipNorm }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
   const { tuning, method, compression, maxUpdateNorm, blobs, train } = parts;
   const kept = personal === null ? undefined : decodeParams(await blobs.get(personal), `blob ${personal}`);
   const input = { seed, round, owner, params: await load(params), kept, examples: train.get(owner) ?? [] };
   const { tensors, derivation } = tuning;
-  const result = await trainClientRound({ ...parts, tensors, derivation }, { ...input, options }, onStep);
-  const { update, downBytes, stats } = result;
+  const result = await trainClientRound(
+    { ...parts, tensors, derivation },
+    { ...input, options, clipNorm },
+    onStep,
+  );
+  const { update, downBytes, stats, unclippedNorm } = result;
   const travelling = method.wire(tuning.tensors, round, owner);
   return {
     update: await blobs.put(update),
@@ -107,6 +111,8 @@ async function trainClient(
     downBytes,
     check: checkUpdateBytes(update, travelling, { compression, maxNorm: maxUpdateNorm }),
     stats,
+    // A norm that is no number has no place in JSON; the check says so.
+    ...(unclippedNorm !== undefined && Number.isFinite(unclippedNorm) ? { unclippedNorm } : {}),
   };
 }
 

@@ -5,6 +5,7 @@
 
 import type { AggregateWork, RunEvent } from '../federation/events.ts';
 import type { FixedPointPlan } from '../federation/fixed-point.ts';
+import type { NoisyRelease } from '../federation/noisy-release.ts';
 import type { ExampleScore, StepReport, TrainOptions } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 
@@ -31,10 +32,12 @@ export interface TrainClientJob {
   readonly params: string;
   readonly personal: string | null;
   readonly options: TrainOptions;
+  /** ‖update‖₂ above which it is scaled down before it is sent; omitted: any length. */
+  readonly clipNorm?: number | undefined;
 }
 export type TrainClientResult = Pick<
   EventOf<'update-received'>,
-  'update' | 'personal' | 'upBytes' | 'downBytes' | 'check' | 'stats'
+  'update' | 'personal' | 'upBytes' | 'downBytes' | 'check' | 'stats' | 'unclippedNorm'
 >;
 
 /** One uninterrupted training on the pooled data of some owners. */
@@ -52,6 +55,7 @@ export interface AggregateJob {
   readonly work: AggregateWork;
   readonly fixedPoint: FixedPointPlan;
   readonly serverLearningRate: number;
+  readonly release?: NoisyRelease | undefined;
 }
 export type AggregateResult = Pick<
   EventOf<'aggregated'>,

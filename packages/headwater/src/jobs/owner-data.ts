@@ -69,6 +69,12 @@ export async function checkDeployable(
   registries: Pick<RunRegistries, 'tasks'>,
 ): Promise<void> {
   await requireConsent(taskChoices(recipe, registries), 'none');
+  if (recipe.privacy !== undefined)
+    throw new HeadwaterError(
+      'RECIPE_INVALID',
+      'privacy: clipping and noise are simulated by `headwater run` only; a deployment would need noise from a secret key that survives a crash, and a ledger of what was spent, and has neither',
+      { hint: 'Leave `privacy` out, or simulate the run with `headwater run`.' },
+    );
   for (const key of ['shots', 'general'] as const)
     if (recipe.data[key] !== undefined)
       throw new HeadwaterError(

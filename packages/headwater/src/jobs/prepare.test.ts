@@ -86,6 +86,9 @@ describe('preparing a run', () => {
     expect(await refusal('evaluation.tasks=[{ kind: pass-at-k }]')).toBe('CODE_EXECUTION_REFUSED');
     expect(await refusal('data.shots={ files: data/train.csv }')).toBe('RECIPE_INVALID');
     expect(await refusal('evaluation.tasks=[{ kind: rouge-l }]')).toBe('taken');
+    const privacy = 'privacy={ clientLevel: { clip: { norm: 1 }, noiseMultiplier: 1 } }';
+    const uniform = await recipeWith(privacy, 'federation.weighting=uniform');
+    await expect(checkDeployable(uniform, builtinRegistries)).rejects.toThrow('a ledger of what was spent');
   });
 
   it('changed data change the digest, the same data do not', async () => {

@@ -6,6 +6,7 @@ import type { Partitioner } from '../data/partition/partitioner.ts';
 import { partitioners } from '../data/partition/registry.ts';
 import { schemas } from '../data/schemas/registry.ts';
 import type { DataSchema } from '../data/schemas/schema.ts';
+import type { ClientPrivacy } from '../federation/client-privacy.ts';
 import {
   type BoundCompression,
   bindCompression,
@@ -19,6 +20,8 @@ import type { Selection } from '../federation/selection/selection.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { BoundObjective, Objective } from '../training/objectives/objective.ts';
+import { objectives } from '../training/objectives/registry.ts';
 import { tasks } from '../training/tasks/registry.ts';
 import type { EvaluationTask } from '../training/tasks/task.ts';
 import type { BoundTuning, ModelLayout, TuningKind } from '../tuning/kind.ts';
@@ -29,6 +32,7 @@ export interface RunRegistries {
   readonly compressions: ReadonlyMap<string, Compression<unknown>>;
   readonly selections: ReadonlyMap<string, Selection<unknown>>;
   readonly tuningKinds: ReadonlyMap<string, TuningKind<unknown>>;
+  readonly objectives: ReadonlyMap<string, Objective<unknown>>;
   readonly tasks: ReadonlyMap<string, EvaluationTask<unknown>>;
   readonly partitioners: ReadonlyMap<string, Partitioner<unknown>>;
   readonly schemas: ReadonlyMap<string, DataSchema<unknown>>;
@@ -39,6 +43,7 @@ export const builtinRegistries: RunRegistries = {
   compressions,
   selections,
   tuningKinds,
+  objectives,
   tasks,
   partitioners,
   schemas,
@@ -77,6 +82,19 @@ export function clientFacts({
   federation: { compression },
 }: Recipe): ClientFacts {
   return { optimizer, maxGradNorm, compression: compression.kind };
+}
+
+/** How its rounds hide what single clients sent; undefined: they do not. */
+export function clientPrivacy({ privacy }: Recipe): ClientPrivacy | undefined {
+  if (privacy === undefined) return undefined;
+  const { clip, noiseMultiplier } = privacy.clientLevel;
+  return { clipNorm: clip.norm, noiseMultiplier };
+}
+
+/** What training minimises. */
+export function bindObjective({ training }: Pick<Recipe, 'training'>, registries: Pick<RunRegistries, 'objectives'>): BoundObjective {
+  const { record, options } = recordOf(registries.objectives, training.objective ?? { kind: 'language-modelling' });
+  return record.bind(options);
 }
 
 /** What the recipe tunes, as its method wants it. */

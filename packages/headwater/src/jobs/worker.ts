@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
+import { simulatedStatement } from '../federation/client-privacy.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { openQuantized } from '../models/quantized-node.ts';
@@ -23,7 +24,13 @@ import type { TextFacts } from './client-round.ts';
 import { createJobRunner } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
-import { bindRecipeCompression, bindRecipeMethod, bindTuning, registriesWith } from './records.ts';
+import {
+  bindRecipeCompression,
+  bindRecipeMethod,
+  bindTuning,
+  clientPrivacy,
+  registriesWith,
+} from './records.ts';
 import { type SharedExamples, viewExamples } from './shared-examples.ts';
 
 export interface SharedHeldOut extends Omit<HeldOut, 'pieces'> {
@@ -53,6 +60,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const model = quantizedFolder === undefined ? stored : await openQuantized(stored, quantizedFolder);
   const tuning = bindTuning(recipe, model.definition, registries);
   const method = bindRecipeMethod(recipe, registries);
+  const card = cardOf(recipe);
   const baseValue = (name: string) => readWeight(model.weights, name);
   const executor = createNodeExecutor({
     device: recipe.device,
@@ -86,9 +94,16 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     tokenizer: async () => (await loadTokenizer(model.folder)).tokenizer,
     exportParams: (params, folder) =>
       tuning.adapterConfig() === undefined
-        ? wholeParams(model, tuning, params).then((whole) => writeModelFolder(folder, model, whole))
-        : writeAdapterFolder(folder, tuning, params, baseModelName(recipe.model)),
+        ? wholeParams(model, tuning, params).then((whole) => writeModelFolder(folder, model, whole, card))
+        : writeAdapterFolder(folder, tuning, params, baseModelName(recipe.model), card),
   });
+}
+
+/** The README.md of a result that must not be taken for what it is not. */
+function cardOf(recipe: Recipe): string | undefined {
+  const privacy = clientPrivacy(recipe);
+  if (privacy === undefined) return undefined;
+  return `# ${recipe.name}\n\n${simulatedStatement(privacy, recipe.federation.cohortSize)}\n`;
 }
 
 function textFacts({ folder, definition, eosTokenIds }: Model): TextFacts | undefined {

@@ -57,6 +57,25 @@ const RULES: readonly Rule[] = [
     const message = `names ${owners.length} owners, but the run waits for ${least}`;
     return mistake('deployment.owners', message);
   },
+  ({ value }) => {
+    const weighting = value('federation.weighting') ?? 'examples';
+    if (value('privacy.clientLevel') === undefined || weighting === 'uniform') return undefined;
+    const message = `expected uniform with privacy.clientLevel, got ${weighting}: a client that counts as often as it says has no bounded part, and no noise were enough`;
+    return mistake('federation.weighting', message);
+  },
+  ({ value }) => {
+    if (value('privacy.clientLevel') === undefined || value('federation.mode.kind') !== 'buffered')
+      return undefined;
+    const message =
+      'expected synchronous with privacy.clientLevel: buffered rounds weigh updates by how late they came';
+    return mistake('federation.mode.kind', message);
+  },
+  ({ value }) => {
+    const kind = value('federation.selection.kind') ?? 'uniform';
+    if (value('privacy.clientLevel') === undefined || kind === 'uniform') return undefined;
+    const message = `expected uniform with privacy.clientLevel, got ${kind}: it chooses owners by what their data showed, which is told without noise`;
+    return mistake('federation.selection.kind', message);
+  },
   ({ number }) => {
     const batch = number('training.batchSize');
     const micro = number('training.microBatchSize');

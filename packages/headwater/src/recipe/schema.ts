@@ -97,6 +97,9 @@ const schedule = z.strictObject({
 });
 
 const training = z.strictObject({
+  objective: record
+    .optional()
+    .describe('What is minimised. Default: language-modelling; preference objectives learn from pairs of answers.'),
   optimizer: optimizer.describe('Starts fresh on each client in each round.'),
   schedule: schedule.prefault({}).describe('Of the learning rate.'),
   batchSize: positiveInt.describe('Examples per optimizer step.'),
@@ -263,6 +266,42 @@ const evaluation = z.strictObject({
   confidence: z.number().min(0.5).lt(1).default(0.95).describe('Of the intervals.'),
 });
 
+const clientLevel = z.strictObject({
+  trust: z
+    .enum(['central'])
+    .default('central')
+    .describe('Who adds the noise. central: the coordinator, which sees the clipped updates.'),
+  neighbours: z
+    .enum(['zero-out'])
+    .default('zero-out')
+    .describe(
+      'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros.',
+    ),
+  clip: z
+    .strictObject({
+      kind: z.enum(['fixed']).default('fixed'),
+      norm: z
+        .number()
+        .positive()
+        .describe(
+          'C: an update, all its tensors together, is scaled down to this 2-norm by its client, and again by the server if it is longer.',
+        ),
+    })
+    .describe('What bounds the part of a client.'),
+  noiseMultiplier: z
+    .number()
+    .nonnegative()
+    .describe(
+      'z: the sum of a round gets Gaussian noise of standard deviation z · C in every coordinate and is divided by cohortSize, however many answered. 0: clipping alone, which promises nothing.',
+    ),
+});
+
+const privacy = z.strictObject({
+  clientLevel: clientLevel.describe(
+    'What one client sent, in all its rounds, is hidden in the noise of what the server releases. Needs weighting: uniform and a method whose server only sums.',
+  ),
+});
+
 /** Of owners in a deployment: what the wire takes. */
 const ownerName = z
   .string()
@@ -349,6 +388,11 @@ export const recipeShape = z.strictObject({
   tuning: record.describe('What is trained.'),
   training,
   federation,
+  privacy: privacy
+    .optional()
+    .describe(
+      'Differential privacy. In `headwater run` the noise follows from the seed: the result is stamped SIMULATED and claims no ε. Default: none.',
+    ),
   deployment: deployment
     .prefault({})
     .describe('For `headwater serve`; `headwater run` checks it and does not need it.'),

@@ -10,6 +10,7 @@ import { byteBars, lossCurves, validationCurves } from './curves.ts';
 import { measureBlocks } from './measures.ts';
 import { formatScore, metricLabel } from './metrics.ts';
 import type { Block, Chart, ReportPage, Section, TableBlock } from './page.ts';
+import { privacySections } from './privacy.ts';
 
 export function reportPage(results: RunResults, metrics: readonly Metric[]): ReportPage {
   const { environment, name } = results;
@@ -20,6 +21,7 @@ export function reportPage(results: RunResults, metrics: readonly Metric[]): Rep
       ...resultSections(results),
       ...curveSections(metrics, results),
       dataSection(results),
+      ...privacySections(results, metrics),
       trafficSection(results, metrics),
       timeSection(results),
       recipeSection(results),
@@ -37,7 +39,8 @@ function leadOf(results: RunResults): string {
       : status === 'failed'
         ? ` The run failed: ${results.failure}`
         : ' The run is not finished.';
-  return `${what.trim()}${verdict(results)}${state}`;
+  const stamp = results.privacy === undefined ? '' : ` ${results.privacy.statement}`;
+  return `${what.trim()}${verdict(results)}${state}${stamp}`;
 }
 
 function verdict(results: RunResults): string {

@@ -1,9 +1,23 @@
-/** What an estimate is made from, taken from an opened model and, where there are data, from its owners. It computes no estimate. */
+/**
+ * What an estimate is made from, taken from an opened model and, where there are data, from its owners. It computes no
+ * estimate.
+ */
 
+import { HeadwaterError } from '../base/errors.ts';
+import type { BoundMethod } from '../federation/method.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
-import { bindRecipeCompression, bindRecipeMethod, bindTuning, type RunRegistries } from '../jobs/records.ts';
+import { privacyMistakes } from '../federation/privacy-needs.ts';
+import { plannedSelection } from '../federation/selection/registry.ts';
+import {
+  bindRecipeCompression,
+  bindRecipeMethod,
+  bindTuning,
+  clientPrivacy,
+  type RunRegistries,
+} from '../jobs/records.ts';
 import type { Model } from '../models/model.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { BoundTuning } from '../tuning/kind.ts';
 import type { EstimateInput } from './estimate.ts';
 
 type FromModel = Pick<
@@ -14,15 +28,26 @@ type FromData = Pick<EstimateInput, 'numOwners' | 'tokensPerExample' | 'tokensAr
 
 export function estimateParts(recipe: Recipe, registries: RunRegistries, model: Model): FromModel {
   const { tensors, virtual } = bindTuning(recipe, model.definition, registries);
+  const method = bindRecipeMethod(recipe, registries);
+  refusePrivacy(recipe, method, tensors);
   return {
     recipe,
-    method: bindRecipeMethod(recipe, registries),
+    method,
     compression: bindRecipeCompression(recipe, registries),
     tensors,
     virtual,
     model: model.definition,
     weights: weightsOf(model),
   };
+}
+
+/** As the run would. Throws RECIPE_INVALID. */
+function refusePrivacy(recipe: Recipe, method: BoundMethod, tensors: BoundTuning['tensors']): void {
+  const { weighting, fixedPoint, selection, mode } = recipe.federation;
+  const facts = { privacy: clientPrivacy(recipe), weighting, fixedPoint, tensors, pace: { mode: mode.kind } };
+  const mistakes = privacyMistakes({ ...facts, selection: plannedSelection(selection) }, method);
+  if (mistakes.length > 0)
+    throw new HeadwaterError('RECIPE_INVALID', `the run could not start: ${mistakes.join('; ')}`);
 }
 
 export function amountsOf(owners: readonly OwnerCounts[]): FromData {

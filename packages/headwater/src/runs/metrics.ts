@@ -7,6 +7,7 @@ import type { EvaluationResult, RunEvent, Scores } from '../federation/events.ts
 import { replay } from '../federation/machine.ts';
 import type { RunState } from '../federation/state.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
+import { type RoundPrivacy, roundPrivacy } from './privacy.ts';
 
 /** A client in a round. Losses in nats per target, sizes in bytes of safetensors. */
 export interface ClientMetric extends TrainingStats {
@@ -37,6 +38,8 @@ export interface RoundMetric {
   readonly quantisationErrorBound: number;
   /** What the method has to say about the round, by name. */
   readonly figures?: Readonly<Record<string, number>>;
+  /** Of runs with client-level privacy. */
+  readonly privacy?: RoundPrivacy;
   readonly upBytes: number;
   readonly downBytes: number;
   /** Seen by all clients so far. */
@@ -165,6 +168,7 @@ function roundMetric(
     coordinates: report.coordinates,
     quantisationErrorBound: report.quantisationErrorBound,
     ...(report.figures === undefined ? {} : { figures: report.figures }),
+    ...(report.release === undefined ? {} : { privacy: roundPrivacy(report.release, counted) }),
     upBytes: sum(own.map(({ upBytes }) => upBytes)),
     downBytes: sum(own.map(({ downBytes }) => downBytes)),
     tokensSeen: sum(updates.filter((update) => update.round <= round).map(({ stats }) => stats.numTokens)),

@@ -12,6 +12,7 @@ import type { DataFacts } from '../jobs/prepare.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { CENTRALISED, LOCAL_ONLY } from './baselines.ts';
 import type { Environment } from './environment.ts';
+import { type RunPrivacy, runPrivacy } from './privacy.ts';
 import type { Provenance } from './provenance.ts';
 
 /** What one way of training saw, and how it did on the test sample. */
@@ -54,6 +55,8 @@ export interface RunResults {
     readonly quantisationErrorBound: number;
     readonly weightRoundingError: number;
   };
+  /** Of runs with client-level privacy. */
+  readonly privacy?: RunPrivacy;
   readonly lostUpdates: readonly {
     readonly round: number;
     readonly owner: string;
@@ -117,6 +120,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
       quantisationErrorBound: Math.max(0, ...rounds.map(({ report }) => report.quantisationErrorBound)),
       weightRoundingError: plan.weightRoundingError,
     },
+    ...(plan.privacy === undefined ? {} : { privacy: runPrivacy(plan, events) }),
     lostUpdates: events.flatMap(lostUpdate).sort((a, b) => a.round - b.round || (a.owner < b.owner ? -1 : 1)),
     facts,
     recipe,

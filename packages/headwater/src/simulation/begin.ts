@@ -7,7 +7,7 @@ import { plannedSelection } from '../federation/selection/registry.ts';
 import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
-import { bindRecipeMethod, clientFacts, type RunRegistries } from '../jobs/records.ts';
+import { bindRecipeMethod, clientFacts, clientPrivacy, type RunRegistries } from '../jobs/records.ts';
 import { localEpochsOf } from '../jobs/training-options.ts';
 import { planArms } from '../runs/baselines.ts';
 import { describeEnvironment } from '../runs/environment.ts';
@@ -81,6 +81,7 @@ export function planOf(
       selection: plannedSelection(federation.selection),
       localSteps,
       localEpochs,
+      privacy: clientPrivacy(recipe),
       weighting,
       serverLearningRate,
       fixedPoint,

@@ -9,6 +9,7 @@ import type {
   TrainWork,
   Work,
 } from '../federation/events.ts';
+import type { NoisyRelease } from '../federation/noisy-release.ts';
 import type { RunPlan } from '../federation/plan.ts';
 import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
@@ -61,7 +62,8 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
       );
     case 'aggregate': {
       const { fixedPoint, serverLearningRate } = performer.plan;
-      const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate } as const;
+      const release = simulatedRelease(performer.plan, work.round);
+      const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate, release } as const;
       const { result, tookMs } = await performer.pool.run(job, RANK.aggregate);
       const { round, membership } = work;
       return { type: 'aggregated', round, membership, ...result, observed: { tookMs } };
@@ -75,6 +77,13 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
   }
 }
 
+/** Noise that follows from the run's seed, so that a resumed run is the same run: it hides nothing from who has the seed. */
+function simulatedRelease({ privacy, seed, cohortSize }: RunPlan, round: number): NoisyRelease | undefined {
+  if (privacy === undefined) return undefined;
+  const noise = { kind: 'simulated', seedPath: [seed, 'privacy', 'noise', round] } as const;
+  return { ...privacy, denominator: cohortSize, noise };
+}
+
 async function trainClient(
   { pool, plan, recipe }: Performer,
   work: TrainWork,
@@ -82,7 +91,17 @@ async function trainClient(
 ): Promise<RunEvent> {
   const { round, owner, params, personal } = work;
   const options = trainingOptions(recipe, work, [plan.seed, owner, round, 'train']);
-  const job = { kind: 'train-client', seed: plan.seed, round, owner, params, personal, options } as const;
+  const clipNorm = plan.privacy?.clipNorm;
+  const job = {
+    kind: 'train-client',
+    seed: plan.seed,
+    round,
+    owner,
+    params,
+    personal,
+    options,
+    clipNorm,
+  } as const;
   const { result, tookMs } = await pool.run(job, RANK.train, onStep);
   const measured = plan.selection === undefined ? {} : { trainedMs: tookMs };
   return { type: 'update-received', round, owner, ...result, ...measured, observed: { tookMs } };

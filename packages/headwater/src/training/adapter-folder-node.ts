@@ -64,16 +64,21 @@ async function checkWeights(folder: string): Promise<void> {
   });
 }
 
-/** Writes the folder whole or not at all; `baseModel` is what users load the base by (a hub id or a folder name). */
+/**
+ * Writes the folder whole or not at all; `baseModel` is what users load the base by (a hub id or a folder name). `card`: what
+ * its README.md says; omitted: it has none.
+ */
 export async function writeAdapterFolder(
   folder: string,
   tuning: BoundTuning,
   params: Params,
   baseModel: string,
+  card?: string,
 ): Promise<void> {
   const config = adapterConfigText(tuning, baseModel);
   await writeFolder(folder, async (temporary) => {
     await writeSafetensorsFile(join(temporary, ADAPTER_WEIGHTS), tuning.adapterTensors?.(params) ?? params);
     await writeSynced(join(temporary, ADAPTER_CONFIG), `${config}\n`);
+    if (card !== undefined) await writeSynced(join(temporary, 'README.md'), card);
   });
 }

@@ -55,13 +55,19 @@ export async function wholeParams(model: Model, tuning: BoundTuning, params: Par
   return whole;
 }
 
-/** A Hugging Face model folder with `params` (every checkpoint tensor) as its weights. Whole or not at all. */
-export async function writeModelFolder(folder: string, model: Model, params: Params): Promise<void> {
+/** A Hugging Face model folder with `params` (every checkpoint tensor) as its weights, and `card` as README.md. Whole or not at all. */
+export async function writeModelFolder(
+  folder: string,
+  model: Model,
+  params: Params,
+  card?: string,
+): Promise<void> {
   // `dtype` since transformers 5, `torch_dtype` before.
   const config = await configText(model, { dtype: 'float32', torch_dtype: 'float32' });
   await writeFolder(folder, async (temporary) => {
     await copyTextFiles(model.folder, temporary);
     await writeSafetensorsFile(join(temporary, 'model.safetensors'), params);
     await writeSynced(join(temporary, 'config.json'), config);
+    if (card !== undefined) await writeSynced(join(temporary, 'README.md'), card);
   });
 }

@@ -1,0 +1,77 @@
+/**
+ * What clipping and noise ask of a run before it starts: that one client's part of what the server releases is bounded. Pure;
+ * what it looks at, methods declare.
+ */
+
+import type { TrainableTensor } from '../tuning/kind.ts';
+import type { ClientPrivacy } from './client-privacy.ts';
+import type { BoundMethod } from './method.ts';
+import { LEAST_NOISE_STEPS } from './noisy-release.ts';
+import type { SelectionChoice } from './selection/registry.ts';
+import type { Weighting } from './weights.ts';
+
+export interface PrivacyFacts {
+  readonly privacy?: ClientPrivacy | undefined;
+  readonly weighting: Weighting;
+  readonly selection?: SelectionChoice | undefined;
+  readonly tensors: readonly TrainableTensor[];
+  readonly fixedPoint: { readonly fractionBits: number };
+  readonly pace?: { readonly mode?: 'synchronous' | 'buffered' } | undefined;
+}
+
+/** One sentence for each, with what to choose instead. */
+export function privacyMistakes(facts: PrivacyFacts, method: BoundMethod): string[] {
+  if (facts.privacy === undefined) return [];
+  return [...roundMistakes(facts, facts.privacy), ...methodMistakes(facts.tensors, method)];
+}
+
+function roundMistakes(
+  { weighting, selection, fixedPoint, pace }: PrivacyFacts,
+  { clipNorm, noiseMultiplier }: ClientPrivacy,
+): string[] {
+  const mistakes: string[] = [];
+  if (weighting !== 'uniform')
+    mistakes.push(
+      `privacy.clientLevel with federation.weighting: ${weighting} would let a client count as often as it says, so that no noise were enough; set it to uniform`,
+    );
+  if (pace?.mode === 'buffered')
+    mistakes.push(
+      'privacy.clientLevel in buffered mode would weigh updates by how late they came; set federation.mode.kind: synchronous',
+    );
+  if (selection !== undefined)
+    mistakes.push(
+      `privacy.clientLevel with federation.selection: ${selection.kind} would choose owners by what their data showed, which is told without noise; set it to uniform`,
+    );
+  const steps = noiseMultiplier * clipNorm * 2 ** fixedPoint.fractionBits;
+  if (noiseMultiplier > 0 && steps < LEAST_NOISE_STEPS)
+    mistakes.push(
+      `the noise of privacy.clientLevel has a standard deviation of ${steps.toPrecision(3)} steps of the fixed-point grid, fewer than ${LEAST_NOISE_STEPS}; raise federation.fixedPoint.fractionBits by ${Math.ceil(Math.log2(LEAST_NOISE_STEPS / steps))}`,
+    );
+  return mistakes;
+}
+
+const INSTEAD = 'choose a method that only averages updates, as docs/methods.md tells';
+
+/** Two rounds: methods may take turns. */
+function methodMistakes(tensors: readonly TrainableTensor[], method: BoundMethod): string[] {
+  const { id, secureAggregation, combine } = method;
+  if (secureAggregation !== 'yes')
+    return [
+      `privacy.clientLevel bounds a client's part of a sum, which is not enough for ${id}: ${secureAggregation.noBecause}; ${INSTEAD}`,
+    ];
+  if (combine !== undefined)
+    return [
+      `privacy.clientLevel bounds a client's part of a sum, but ${id} has a rule over whole updates, whose sensitivity nobody knows; ${INSTEAD}`,
+    ];
+  const shared = new Set(
+    [1, 2].flatMap((round) =>
+      tensors.filter((tensor) => method.role(tensor, round) === 'shared').map(({ name }) => name),
+    ),
+  );
+  const travelling = [1, 2].flatMap((round) => method.wire(tensors, round, ''));
+  const other = travelling.find(({ name }) => !shared.has(name));
+  if (other === undefined) return [];
+  return [
+    `privacy.clientLevel clips an update as one vector, but ${id} also sends what is no update of a trained tensor ("${other.name}"), of another scale: it would be drowned, or drown the update; ${INSTEAD}`,
+  ];
+}

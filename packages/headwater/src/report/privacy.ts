@@ -1,0 +1,55 @@
+/** What clipping and noise did in a run, as a section of its report: the sentence that says what they are worth first. */
+
+import { significant } from '../base/format.ts';
+import type { Metric } from '../runs/metrics.ts';
+import type { RunResults } from '../runs/results.ts';
+import type { Section, TableBlock } from './page.ts';
+
+/** Nothing for runs without. */
+export function privacySections({ privacy }: RunResults, metrics: readonly Metric[]): Section[] {
+  if (privacy === undefined) return [];
+  return [
+    {
+      title: `Privacy (${privacy.stamp})`,
+      blocks: [
+        { kind: 'notes', notes: [privacy.statement] },
+        { kind: 'table', ...roundTable(metrics) },
+      ],
+    },
+  ];
+}
+
+function roundTable(metrics: readonly Metric[]): TableBlock {
+  const rounds = metrics.flatMap((metric) =>
+    metric.type === 'round' && metric.privacy !== undefined ? [{ ...metric, privacy: metric.privacy }] : [],
+  );
+  return {
+    caption:
+      'By round: updates that were clipped, the median of their norms before, the norms of what was released and of the noise in it',
+    head: [
+      'round',
+      'clipped',
+      'median norm',
+      'mean of clipped',
+      'noise',
+      'noise / signal',
+      'noise a coordinate',
+    ],
+    rows: rounds.map(({ round, privacy }) => ({
+      cells: [
+        String(round),
+        privacy.clippedShare === null ? '–' : `${(100 * privacy.clippedShare).toFixed(0)} %`,
+        number(privacy.medianNorm),
+        number(privacy.signalNorm),
+        number(privacy.noiseNorm),
+        number(privacy.noiseToSignal),
+        number(privacy.noiseStd),
+      ],
+    })),
+    numeric: true,
+  };
+}
+
+function number(value: number | null): string {
+  return value === null ? '–' : significant(value);
+}

@@ -1,0 +1,94 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../test/support/small-run.ts';
+import { writeReport } from '../report/write.ts';
+import { metricsOf, type RoundMetric } from '../runs/metrics.ts';
+import { readEvents } from '../runs/run-folder.ts';
+import { run } from './run.ts';
+
+let small: SmallRun;
+beforeAll(() => {
+  const federation = { rounds: 2, localSteps: 2, weighting: 'uniform' };
+  small = smallRun({ federation, baselines: { localOnly: false, centralised: false } });
+});
+afterAll(() => small.remove());
+
+let runs = 0;
+const privacy = (norm: number, noiseMultiplier: number) => [
+  `privacy.clientLevel={"clip":{"norm":${norm}},"noiseMultiplier":${noiseMultiplier}}`,
+];
+
+function runWith(
+  overrides: readonly string[],
+  options: { readonly out?: string; readonly resume?: boolean } = {},
+) {
+  const out = options.out ?? small.out(`run-${runs++}`);
+  return run(small.recipe, { ...options, out, overrides: ['workers=1', ...overrides] });
+}
+
+async function roundsOf(folder: string): Promise<RoundMetric[]> {
+  return metricsOf(await readEvents(folder)).filter((metric) => metric.type === 'round');
+}
+
+describe('a simulated run with clipping and noise', () => {
+  it('is the plain run where nothing is clipped and no noise is added', async () => {
+    const [plain, clipped] = [await runWith([]), await runWith(privacy(1e6, 0))];
+    expect(adapterDigest(clipped.folder)).toBe(adapterDigest(plain.folder));
+    expect(plain.results.privacy).toBeUndefined();
+    expect(readdirSync(plain.resultFolder)).not.toContain('README.md');
+  });
+
+  it('says SIMULATED everywhere and claims no ε', async () => {
+    const { folder, resultFolder, results } = await runWith(privacy(0.05, 0.5));
+    expect(results.privacy!.statement).toMatch(/^SIMULATED .* no ε is claimed/);
+    expect(fileIn(resultFolder, 'README.md')).toContain('SIMULATED');
+    await writeReport(folder);
+    expect(fileIn(folder, 'report.html')).toContain('Privacy (SIMULATED)');
+    const rounds = await roundsOf(folder);
+    expect(rounds.map(({ privacy }) => privacy?.stamp)).toEqual(['SIMULATED', 'SIMULATED']);
+    for (const { privacy } of rounds) {
+      expect(privacy).toMatchObject({ clippedShare: 1, clippedByServer: 0, denominator: 3 });
+      expect(privacy!.medianNorm).toBeGreaterThan(0.05);
+      expect(privacy!.noiseStd).toBeCloseTo((0.5 * 0.05) / 3, 8);
+    }
+    for (const metric of metricsOf(await readEvents(folder)))
+      if (metric.type === 'client') expect(metric.updateNorm).toBeLessThanOrEqual(0.05 * (1 + 1e-12));
+  });
+
+  it('goes on bit for bit where it was stopped', async () => {
+    const whole = await runWith(privacy(0.05, 0.5));
+    const out = small.out(`run-${runs++}`);
+    const controller = new AbortController();
+    const stopped = run(small.recipe, {
+      out,
+      overrides: ['workers=1', ...privacy(0.05, 0.5)],
+      signal: controller.signal,
+      onProgress: (event) => {
+        if (event.type === 'round-closed' && event.round === 1) controller.abort();
+      },
+    });
+    await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    rmSync(join(out, 'adapter'), { recursive: true, force: true });
+    const resumed = await runWith(privacy(0.05, 0.5), { out, resume: true });
+    expect(adapterDigest(resumed.folder)).toBe(adapterDigest(whole.folder));
+    expect(await roundsOf(resumed.folder)).toEqual(await roundsOf(whole.folder));
+  });
+
+  it.each([
+    ['ffa-lora', 'federation.method={"kind":"ffa-lora"}'],
+    ['int8', 'federation.compression={"kind":"int8"}'],
+  ])('takes %s', async (_, override) => {
+    const { results } = await runWith([...privacy(0.05, 0.1), override]);
+    expect(results.federated.test?.pooled.loss).toBeTypeOf('number');
+    expect(results.privacy!.noiseToSignal).toBeGreaterThan(0);
+  });
+
+  it('does not start where a client’s part has no bound', async () => {
+    const refused = (...more: string[]) => expect(runWith([...privacy(1, 1), ...more])).rejects;
+    await refused('federation.weighting=examples').toThrow('as often as it says');
+    await refused('federation.selection={"kind":"oort"}').toThrow('without noise');
+    await refused('federation.method={"kind":"flora"}').toThrow('bounds a client');
+    await refused('privacy.clientLevel.noiseMultiplier=-1').toThrow('≥ 0');
+  });
+});
