@@ -5,20 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { HeadwaterError } from '../base/errors.ts';
 import { type LossReport, lossesByStorage } from './bench-memory-loss.ts';
-import { benchModel, type Shapes, type Storage } from './bench-model.ts';
+import { benchModel, type Storage } from './bench-model.ts';
 import { inFolder } from './bench-processes.ts';
+import type { StepOptions } from './bench-train-options.ts';
 import { renderTable } from './style.ts';
 
-export interface MemoryBenchOptions {
-  readonly shapes: Shapes;
+export interface MemoryBenchOptions extends StepOptions {
   readonly storages: readonly Storage[];
-  readonly batch: number;
-  readonly seq: number;
-  readonly rank: number;
-  readonly targets: string;
-  readonly threads: number;
-  readonly steps: number;
-  readonly clock: 'wall' | 'cpu';
   /** Optimizer steps after which losses are compared; 0: they are not. */
   readonly lossSteps: number;
   readonly json?: true;

@@ -15,47 +15,29 @@ import { lora } from '../tuning/lora.ts';
 import { benchGenerate } from './bench-generate.ts';
 import { benchLoad } from './bench-load.ts';
 import { benchMemory } from './bench-memory.ts';
-import { benchModel, SHAPES, type Shapes, STORAGES, type Storage } from './bench-model.ts';
+import { benchModel, STORAGES, type Storage } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
 import { benchSharing } from './bench-sharing.ts';
+import { CLOCKS, type StepOptions, withStepOptions } from './bench-train-options.ts';
 import { deviceOption, jsonOption, nonNegative, wholeNumber } from './options.ts';
 import { paint, renderTable } from './style.ts';
 
-interface TrainBenchOptions {
+interface TrainBenchOptions extends StepOptions {
   readonly model?: string;
-  readonly batch: number;
-  readonly seq: number;
-  readonly rank: number;
-  readonly targets: string;
-  readonly threads: number;
-  readonly steps: number;
-  readonly clock: keyof typeof CLOCKS;
   readonly prepack: boolean;
   readonly recompute?: true;
   readonly storage?: Storage;
-  readonly shapes: Shapes;
   readonly device: Device;
   readonly json?: true;
 }
 
 export function benchCommand(): Command {
   const bench = new Command('bench').description('measure speed on this machine');
-  bench
+  const train = bench
     .command('train')
     .description('one LoRA training step; SmolLM2-135M shapes with random weights by default')
-    .option('--model <folder>', 'folder with config.json; weights are made up when it has none')
-    .option('--batch <n>', 'sequences per step', wholeNumber, 4)
-    .option('--seq <n>', 'tokens per sequence', wholeNumber, 128)
-    .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
-    .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
-    .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
-    .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 5)
-    .addOption(clockOption())
-    .addOption(
-      new Option('--shapes <model>', 'SmolLM2-135M or TinyLlama-1.1B, without --model')
-        .choices(SHAPES)
-        .default('135m'),
-    )
+    .option('--model <folder>', 'folder with config.json; weights are made up when it has none');
+  withStepOptions(train, { batch: 4, seq: 128, steps: 5 })
     .addOption(
       new Option('--storage <type>', 'frozen weights; default: as the model has them').choices(STORAGES),
     )
@@ -77,24 +59,17 @@ export function benchCommand(): Command {
     .addOption(deviceOption().default('cpu'))
     .addOption(jsonOption())
     .action(benchGenerate);
-  bench
+  const memory = bench
     .command('memory')
     .description(
       'peak memory, speed and loss by how frozen weights are stored, with and without recomputation',
-    )
-    .addOption(new Option('--shapes <model>', 'of made-up weights').choices(SHAPES).default('135m'))
+    );
+  withStepOptions(memory, { batch: 1, seq: 256, steps: 3 })
     .addOption(
       new Option('--storages <types>', 'separated by commas')
         .argParser((text) => storagesOf(text))
         .default(['float32', 'bfloat16', 'int8', 'int4'], 'float32,bfloat16,int8,int4'),
     )
-    .option('--batch <n>', 'sequences per step', wholeNumber, 1)
-    .option('--seq <n>', 'tokens per sequence', wholeNumber, 256)
-    .option('--rank <n>', 'LoRA rank', wholeNumber, 8)
-    .option('--targets <names>', 'modules with LoRA, separated by commas, or all-linear', 'q_proj,v_proj')
-    .option('--threads <n>', 'threads of the session', wholeNumber, availableParallelism())
-    .option('--steps <n>', 'timed steps; the median counts', wholeNumber, 3)
-    .addOption(clockOption())
     .option('--loss-steps <n>', 'steps of seed-lm-7m to compare losses after; 0: none', Number, 50)
     .addOption(jsonOption())
     .action(benchMemory);
@@ -147,20 +122,6 @@ export function benchCommand(): Command {
     .addOption(jsonOption())
     .action(benchLoad);
   return bench;
-}
-
-const CLOCKS = {
-  wall: () => performance.now(),
-  cpu: () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
-};
-
-function clockOption(): Option {
-  return new Option('--clock <kind>', 'cpu: processor time, for machines that do other work meanwhile')
-    .choices(Object.keys(CLOCKS))
-    .default('wall');
 }
 
 async function benchTrain(options: TrainBenchOptions): Promise<void> {

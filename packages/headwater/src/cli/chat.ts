@@ -7,47 +7,31 @@ import { createInterface, type Interface } from 'node:readline';
 import { Command } from 'commander';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { type ChatMessage, chatTokens, endTokens, textTokens } from '../models/prompt-tokens.ts';
-import type { Device } from '../runtime/executor.ts';
 import type { Generator } from '../training/generation/generator.ts';
 import { type GeneratedText, submitText } from '../training/generation/text.ts';
 import { CHAT_HELP, type Conversation, createConversation } from './conversation.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
-import { deviceOption, nonNegative, prepackOption, stopString, wholeNumber } from './options.ts';
+import { wholeNumber } from './options.ts';
+import { samplingOf, type WritingOptions, withWritingOptions } from './sampling-options.ts';
 import { paint } from './style.ts';
 import { weightedAdapterOption } from './weighted-adapters.ts';
 
-interface ChatOptions {
+interface ChatOptions extends WritingOptions {
   readonly adapter?: readonly string[];
   readonly system?: string;
   readonly maxNewTokens: number;
   readonly contextLength: number;
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
-  readonly repetitionPenalty: number;
-  readonly seed?: number;
-  readonly stop: readonly string[];
-  readonly prepack: boolean;
-  readonly device: Device;
 }
 
 export function chatCommand(): Command {
-  return new Command('chat')
+  const command = new Command('chat')
     .description('talk with a model in the terminal; each line is a turn, /help lists what else there is')
     .argument('<model>', 'folder or hub id owner/name')
     .addOption(weightedAdapterOption('PEFT adapter to apply, with its weight; may be repeated'))
     .option('--system <text>', 'system message')
     .option('--max-new-tokens <n>', 'end an answer after so many tokens', wholeNumber, 512)
-    .option('--context-length <n>', 'tokens of the whole conversation', wholeNumber, 4096)
-    .option('--temperature <t>', '0 is greedy', nonNegative, 0.7)
-    .option('--top-p <p>', 'nucleus sampling', nonNegative, 0.95)
-    .option('--top-k <k>', 'sample among the k likeliest; 0: all', nonNegative, 0)
-    .option('--repetition-penalty <x>', '1: none', nonNegative, 1)
-    .option('--seed <n>', 'of the sampling (default: another one each time)', nonNegative)
-    .option('--stop <text>', 'end answers before this text; may be repeated', stopString, [])
-    .addOption(prepackOption())
-    .addOption(deviceOption().default('cpu'))
-    .action(chat);
+    .option('--context-length <n>', 'tokens of the whole conversation', wholeNumber, 4096);
+  return withWritingOptions(command, { temperature: 0.7, topP: 0.95 }).action(chat);
 }
 
 /** What a turn needs, whatever was said before. */
@@ -139,7 +123,6 @@ async function answer(talk: Talk, conversation: Conversation, text: string): Pro
 
 async function generate(talk: Talk, prompt: Int32Array, continues: boolean): Promise<GeneratedText> {
   const { generator, opened, options, maxTokens } = talk;
-  const { temperature, topP, topK, repetitionPenalty } = options;
   const room = maxTokens - prompt.length;
   if (room < 1)
     throw new HeadwaterError('OPTION_INVALID', `the conversation fills the ${maxTokens} tokens of context`, {
@@ -149,7 +132,7 @@ async function generate(talk: Talk, prompt: Int32Array, continues: boolean): Pro
   const pending = submitText(generator, opened.tokenizer, {
     prompt,
     options: {
-      ...{ temperature, topP, topK, repetitionPenalty },
+      ...samplingOf(options),
       maxNewTokens: Math.min(options.maxNewTokens, room),
       stopTokenIds: endTokens(opened),
       seedPath: [seed, 'chat', talk.numTurns++],

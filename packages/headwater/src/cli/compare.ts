@@ -1,6 +1,5 @@
 /** `headwater compare`: an experiment to its end, with progress on stderr and the table on stdout. */
 
-import { relative } from 'node:path';
 import { Command } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import {
@@ -17,6 +16,7 @@ import { createDisplay } from './progress.ts';
 import { removeRun } from './remove-run.ts';
 import { wrapped } from './show-comparison.ts';
 import { paint, renderTable } from './style.ts';
+import { printFiles } from './written-files.ts';
 
 interface CompareCommandOptions {
   readonly out?: string;
@@ -113,12 +113,7 @@ function show({ folder, comparison, files }: ComparedExperiment, { json }: Compa
   console.log(`\n${renderTable({ head, rows: rows.map(({ cells }) => cells) })}\n`);
   for (const note of comparison.notes) console.log(paint.dim(wrapped(note)));
   console.log('');
-  for (const [name, path] of Object.entries(files)) console.log(`  ${name.padEnd(8)} ${shortest(path)}`);
-}
-
-function shortest(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short.startsWith('..') ? path : short;
+  printFiles({ ...files });
 }
 
 function listExperiments(): void {

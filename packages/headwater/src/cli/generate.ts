@@ -4,15 +4,15 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { chatTokens, endTokens, textTokens } from '../models/prompt-tokens.ts';
-import type { Device } from '../runtime/executor.ts';
 import { runToEnd, submitText, type TextToken } from '../training/generation/text.ts';
 import { generateBatch } from './generate-batch.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
-import { deviceOption, nonNegative, prepackOption, stopString, wholeNumber } from './options.ts';
+import { nonNegative, wholeNumber } from './options.ts';
+import { samplingOf, type WritingOptions, withWritingOptions } from './sampling-options.ts';
 import { paint, renderTable } from './style.ts';
 import { weightedAdapterOption } from './weighted-adapters.ts';
 
-interface GenerateOptions {
+interface GenerateOptions extends WritingOptions {
   readonly adapter?: readonly string[];
   readonly prompt?: string;
   readonly chat?: boolean;
@@ -20,19 +20,12 @@ interface GenerateOptions {
   readonly batchFile?: string;
   readonly batchSize: number;
   readonly maxNewTokens: number;
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
-  readonly repetitionPenalty: number;
   readonly seed: number;
-  readonly stop: readonly string[];
   readonly logprobs?: number;
-  readonly prepack: boolean;
-  readonly device: Device;
 }
 
 export function generateCommand(): Command {
-  return new Command('generate')
+  const command = new Command('generate')
     .description('write text with a model, token by token; the prompt comes from --prompt or standard input')
     .argument('<model>', 'folder or hub id owner/name')
     .addOption(weightedAdapterOption('PEFT adapter to apply; may be given several times, with weights'))
@@ -42,16 +35,8 @@ export function generateCommand(): Command {
     .option('--batch-file <file>', 'JSON lines with prompt or messages; writes them with what was generated')
     .option('--batch-size <n>', 'rows of the file side by side', wholeNumber, 8)
     .option('--max-new-tokens <n>', 'stop after so many tokens', wholeNumber, 128)
-    .option('--temperature <t>', '0 is greedy', nonNegative, 0)
-    .option('--top-p <p>', 'nucleus sampling', nonNegative, 1)
-    .option('--top-k <k>', 'sample among the k likeliest; 0: all', nonNegative, 0)
-    .option('--repetition-penalty <x>', '1: none', nonNegative, 1)
-    .option('--seed <n>', 'of the sampling', nonNegative, 0)
-    .option('--stop <text>', 'end before this text; may be repeated', stopString, [])
-    .option('--logprobs <n>', 'print log p of each token and of the n likeliest, on stderr', nonNegative)
-    .addOption(prepackOption())
-    .addOption(deviceOption().default('cpu'))
-    .action(generate);
+    .option('--logprobs <n>', 'print log p of each token and of the n likeliest, on stderr', nonNegative);
+  return withWritingOptions(command, { temperature: 0, topP: 1, seed: 0 }).action(generate);
 }
 
 async function generate(source: string, options: GenerateOptions): Promise<void> {
@@ -102,11 +87,10 @@ async function generateFile(source: string, file: string, options: GenerateOptio
 }
 
 function generationOptions(opened: OpenedModel, options: GenerateOptions) {
-  const { maxNewTokens, temperature, topP, topK, seed, logprobs } = options;
+  const { maxNewTokens, seed, logprobs } = options;
   const details = logprobs === undefined ? {} : { topLogprobs: logprobs };
-  const sampling = { temperature, topP, topK, repetitionPenalty: options.repetitionPenalty };
   const stopTokenIds = isChat(options) ? endTokens(opened) : opened.model.eosTokenIds;
-  return { maxNewTokens, ...sampling, stopTokenIds, seedPath: [seed, 'generate'], ...details };
+  return { maxNewTokens, ...samplingOf(options), stopTokenIds, seedPath: [seed, 'generate'], ...details };
 }
 
 function isChat({ chat, system }: GenerateOptions): boolean {

@@ -1,6 +1,5 @@
 /** `headwater run`: a recipe to its end, with progress on stderr and the comparison on stdout. */
 
-import { relative } from 'node:path';
 import { Command } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatDuration } from '../base/format.ts';
@@ -16,6 +15,7 @@ import { createDisplay } from './progress.ts';
 import { removeRun } from './remove-run.ts';
 import { printComparison } from './show-comparison.ts';
 import { paint, renderTable } from './style.ts';
+import { printFiles } from './written-files.ts';
 
 export interface RunCommandOptions {
   readonly out?: string;
@@ -140,12 +140,7 @@ function show(
   const { wallSeconds } = results.timing;
   const files = { adapter: resultFolder, report, figures: `${folder}/metrics.jsonl` };
   console.log(`\n${paint.bold(results.name)} took ${formatDuration(1000 * wallSeconds)}`);
-  for (const [name, path] of Object.entries(files)) console.log(`  ${name.padEnd(8)} ${shortest(path)}`);
-}
-
-function shortest(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short.startsWith('..') ? path : short;
+  printFiles(files);
 }
 
 function listRecipes(): void {

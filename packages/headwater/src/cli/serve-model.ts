@@ -9,7 +9,7 @@ import { collect, deviceOption, portNumber, prepackOption, wholeNumber } from '.
 
 interface ServeModelCommandOptions {
   readonly name?: string;
-  readonly adapter: Readonly<Record<string, string>>;
+  readonly adapter?: Readonly<Record<string, string>>;
   readonly host: string;
   readonly port: number;
   readonly apiKey?: string;
@@ -30,12 +30,7 @@ export function serveModelCommand(): Command {
     .description('answer over HTTP as the OpenAI API does: chats and completions, streamed or whole')
     .argument('<model>', 'folder or hub id owner/name')
     .option('--name <name>', 'what requests call the model (default: the hub id, or the folder’s name)')
-    .option(
-      '--adapter <name=folder>',
-      'PEFT adapter under a model name of its own; may be repeated',
-      named,
-      {},
-    )
+    .option('--adapter <name=folder>', 'PEFT adapter under a model name of its own; may be repeated', named)
     .option('--host <address>', 'where clients connect', '127.0.0.1')
     .option('--port <n>', 'where clients connect; 0: any free one', portNumber, 8000)
     .addOption(
@@ -57,7 +52,7 @@ export function serveModelCommand(): Command {
     .action(serve);
 }
 
-function named(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+function named(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = text.indexOf('=');
   const [name, folder] = [text.slice(0, at), text.slice(at + 1)];
   if (at < 1 || folder === '') throw new InvalidArgumentError('expected name=folder.');
@@ -71,7 +66,7 @@ async function serve(model: string, options: ServeModelCommandOptions): Promise<
   const server = await serveModel({
     ...options,
     model,
-    adapters: options.adapter,
+    adapters: options.adapter ?? {},
     corsOrigins: options.corsOrigin,
     onDownload: progress.show,
     warn: (text) => void process.stderr.write(`${text}\n`),
