@@ -3,6 +3,7 @@
  * pieces. Both get lost, doubled, late or cut, and places are cut off from each other, as the faults say.
  */
 
+import { joinBytes } from '../src/base/bytes.ts';
 import type { Rng } from '../src/base/random.ts';
 import type { IncomingRequest } from '../src/coordinator/ports.ts';
 import type { Transport, WireRequest, WireResponse } from '../src/federation/wire/transport.ts';
@@ -201,7 +202,7 @@ function answer(
 ): void {
   const { network, time, random, client, request, fate, place } = made;
   if (!endpoint.life.alive) return;
-  const answered = { client, endpoint: place, request, status, body: joined(pieces) };
+  const answered = { client, endpoint: place, request, status, body: joinBytes(pieces) };
   network.onAnswered(answered);
   if (!awaited) return;
   if (fate === 'answer-lost' || network.faults.parted(client, place)) {
@@ -217,23 +218,13 @@ function answer(
 }
 
 function cutPieces(pieces: Uint8Array[], random: Rng): Uint8Array[] {
-  const all = joined(pieces);
+  const all = joinBytes(pieces);
   return [all.slice(0, random.below(all.byteLength + 1))];
 }
 
 export async function* arriving(pieces: Uint8Array[], whole: boolean): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) if (piece.byteLength > 0) yield piece;
   if (!whole) throw connectionError('reset while the answer was sent');
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.byteLength;
-  }
-  return all;
 }
 
 function connectionError(what: string): Error {

@@ -1,5 +1,6 @@
 /** Bytes that arrive or lie on a disk, taken with care: never more than agreed, and damage is no crash. */
 
+import { joinBytes } from '../base/bytes.ts';
 import { Unanswered } from './failures.ts';
 
 /** Throws Unanswered when the body is longer; what is thrown while reading is the caller's to interpret. */
@@ -11,17 +12,7 @@ export async function readBody(body: AsyncIterable<Uint8Array>, maxBytes: number
     if (total > maxBytes) throw new Unanswered(`an answer of more than ${maxBytes} bytes`);
     pieces.push(piece);
   }
-  return joined(pieces, total);
-}
-
-export function joined(pieces: readonly Uint8Array[], total: number): Uint8Array {
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
+  return joinBytes(pieces);
 }
 
 /** Undefined for what is no JSON: a damaged record is a lost one. */

@@ -3,6 +3,7 @@
  * file is accounted for, and memory stays that of a piece. It does no I/O and knows no model.
  */
 
+import { joinBytes } from '../base/bytes.ts';
 import { FORMAT_BITS, refuse, type SafetensorsOptions } from './safetensors-format.ts';
 import {
   parseSafetensorsHeader,
@@ -34,7 +35,7 @@ export function createSafetensorsReader(
   let tensors: TensorsReader | undefined;
 
   function pushHeader(piece: Uint8Array): void {
-    const bytes = start === undefined ? piece : joined(start, piece);
+    const bytes = start === undefined ? piece : joinBytes([start, piece]);
     const dataOffset = 8 + (bytes.byteLength < 8 ? 1 : safetensorsHeaderBytes(bytes, undefined, options));
     if (bytes.byteLength < dataOffset) {
       // The piece is its sender's again after this call.
@@ -104,7 +105,7 @@ function tensorsReader(
         const left = entry.lengthBytes - given - cut.byteLength;
         const own = rest.subarray(0, left);
         rest = rest.subarray(own.byteLength);
-        give(entry, cut.byteLength === 0 ? own : joined(cut, own));
+        give(entry, cut.byteLength === 0 ? own : joinBytes([cut, own]));
         if (given < entry.lengthBytes) continue;
         index += 1;
         given = 0;
@@ -118,11 +119,4 @@ function tensorsReader(
 
 function wrongLength(how: 'more' | 'fewer', options: SafetensorsOptions): Error {
   return refuse('MetadataIncompleteBuffer', `the file has ${how} bytes than its header describes`, options);
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(a.byteLength + b.byteLength);
-  bytes.set(a);
-  bytes.set(b, a.byteLength);
-  return bytes;
 }

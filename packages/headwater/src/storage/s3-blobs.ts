@@ -4,6 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { joinBytes } from '../base/bytes.ts';
 import { systemTimers, type Timers } from '../base/clock.ts';
 import { assert } from '../base/errors.ts';
 import type { Blobs, ByteRange } from './blobs.ts';
@@ -75,9 +76,8 @@ async function* oneByOne(bytes: Uint8Array, pieceBytes: number): AsyncGenerator<
 async function get(bucket: Bucket, timers: Timers, digest: string): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   for await (const piece of stream(bucket, timers, digest)) pieces.push(piece);
-  const [only] = pieces;
   // A buffer of its own: readers make typed arrays over it.
-  return pieces.length === 1 && only !== undefined ? only.slice() : joined(pieces);
+  return joinBytes(pieces);
 }
 
 async function* stream(
@@ -111,14 +111,4 @@ async function list(bucket: Bucket): Promise<string[]> {
     if (isDigest(digest)) digests.push(digest);
   }
   return digests.sort();
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
 }

@@ -1,5 +1,6 @@
 /** Bodies from strangers, bounded while they are read. */
 
+import { joinBytes } from '../../base/bytes.ts';
 import { HeadwaterError } from '../../base/errors.ts';
 import { parseWireJson } from '../../federation/wire/json.ts';
 import { LIMITS } from '../../federation/wire/messages.ts';
@@ -20,7 +21,7 @@ export async function readSmallBody({ headers, body }: IncomingRequest): Promise
     if (total > LIMITS.jsonBytes) throw tooLarge();
     pieces.push(piece);
   }
-  return joined(pieces, total);
+  return joinBytes(pieces);
 }
 
 /** No body is undefined. Throws `request-invalid`. */
@@ -32,18 +33,6 @@ export function parseSmallBody(bytes: Uint8Array): unknown {
     if (cause instanceof HeadwaterError) throw new Refusal('request-invalid', cause.message);
     throw cause;
   }
-}
-
-function joined(pieces: readonly Uint8Array[], total: number): Uint8Array {
-  const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return first;
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
 }
 
 function tooLarge(): Refusal {

@@ -1,5 +1,6 @@
 /** Bytes → text, refusing what is no UTF-8 instead of filling it with replacement characters. */
 
+import { joinBytes } from '../../base/bytes.ts';
 import type { RowSource } from './reader.ts';
 
 export interface Line {
@@ -54,12 +55,5 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0] as Uint8Array;
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return parts.length === 1 ? parts[0]! : joinBytes(parts);
 }
