@@ -8,7 +8,8 @@ import { ARCHITECTURES } from '../packages/headwater/src/models/registry.ts';
 import { tuningKinds } from '../packages/headwater/src/tuning/registry.ts';
 import { referenceModels } from '../packages/headwater/test/support/reference-models.ts';
 
-const ENCODERS = new Set(['bert', 'roberta', 'distilbert']);
+/** Encoders: what can come without its classifier. */
+const classifies = (id: string) => ARCHITECTURES.get(id)?.lacksHead !== undefined;
 
 interface Column {
   readonly title: string;
@@ -47,7 +48,7 @@ const COLUMNS: readonly Column[] = [
     title: 'generate',
     shownBy:
       'greedy tokens equal transformers’; cached, batched and recomputed texts are the same (`training/generation.test.ts`)',
-    cell: (id, hasReference) => (ENCODERS.has(id) ? 'no: it classifies' : byReference(id, hasReference)),
+    cell: (id, hasReference) => (classifies(id) ? 'no: it classifies' : byReference(id, hasReference)),
   },
   {
     title: 'int8',
@@ -61,9 +62,7 @@ const COLUMNS: readonly Column[] = [
     shownBy: 'greedy tokens equal llama.cpp’s (`npm run test:gguf`)',
     cell(id, hasReference) {
       if (GGUF_ARCHITECTURES.has(id)) return byReference(id, hasReference);
-      return ENCODERS.has(id)
-        ? 'no: classifiers stay with safetensors'
-        : 'no: its tensors are not mapped yet';
+      return classifies(id) ? 'no: classifiers stay with safetensors' : 'no: its tensors are not mapped yet';
     },
   },
   {

@@ -162,10 +162,8 @@ function snapshots(subject: JournalUnderTest): void {
 
 function damaged(subject: JournalUnderTest): void {
   const { damage } = subject;
-  if (typeof damage === 'string') {
-    it.skip(`damage is found (${damage})`);
-    return;
-  }
+  // Where the subject says that nobody can get at its entries there is nothing to find.
+  if (typeof damage === 'string') return;
   const readAgain = async (seq: number) => {
     const journal = await subject.open();
     try {
