@@ -9,7 +9,8 @@ import {
 } from '../experiments/run-experiment.ts';
 import { summaryTable } from '../experiments/table.ts';
 import type { Progress } from '../jobs/progress.ts';
-import { findExperiment, shippedExperiments } from './find-recipe.ts';
+import { shippedExperiments } from '../recipe/shipped-node.ts';
+import { findExperiment } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
 import { collect, jsonOption, wholeNumber } from './options.ts';
 import { createDisplay } from './progress.ts';

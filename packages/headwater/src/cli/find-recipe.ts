@@ -1,39 +1,9 @@
 /** From what a user types to a file: a path, or the name of a recipe or an experiment that comes with Headwater. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
+import { existsSync } from 'node:fs';
 import { HeadwaterError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
-
-const recipesFolder = fileURLToPath(new URL('../../recipes', import.meta.url));
-const experimentsFolder = join(recipesFolder, 'experiments');
-
-interface ShippedFile {
-  readonly name: string;
-  readonly file: string;
-  readonly description: string;
-}
-
-export function shippedRecipes(): ShippedFile[] {
-  return filesIn(recipesFolder);
-}
-
-export function shippedExperiments(): ShippedFile[] {
-  return filesIn(experimentsFolder);
-}
-
-function filesIn(folder: string): ShippedFile[] {
-  return readdirSync(folder)
-    .filter((file) => file.endsWith('.yaml'))
-    .sort()
-    .map((name) => {
-      const file = join(folder, name);
-      const { description = '' } = parse(readFileSync(file, 'utf8')) as { description?: string };
-      return { name: name.slice(0, -'.yaml'.length), file, description };
-    });
-}
+import { type ShippedFile, shippedExperiments, shippedRecipes } from '../recipe/shipped-node.ts';
 
 /**
  * A file that exists is taken as it is. `quickstart`, `quickstart.yaml` and `recipes/quickstart.yaml` otherwise mean the

@@ -6,10 +6,10 @@ import { loadExperiment } from '../experiments/load.ts';
 import { bindTuning, builtinRegistries } from '../jobs/records.ts';
 import { openModel } from '../models/checkpoint-node.ts';
 import { loadRecipe } from '../recipe/load-node.ts';
+import { shippedExperiments, shippedRecipes } from '../recipe/shipped-node.ts';
 import { estimateRun } from '../runs/estimate.ts';
 import { estimateParts } from '../runs/estimate-input.ts';
 import { planOf } from '../simulation/begin.ts';
-import { shippedExperiments, shippedRecipes } from './find-recipe.ts';
 
 const SMALL_MODEL = join(import.meta.dirname, '../../assets/seed-lm-7m');
 

@@ -7,6 +7,7 @@ import type { RunEvent } from '../federation/events.ts';
 import { entryOf, type RunState } from '../federation/state.ts';
 import { formatJoinToken } from '../federation/wire/join-token.ts';
 import { name, PROTOCOL_VERSION } from '../federation/wire/messages.ts';
+import { aboutRecipe } from '../recipe/about.ts';
 import type { Json } from '../storage/journal.ts';
 import { askLeader, type Command, carryOut } from './commands.ts';
 import { statusOf } from './desk.ts';
@@ -35,8 +36,10 @@ export function createOperator(context: HandlerContext, onCreated: (run: string)
       const all = await listRecords(records, 'runs');
       return Promise.all(all.map(({ key, value }) => summaryOf(context, key, value)));
     },
+    summary: async (run) => summaryOf(context, run, await recordOf(context, run)),
+    recipe: async (run) => (await recordOf(context, run)).recipe,
     state: (run) => stateOf(context, run),
-    events: (run, afterSeq) => eventsOf(context, run, afterSeq),
+    events: (run, afterSeq, limit) => eventsOf(context, run, afterSeq, limit),
     manifest: async (run) => (await recordOf(context, run)).manifest,
     pause: (run, reason) => steer(context, run, { type: 'pause', reason }),
     resume: (run) => steer(context, run, { type: 'resume' }),
@@ -152,6 +155,8 @@ async function summaryOf(context: HandlerContext, run: string, record: RunRecord
     rounds: state?.plan.rounds ?? 0,
     owners: state === undefined ? await enrolled(context, run) : Object.keys(state.roster).length,
     reason: found.kind === 'hindered' ? found.reason : (led?.reason() ?? reasonOf(state, record)),
+    createdMs: record.createdMs,
+    about: aboutRecipe(record.recipe),
   };
 }
 
@@ -176,10 +181,10 @@ async function stateOf(context: HandlerContext, run: string) {
   }
 }
 
-async function eventsOf({ parts }: HandlerContext, run: string, afterSeq: number) {
+async function eventsOf({ parts }: HandlerContext, run: string, afterSeq: number, limit?: number) {
   const journal = await parts.store.journals.open(run);
   try {
-    const entries = await journal.readAfter(afterSeq);
+    const entries = (await journal.readAfter(afterSeq)).slice(0, limit);
     return entries.map(({ seq, event }) => ({ seq, event: event as unknown as RunEvent }));
   } finally {
     await journal.close();

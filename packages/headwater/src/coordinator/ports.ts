@@ -18,6 +18,7 @@ import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
 import type { RouteId } from '../federation/wire/routes.ts';
 import type { Signer } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
+import type { RecipeAbout } from '../recipe/about.ts';
 import type { Blobs, ByteRange } from '../storage/blobs.ts';
 import type { Store } from '../storage/store.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
@@ -177,6 +178,8 @@ export interface RunSummary {
   readonly rounds: number;
   readonly owners: number;
   readonly reason: string | null;
+  readonly createdMs: number;
+  readonly about: RecipeAbout;
 }
 
 export interface TokenSummary {
@@ -203,10 +206,15 @@ export interface Operator {
   /** Fine when the run is there with this very recipe. Throws RUN_EXISTS, OPTION_INVALID and what opening the works throws. */
   createRun(run: string, recipe: unknown): Promise<void>;
   runs(): Promise<readonly RunSummary[]>;
+  /** Throws RUN_NOT_FOUND. */
+  summary(run: string): Promise<RunSummary>;
+  /** As resolved. Throws RUN_NOT_FOUND. */
+  recipe(run: string): Promise<unknown>;
   state(run: string): Promise<RunState | undefined>;
   events(
     run: string,
     afterSeq: number,
+    limit?: number,
   ): Promise<readonly { readonly seq: number; readonly event: RunEvent }[]>;
   manifest(run: string): Promise<SignedManifest>;
   pause(run: string, reason: string): Promise<void>;

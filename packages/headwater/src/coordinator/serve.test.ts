@@ -160,7 +160,7 @@ describe('a coordinator process', () => {
     const get = (path: string, authorization?: string) =>
       request(adminUrl + path, { headers: authorization === undefined ? {} : { authorization } });
     for (const wrong of [undefined, 'Bearer x', `Bearer ${token}x`, `Basic ${token}`])
-      for (const path of ['/admin/runs', '/metrics', '/nothing'])
+      for (const path of ['/admin/runs', '/metrics', '/admin/nothing'])
         expect((await get(path, wrong)).statusCode).toBe(401);
     expect(await (await get('/admin/runs', `Bearer ${token}`)).body.json()).toEqual({ runs: [] });
     expect(await (await get('/metrics', `Bearer ${token}`)).body.text()).toContain(

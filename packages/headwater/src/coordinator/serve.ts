@@ -55,6 +55,8 @@ export interface ServeOptions {
   readonly limits?: Partial<CoordinatorLimits>;
   /** Runs that ended are forgotten after so many days. Default: never. */
   readonly keepDays?: number | undefined;
+  /** Of the built web pages. Default: those that come with Headwater. */
+  readonly pagesFolder?: string | undefined;
   readonly log: Log;
   readonly onFact?: (fact: CoordinatorFact) => void;
   readonly onDownload?: (progress: HubProgress) => void;
@@ -122,9 +124,11 @@ async function listen(options: ServeOptions, folder: string, storage: Storage): 
       operator,
       metrics,
       hub,
+      clock: systemClock,
       log: options.log,
       resultsFolder,
       clientUrl: url,
+      pagesFolder: options.pagesFolder,
     });
     const adminPort = await listenOn(adminApi, options.adminHost, options.adminPort);
     opened.push(adminApi);

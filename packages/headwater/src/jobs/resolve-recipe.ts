@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import { checkRecipe } from '../recipe/check.ts';
 import { pathText } from '../recipe/issues.ts';
-import { loadRecipe, pluginsNamedBy } from '../recipe/load-node.ts';
+import { loadRecipe, pluginsIn, pluginsNamedBy, recipeFromText } from '../recipe/load-node.ts';
 import { withAbsolutePaths } from '../recipe/paths-node.ts';
 import type { Recipe, RecipeInput } from '../recipe/schema.ts';
 import { type RunRegistries, registriesWith } from './records.ts';
@@ -36,6 +36,14 @@ export async function resolveRecipe(
       ? await loadRecipe(given, { registries, overrides })
       : checkedObject(given, registries);
   return { recipe: { ...recipe, plugins: all }, registries };
+}
+
+/** As `resolveRecipe`; paths in the text start at the current folder. */
+export async function resolveRecipeText(text: string): Promise<ResolvedRecipe> {
+  const plugins = pluginsIn(text, process.cwd());
+  const registries = await registriesWith(plugins);
+  const recipe = withAbsolutePaths(recipeFromText(text, { registries }), process.cwd());
+  return { recipe: { ...recipe, plugins }, registries };
 }
 
 function checkedObject(given: RecipeInput, registries: RunRegistries): Recipe {

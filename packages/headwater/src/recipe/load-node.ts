@@ -5,15 +5,12 @@
 
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Document, LineCounter } from 'yaml';
 import { HeadwaterError } from '../base/errors.ts';
-import { checkRecipe } from './check.ts';
-import { type Issue, pathText } from './issues.ts';
-import { applyOverrides, type Override, overrideOf, parseOverride } from './overrides.ts';
+import { applyOverrides, parseOverride } from './overrides.ts';
 import { withAbsolutePaths } from './paths-node.ts';
-import { lineText, offsetOf } from './positions.ts';
 import type { Registries } from './registries.ts';
 import type { Recipe } from './schema.ts';
+import { checkRecipeText, mistakeText } from './text.ts';
 import { readYaml } from './yaml.ts';
 
 export interface LoadOptions {
@@ -33,51 +30,25 @@ export async function loadRecipe(file: string, options: LoadOptions): Promise<Re
 
 /** The plug-ins a recipe names, read before its records can be checked. Mistakes elsewhere are left for `loadRecipe`. */
 export async function pluginsNamedBy(file: string, overrides: readonly string[] = []): Promise<string[]> {
-  const { document, mistakes } = readYaml(await readRecipeSource(file));
+  return pluginsIn(await readRecipeSource(file), dirname(resolve(file)), overrides);
+}
+
+/** `folder`: where relative paths of the text start. */
+export function pluginsIn(text: string, folder: string, overrides: readonly string[] = []): string[] {
+  const { document, mistakes } = readYaml(text);
   if (mistakes.length > 0) return [];
   applyOverrides(document, overrides.map(parseOverride));
   const raw = document.toJS() as { plugins?: unknown } | null;
   if (!Array.isArray(raw?.plugins)) return [];
-  const folder = dirname(resolve(file));
   return raw.plugins.filter((name) => typeof name === 'string').map((name) => resolve(folder, name));
 }
 
 /** Text → recipe, paths untouched. */
 export function recipeFromText(text: string, options: LoadOptions): Recipe {
   const file = options.displayName ?? 'recipe';
-  const lines = new LineCounter();
-  const { document, mistakes } = readYaml(text, lines);
-  if (mistakes.length > 0) {
-    const syntax = mistakes.map(({ offset, message }) => `${lineText(file, offset, lines)}  ${message}`);
-    throw mistakesIn(file, [...new Set(syntax)]);
-  }
-  const overrides = (options.overrides ?? []).map(parseOverride);
-  const positions = document.clone() as Document;
-  applyOverrides(document, overrides);
-  const { recipe, issues } = checkRecipe(document.toJS(), options.registries);
+  const { recipe, mistakes } = checkRecipeText(text, options);
   if (recipe !== undefined) return recipe;
-  throw mistakesIn(file, sortedLines(issues, file, positions, lines, overrides));
-}
-
-/** Overrides are listed after the mistakes of the file, in their own order. */
-const AFTER_THE_FILE = 2 ** 40;
-
-function sortedLines(
-  issues: readonly Issue[],
-  file: string,
-  document: Document,
-  lines: LineCounter,
-  overrides: readonly Override[],
-): string[] {
-  const located = issues.map((issue) => {
-    const override = overrideOf(issue.path, overrides);
-    const offset = override === undefined ? offsetOf(document, issue.path, issue.atKey === true) : undefined;
-    const where = override === undefined ? lineText(file, offset, lines) : `--set ${override.text}`;
-    const order = override === undefined ? (offset ?? 0) : AFTER_THE_FILE + overrides.indexOf(override);
-    return { order, text: `${where}  ${pathText(issue.path)}: ${issue.message}` };
-  });
-  located.sort((a, b) => a.order - b.order);
-  return located.map(({ text }) => text);
+  throw mistakesIn(file, [...new Set(mistakes.map((mistake) => mistakeText(file, mistake)))]);
 }
 
 /** RECIPE_INVALID with one line for each mistake. */

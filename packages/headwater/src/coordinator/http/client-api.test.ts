@@ -114,7 +114,7 @@ describe('client API over HTTP', () => {
 
   it('answers everything that is wrong in the form of the protocol', async () => {
     const { url } = await served();
-    for (const path of ['/', '/v1/nothing', '/v1/runs/%zz/task', '/v1/runs/demo/task']) {
+    for (const path of ['/nothing', '/v1/nothing', '/v1/runs/%zz/task', '/v1/runs/demo/task']) {
       const answer = await request(url + path);
       expect([path, answer.statusCode >= 400 && answer.statusCode < 500]).toEqual([path, true]);
       expect(await answer.body.json()).toMatchObject({

@@ -15,6 +15,7 @@ import type { WireResponse } from '../../federation/wire/transport.ts';
 import type { Coordinator, IncomingRequest } from '../ports.ts';
 import { internal, nothing, refusalAnswer } from '../requests/answers.ts';
 import { decodedBody, pacedBody } from './body.ts';
+import { addWebPages } from './web-pages.ts';
 
 export interface ClientApiOptions {
   readonly clock: Clock;
@@ -23,6 +24,8 @@ export interface ClientApiOptions {
   readonly tlsKey?: string | undefined;
   /** Origins of web pages that may use the API. */
   readonly corsOrigins: readonly string[];
+  /** Of the built web pages; default: those that come with Headwater. */
+  readonly pagesFolder?: string | undefined;
   /** Whether this process can serve requests now. */
   readonly ready: () => Promise<boolean>;
 }
@@ -61,6 +64,7 @@ export function createClientApi(handle: Coordinator['handle'], options: ClientAp
     const ready = await options.ready();
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
   });
+  addWebPages(app, { index: 'join.html', folder: options.pagesFolder });
   app.setErrorHandler((_error, _request, reply) => reply.code(500).send(internal().body()));
   app.setNotFoundHandler((request, reply) => answer(handle, options, request, reply));
   app.all('/v1/*', (request, reply) => answer(handle, options, request, reply));

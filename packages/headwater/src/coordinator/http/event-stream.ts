@@ -6,6 +6,8 @@ import type { CoordinatorFact, Operator } from '../ports.ts';
 
 export interface EventHub {
   observe(fact: CoordinatorFact): void;
+  /** Resolves when something may be new about the run, or at once when the signal is aborted. */
+  changed(run: string, signal: AbortSignal): Promise<void>;
   /** Until the signal: one SSE message an event, `id` its number in the journal. */
   follow(operator: Operator, run: string, afterSeq: number, signal: AbortSignal): AsyncGenerator<string>;
 }
@@ -16,7 +18,7 @@ const LOOK_MS = 2_000;
 export function createEventHub(timers: Timers): EventHub {
   const watchers = new Map<string, Set<() => void>>();
 
-  function next(run: string, signal: AbortSignal): Promise<void> {
+  function changed(run: string, signal: AbortSignal): Promise<void> {
     const heard = new AbortController();
     const wake = () => heard.abort();
     const known = watchers.get(run) ?? new Set();
@@ -26,12 +28,14 @@ export function createEventHub(timers: Timers): EventHub {
 
   return {
     observe(fact) {
-      if (fact.type === 'event') for (const wake of watchers.get(fact.run) ?? []) wake();
+      if (fact.type === 'event' || fact.type === 'enrolled' || fact.type === 'over')
+        for (const wake of watchers.get(fact.run) ?? []) wake();
     },
+    changed,
     async *follow(operator, run, afterSeq, signal) {
       let after = afterSeq;
       while (!signal.aborted) {
-        const heard = next(run, signal);
+        const heard = changed(run, signal);
         const events = await operator.events(run, after);
         for (const { seq, event } of events)
           yield `id: ${seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;

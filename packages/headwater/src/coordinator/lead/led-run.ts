@@ -20,6 +20,7 @@ import { createNonces, type Nonces } from '../requests/nonces.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
 import { type Followers, follow, oldestWelcome } from './follow.ts';
+import { createHandedOut, type HandedOut } from './handed-out.ts';
 import { type Recovered, recover } from './recover.ts';
 import { createServerWork } from './server-work.ts';
 import { createUploadBook, type UploadBook } from './upload-book.ts';
@@ -41,6 +42,7 @@ export interface LedRun {
   readonly waitingRoom: WaitingRoom;
   /** By client: when it was last heard, in this process. */
   readonly lastSeenMs: Map<string, number>;
+  readonly handedOut: HandedOut;
   works(): Promise<RunWorks>;
   submit(event: RunEvent): Promise<Step>;
   status(): RunSummary['status'];
@@ -191,6 +193,7 @@ function ledRunOf(pieces: Pieces): LedRun {
     sinceMs: context.parts.clock.nowMs(),
     nonces: createNonces(2000 * LIMITS.clockSkewSeconds),
     lastSeenMs: new Map(),
+    handedOut: createHandedOut(),
     works: desk.works,
     submit: driver.submit,
     get record() {

@@ -67,7 +67,9 @@ function add(book: Book, seq: number, event: RunEvent): void {
   book.seq = seq;
   book.rounds.follow({ seq, event, nowMs, lastMs: book.lastMs, before, after: state });
   // What changed nothing is told to whoever sent it and is no news.
-  const update = state === before ? undefined : updateOf(seq, event, nowMs, effects.find(isReceipt));
+  const simulated = state.plan.pace.evaluatedBy === 'shell';
+  const update =
+    state === before ? undefined : updateOf(seq, event, nowMs, effects.find(isReceipt), simulated);
   if (update !== undefined) {
     book.updates.push(update);
     book.rounds.count(update, event);

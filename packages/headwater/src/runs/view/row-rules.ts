@@ -29,6 +29,7 @@ export function updateOf(
   event: RunEvent,
   atMs: number,
   receipt: Receipt | undefined,
+  simulated: boolean,
 ): UpdateRow | undefined {
   if (event.type === 'client-failed') {
     const { round, owner, reason } = event;
@@ -45,21 +46,20 @@ export function updateOf(
     code: receipt?.code ?? null,
     reason: receipt?.reason ?? null,
     updateNorm: check.ok ? check.l2Norm : null,
-    tookMs: trainingMs(event),
+    tookMs: trainingMs(event, simulated),
   };
 }
 
-/**
- * Simulated clients are timed where they train; of real ones it is known how long they took to answer. Without the journal's
- * word there is nothing to tell.
- */
-function trainingMs(event: Extract<RunEvent, { type: 'update-received' }>): number | null {
-  const { answeredMs, trainedMs, tookMs } = (event.observed ?? {}) as {
+/** Simulated clients are timed where they train; of real ones it is seen how long they took to answer. */
+function trainingMs(
+  event: Extract<RunEvent, { type: 'update-received' }>,
+  simulated: boolean,
+): number | null {
+  const { answeredMs, tookMs } = (event.observed ?? {}) as {
     readonly answeredMs?: number;
-    readonly trainedMs?: number;
     readonly tookMs?: number;
   };
-  return answeredMs ?? event.trainedMs ?? trainedMs ?? tookMs ?? null;
+  return (simulated ? tookMs : answeredMs) ?? null;
 }
 
 export function ownerAfter(

@@ -37,17 +37,20 @@ async function receive(context: HandlerContext, { led, client, body }: UpdateCal
     return expected;
   }
   const defect = baseDefect(state, body);
-  if (defect !== undefined) return decide(context, led, owner, body, defect, 0);
-  return sealAndDecide(context, led, { owner, clientId }, body, state);
+  if (defect !== undefined) return decide(context, led, client, body, { check: defect, tookMs: 0 });
+  return sealAndDecide(context, led, client, body, state);
 }
+
+type Sender = Pick<UpdateCall['client'], 'owner' | 'clientId'>;
 
 async function sealAndDecide(
   context: HandlerContext,
   led: LedRun,
-  { owner, clientId }: { readonly owner: string; readonly clientId: string },
+  sender: Sender,
   body: UpdateRequest,
   state: RunState,
 ): Promise<Receipt> {
+  const { owner, clientId } = sender;
   const { parts, garbage } = context;
   const { round, update } = body;
   const works = await led.works();
@@ -62,7 +65,7 @@ async function sealAndDecide(
     // Sealing has just found its digest to be right, so it need not be computed again.
     const bytes = parts.blobs.stream(update.digest, { offset: 0, length: update.bytes }, 'lent');
     const check = await works.check(state.plan, facts, bytes);
-    return await decide(context, led, owner, body, check, parts.clock.nowMs() - startedMs);
+    return await decide(context, led, sender, body, { check, tookMs: parts.clock.nowMs() - startedMs });
   } finally {
     release();
     // Kept only if an event refers to it.
@@ -73,11 +76,11 @@ async function sealAndDecide(
 async function decide(
   context: HandlerContext,
   led: LedRun,
-  owner: string,
+  { owner, clientId }: Sender,
   { round, base, update, stats }: UpdateRequest,
-  check: UpdateCheck,
-  tookMs: number,
+  { check, tookMs }: { readonly check: UpdateCheck; readonly tookMs: number },
 ): Promise<Receipt> {
+  const answeredMs = led.handedOut.answeredMs(clientId, round);
   const { effects } = await led.submit({
     type: 'update-received',
     round,
@@ -88,7 +91,7 @@ async function decide(
     downBytes: await sizeOf(context, base),
     check,
     stats,
-    observed: { tookMs },
+    observed: { tookMs, ...(answeredMs === undefined ? {} : { answeredMs }) },
   });
   const receipt = effects.find((effect) => effect.kind === 'receipt');
   if (receipt === undefined) throw new Error('the machine answers every update');

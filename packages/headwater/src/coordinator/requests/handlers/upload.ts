@@ -11,7 +11,7 @@ import type { ClientCall, HandlerContext } from '../calls.ts';
 import { dryRun } from './dry-run.ts';
 
 export async function openUpload(
-  _: HandlerContext,
+  { parts }: HandlerContext,
   { led, client, body }: ClientCall<'openUpload'>,
 ): Promise<WireResponse> {
   const { digest, bytes, taskId } = body;
@@ -23,6 +23,7 @@ export async function openUpload(
     throw new Refusal('upload-refused', `no update is wanted: ${receipt.reason ?? receipt.code}`, {
       hint: 'Ask for the task again.',
     });
+  led.handedOut.offer(client.clientId, taskId, parts.clock.nowMs());
   // It was counted before: nothing has to be sent, the receipt is there.
   const have = receipt.known
     ? Array.from({ length: Math.ceil(bytes / LIMITS.chunkBytes) }, (_, index) => index)
