@@ -44,11 +44,12 @@ function ortFiles(): Plugin {
   };
 }
 
-export default defineConfig(({ mode }) => ({
+export default defineConfig(({ mode, command }) => ({
   root: mode === 'test' ? join(root, 'test/pages') : root,
   base: './',
   plugins: [react(), ortFiles()],
-  define: { __ORT_VERSION__: JSON.stringify(ortVersion) },
+  // Workers lie in `assets/` once they are built.
+  define: { __ORT_FOLDER__: JSON.stringify(`${command === 'serve' ? '/' : '../'}ort/${ortVersion}/`) },
   resolve: { alias: { '@headwater': join(root, '../headwater/src') } },
   worker: { format: 'es' },
   server: {
