@@ -11,6 +11,8 @@ import { measureSpeed, type Speed } from './speed.ts';
 
 export interface Display {
   readonly onProgress: OnProgress;
+  /** A line that stays. */
+  readonly say: (line: string) => void;
   /** Takes the live line away. */
   stop(): void;
 }
@@ -26,11 +28,13 @@ export function createDisplay(options: DisplayOptions): Display {
 
 function lineDisplay(stream: NodeJS.WritableStream): Display {
   const lineOf = progressLines();
+  const say = (line: string) => void stream.write(`${line}\n`);
   return {
     onProgress(progress) {
       const line = lineOf(progress);
-      if (line !== undefined) stream.write(`${line}\n`);
+      if (line !== undefined) say(line);
     },
+    say,
     stop() {},
   };
 }
@@ -69,10 +73,15 @@ function liveDisplay({ stream, nowMs }: DisplayOptions): Display {
     if (live !== undefined)
       bar?.update(Math.round(100 * live.speed.share(live.done, live.total)), payload(live, nowMs()));
   };
+  const say = (line: string) => {
+    if (bar === undefined || stopped) stream.write(`${line}\n`);
+    else bars.log(`${line}\n`);
+  };
   return {
+    say,
     onProgress(progress) {
       const line = lineOf(progress);
-      if (line !== undefined) bar === undefined ? stream.write(`${line}\n`) : bars.log(`${line}\n`);
+      if (line !== undefined) say(line);
       if (progress.type === 'opened') {
         live = opened(progress, measureSpeed(progress.done, nowMs()));
         bar = bars.create(100, 0, payload(live, nowMs()));

@@ -9,6 +9,7 @@ import type { Device } from '../runtime/executor.ts';
 import { type FinishedRun, type RunOptions, run } from '../simulation/run.ts';
 import { findRecipe } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
+import { createPages } from './open-pages.ts';
 import { codeExecutionOption, collect, deviceOption, jsonOption, wholeNumber } from './options.ts';
 import { probeDevice } from './probe-device.ts';
 import { createDisplay } from './progress.ts';
@@ -27,6 +28,7 @@ export interface RunCommandOptions {
   readonly device?: Device;
   readonly workers?: number;
   readonly allowCodeExecution?: true;
+  readonly open?: true;
   readonly json?: true;
 }
 
@@ -41,6 +43,7 @@ export function runCommand(): Command {
     .option('--plugin <file>', 'module with methods, tuning kinds, tasks …; may be repeated', collect, [])
     .option('--full', 'test on all rows instead of a sample')
     .option('--workers <n>', 'worker threads; changes no bit', wholeNumber)
+    .option('--open', 'show the run in the browser, also afterwards until Ctrl-C')
     .addOption(codeExecutionOption())
     .addOption(deviceOption())
     .addOption(jsonOption())
@@ -53,6 +56,7 @@ async function runRecipe(given: string | undefined, options: RunCommandOptions):
   await checkDevice(options.device);
   const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
   const interrupt = interruptSignal();
+  const pages = createPages(display.say);
   try {
     const finished = await runOrReplace(recipe, options, {
       ...(options.out === undefined ? {} : { out: options.out }),
@@ -60,16 +64,22 @@ async function runRecipe(given: string | undefined, options: RunCommandOptions):
       plugins: options.plugin,
       allowCodeExecution: options.allowCodeExecution === true,
       overrides: overridesOf(options),
-      onProgress: display.onProgress,
+      onProgress(progress) {
+        display.onProgress(progress);
+        if (options.open && progress.type === 'opened') pages.show(progress.folder);
+      },
       signal: interrupt.signal,
     });
     const report = await writeReport(finished.folder);
     display.stop();
     show(finished, report, options);
+    if (options.open) pages.show(finished.folder);
+    await pages.stay(interrupt.signal);
   } catch (error) {
     throw howToResume(error);
   } finally {
     display.stop();
+    await pages.close();
     interrupt.release();
   }
 }
