@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   POLICY_INVALID: 'The owner’s policy file has mistakes; each is listed with its line.',
   POLICY_REFUSED: 'The run wants something that the owner of the data does not allow.',
   REQUEST_REFUSED: 'The coordinator refused a request; the message says why.',
+  PRIVACY_INVALID: 'Privacy parameters are out of range, or no bound is proven for their combination.',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
