@@ -42,8 +42,9 @@ function checkImport(
   if (!item.specifier.startsWith(ALIAS)) return [];
   const path = item.specifier.slice(ALIAS.length);
   const room = roomOf(path);
-  if (!BROWSER_ROOMS.has(room)) return [{ where, what: `the room "${room}" is not for browsers (${path})` }];
+  // Types are gone when the pages are built.
   if (item.typeOnly) return [];
+  if (!BROWSER_ROOMS.has(room)) return [{ where, what: `the room "${room}" is not for browsers (${path})` }];
   return nodeBehind(path, house, reached).map(({ where: culprit, what }) => ({
     where,
     what: `${path} reaches ${culprit}, which ${what}`,

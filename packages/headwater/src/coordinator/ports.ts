@@ -18,7 +18,7 @@ import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
 import type { RouteId } from '../federation/wire/routes.ts';
 import type { Signer } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
-import type { RecipeAbout } from '../recipe/about.ts';
+import type { ClientSummary, RunSummary, TokenSummary } from '../runs/view/summaries.ts';
 import type { Blobs, ByteRange } from '../storage/blobs.ts';
 import type { Store } from '../storage/store.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
@@ -171,36 +171,7 @@ export interface Coordinator {
   close(drainMs: number): Promise<void>;
 }
 
-export interface RunSummary {
-  readonly run: string;
-  readonly status: 'waiting' | RunState['status'] | 'paused';
-  readonly round: number;
-  readonly rounds: number;
-  readonly owners: number;
-  readonly reason: string | null;
-  readonly createdMs: number;
-  readonly about: RecipeAbout;
-}
-
-export interface TokenSummary {
-  readonly id: string;
-  readonly run: string;
-  readonly owner: string | null;
-  readonly usesLeft: number;
-  readonly expiresMs: number;
-}
-
-export interface ClientSummary {
-  readonly clientId: string;
-  readonly run: string;
-  readonly owner: string;
-  readonly joinedMs: number;
-  readonly lastSeenMs: number | null;
-  readonly revoked: boolean;
-  readonly standing: 'waiting' | 'active' | 'quarantined' | 'left';
-  readonly offences: number;
-  readonly software: string;
-}
+export type { ClientSummary, RunSummary, TokenSummary };
 
 export interface Operator {
   /** Fine when the run is there with this very recipe. Throws RUN_EXISTS, OPTION_INVALID and what opening the works throws. */
