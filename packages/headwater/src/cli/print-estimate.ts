@@ -28,8 +28,9 @@ function privacyNote(
   cohortSize: number,
 ): string {
   const std = significant((noiseMultiplier * clip.norm) / cohortSize);
+  const norm = clip.kind === 'fixed' ? clip.norm : `${clip.norm} at first, which then adapts`;
   return (
-    `Privacy: updates are clipped to norm ${clip.norm}; noise of standard deviation ${noiseMultiplier} · ${clip.norm} on their sum, ` +
+    `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${noiseMultiplier} · ${clip.norm} on their sum, ` +
     `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` only: SIMULATED, no ε is claimed.`
   );
 }

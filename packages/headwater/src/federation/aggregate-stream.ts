@@ -8,7 +8,6 @@ import { arrayFromBytes, bytesOf, type Params } from '../base/tensor.ts';
 import { layoutSafetensors } from '../models/safetensors.ts';
 import type { SafetensorsEntry, SafetensorsHeader } from '../models/safetensors-header.ts';
 import { createSafetensorsReader, readAllOf } from '../models/safetensors-stream.ts';
-import { clipFactor } from '../privacy/clip.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { takePrivateMean } from './aggregate.ts';
 import type { BoundCompression } from './compression/compression.ts';
@@ -23,7 +22,7 @@ import {
   type PartialSum,
 } from './fixed-point.ts';
 import type { BoundMethod } from './method.ts';
-import { countClipped, type NoisyRelease } from './noisy-release.ts';
+import { type NoisyRelease, serverClipFactor } from './noisy-release.ts';
 import { checkUpdateStream } from './update-check.ts';
 import { createUpdateReader, UpdateFault } from './update-reader.ts';
 
@@ -54,8 +53,7 @@ export async function sumUpdates(
   const scales = expected.map(({ name }) => plan.tensors.find((scale) => scale.name === name)!);
   for (const { owner, update, aggregationWeight, freshWeight = aggregationWeight } of members) {
     countUpdate(plan, sum, aggregationWeight, freshWeight);
-    const factor = await factorFor(format, owner, update, read);
-    countClipped(sum, factor);
+    const factor = await factorFor(format, sum, { owner, update }, read);
     const reader = createUpdateReader(expected, compression, (index, begin, values, indices, largest) => {
       const scaled = multiplied(values, factor);
       addValues(sum, scales[index]!, aggregationWeight, begin, scaled, indices, largest);
@@ -69,13 +67,13 @@ export async function sumUpdates(
 
 async function factorFor(
   { expected, compression, clipNorm }: UpdateFormat,
-  owner: string,
-  update: string,
+  sum: PartialSum,
+  { owner, update }: Pick<Member, 'owner' | 'update'>,
   read: ReadBlob,
 ): Promise<number> {
   if (clipNorm === undefined) return 1;
   const check = await checkUpdateStream(read(update), expected, { compression });
-  if (check.ok) return clipFactor(check.l2Norm, clipNorm);
+  if (check.ok) return serverClipFactor(check.l2Norm, clipNorm, sum);
   throw notAsAccepted(owner, update, check.reason);
 }
 

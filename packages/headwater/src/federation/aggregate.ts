@@ -16,7 +16,7 @@ import {
   takeMean,
 } from './fixed-point.ts';
 import { type BoundMethod, fedAvgStep } from './method.ts';
-import { addReleaseNoise, countClipped, type NoisyRelease, serverClipFactor } from './noisy-release.ts';
+import { addReleaseNoise, type NoisyRelease, normOf, serverClipFactor } from './noisy-release.ts';
 import { l2Norm } from './params.ts';
 
 export interface StepInput {
@@ -53,8 +53,8 @@ export async function aggregateRound(
   const sum = emptySum();
   for (const { owner, update, aggregationWeight, freshWeight } of input.members) {
     const params = await load(update, owner);
-    const factor = input.release === undefined ? 1 : serverClipFactor(params, input.release.clipNorm);
-    countClipped(sum, factor);
+    const clipNorm = input.release?.clipNorm;
+    const factor = clipNorm === undefined ? 1 : serverClipFactor(normOf(params), clipNorm, sum);
     addUpdate(plan, sum, params, aggregationWeight, freshWeight, factor);
   }
   return stepFromSum(method, plan, input, sum);

@@ -1,20 +1,32 @@
 /** What a plan says about the privacy of clients, and what a round tells of it. Data; the mechanism is in `noisy-release.ts`. */
 
+import type { ClipRule } from '../privacy/adaptive-clip.ts';
+
 /** What a plan says; absent: nothing is clipped, no noise is added. */
 export interface ClientPrivacy {
-  /** C. */
+  /** C, or the first of it. */
   readonly clipNorm: number;
-  /** z: standard deviation of the noise over the sensitivity of the sum; 0: none. */
+  /** z: standard deviation of the noise over the sensitivity of the sum; 0: none. What is accounted for. */
   readonly noiseMultiplier: number;
+  /** C follows a quantile of the norms; absent: it stays. */
+  readonly adaptive?: AdaptiveClip;
+}
+
+export interface AdaptiveClip extends ClipRule {
+  /** σ_b: standard deviation of the noise on the count of unclipped updates. */
+  readonly countNoise: number;
 }
 
 /** Recorded with the round. The two norms are secrets of the owners, told where everything is simulated. */
-export interface ReleaseReport extends ClientPrivacy {
+export interface ReleaseReport {
   readonly noise: 'simulated';
+  /** C of this round. */
+  readonly clipNorm: number;
+  readonly noiseMultiplier: number;
   readonly denominator: number;
   /** s, of the sum. */
   readonly sensitivity: number;
-  /** z · s / m̄, of a coordinate of the mean. */
+  /** Of a coordinate of the mean: z · s / m̄, with adaptive clipping a little more. */
   readonly noiseStd: number;
   /** ‖Σ_i clip_C(Δ_i)‖₂ / m̄ */
   readonly signalNorm: number;
@@ -22,17 +34,21 @@ export interface ReleaseReport extends ClientPrivacy {
   readonly noiseNorm: number;
   /** Updates that came longer than C and were clipped by the server: their senders had not, or a compression changed them. */
   readonly clippedByServer: number;
+  /** C of the next round, where it adapts. */
+  readonly nextClipNorm?: number;
 }
 
 /** The sentence that results, report and adapter of such a run carry. `cohortSize`: where it is known. */
 export function simulatedStatement(
-  { clipNorm, noiseMultiplier }: ClientPrivacy,
+  { clipNorm, noiseMultiplier, adaptive }: ClientPrivacy,
   cohortSize?: number,
 ): string {
   const over = cohortSize === undefined ? 'the expected number of updates' : `${cohortSize} expected updates`;
+  const norm = adaptive === undefined ? `norm ${clipNorm}` : `a norm C that adapts, at first ${clipNorm}`;
+  const scale = adaptive === undefined ? clipNorm : 'C';
   return (
-    `SIMULATED differential privacy, no ε is claimed: updates were clipped to norm ${clipNorm} and noise of standard deviation ` +
-    `${noiseMultiplier} · ${clipNorm} was added to the sum over ${over}, but it follows from the run's seed, so whoever knows ` +
+    `SIMULATED differential privacy, no ε is claimed: updates were clipped to ${norm} and noise of standard deviation ` +
+    `${noiseMultiplier} · ${scale} was added to the sum over ${over}, but it follows from the run's seed, so whoever knows ` +
     `the recipe can take it away again.`
   );
 }

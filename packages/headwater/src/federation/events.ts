@@ -148,6 +148,8 @@ export interface TrainWork {
   readonly steps: number;
   readonly stepOffset: number;
   readonly totalSteps: number;
+  /** ‖update‖₂ above which it is scaled down before it is sent, in runs that clip. */
+  readonly clipNorm?: number;
 }
 
 export interface AggregateWork {
@@ -162,6 +164,7 @@ export interface AggregateWork {
   readonly membership: string;
   /** Their part of the aggregation weight of all active owners, in (0, 1]. */
   readonly participation: number;
+  readonly clipNorm?: number;
 }
 
 export interface TrainArmWork {

@@ -50,8 +50,8 @@ export interface PartialSum {
   freshWeight: number;
   numUpdates: number;
   clamped: number;
-  /** Updates that were longer than a clipped one may be; absent: none. */
-  clippedByServer?: number;
+  /** Of sums that clip: updates that had to be clipped here, and updates that are as long as they may be. */
+  clipping?: { readonly byServer: number; readonly atLimit: number };
   /** Integers below 2^53; only tensors that travelled. */
   readonly sums: Map<string, Float64Array>;
 }

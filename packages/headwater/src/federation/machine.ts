@@ -42,6 +42,7 @@ export function start(plan: RunPlan): Step {
     closed: [],
     params: plan.initialParams,
     serverState: null,
+    ...(plan.privacy === undefined ? {} : { clipNorm: plan.privacy.clipNorm }),
     arms: {},
     evaluations: {},
     answers: {},
@@ -181,7 +182,11 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   });
   const roster = { ...state.roster, ...Object.fromEntries(counted) };
   const { params, serverState } = event;
-  const next: RunState = { ...state, params, serverState, roster, closed: [...state.closed, closed] };
+  const clipNorm = event.report.release?.nextClipNorm;
+  const next: RunState = {
+    ...{ ...state, params, serverState, roster, closed: [...state.closed, closed] },
+    ...(clipNorm === undefined ? {} : { clipNorm }),
+  };
   // Only early stopping has to know the loss before the next round may open.
   const waits = state.plan.earlyStopping !== null && isValidated(state.plan, event.round);
   const left = uncounted(open);

@@ -7,7 +7,7 @@ import { plain } from './compression/none.ts';
 import { planFixedPoint } from './fixed-point.ts';
 import { bindMethod, type Method } from './method.ts';
 import { methods } from './methods/registry.ts';
-import { type NoisyRelease, sensitivityOf } from './noisy-release.ts';
+import { type NoiseSource, type NoisyRelease, sensitivityOf } from './noisy-release.ts';
 import { differenceOf, encodeParams, l2Norm, zerosLike } from './params.ts';
 import { privacyMistakes } from './privacy-needs.ts';
 import { checkUpdateBytes } from './update-check.ts';
@@ -46,9 +46,12 @@ function updateOf(owner: string, norm: number): Params {
   );
 }
 
+function noiseOf(seed: number): NoiseSource {
+  return { kind: 'simulated', words: (stream) => rng(seed, stream).uint32 };
+}
+
 function release(change: Partial<NoisyRelease> = {}): NoisyRelease {
-  const noise = { kind: 'simulated', seedPath: [1, 'noise', 1] } as const;
-  return { clipNorm: 1, noiseMultiplier: 1, denominator: 4, noise, ...change };
+  return { clipNorm: 1, noiseMultiplier: 1, denominator: 4, noise: noiseOf(1), ...change };
 }
 
 async function released(
@@ -87,10 +90,7 @@ describe('the noise of a release', () => {
     const owners = four([1, 1]);
     const one = await released(owners, release());
     const again = await released(owners, release());
-    const other = await released(
-      owners,
-      release({ noise: { kind: 'simulated', seedPath: [1, 'noise', 2] } }),
-    );
+    const other = await released(owners, release({ noise: noiseOf(2) }));
     expect(encodeParams(again.params)).toEqual(encodeParams(one.params));
     expect(encodeParams(other.params)).not.toEqual(encodeParams(one.params));
   });
@@ -164,7 +164,7 @@ describe('what one client can change', () => {
     const sum = await sumUpdates(plan, members, format, async function* () {
       for (let at = 0; at < file.byteLength; at += 40_000) yield file.slice(at, at + 40_000);
     });
-    expect(sum.clippedByServer).toBe(1);
+    expect(sum.clipping).toEqual({ byServer: 1, atLimit: 1 });
     const squares = [...sum.sums.values()].reduce(
       (total, data) => total + data.reduce((s, q) => s + q * q, 0),
       0,
@@ -185,6 +185,36 @@ describe('what one client can change', () => {
     const input = { round: 1, params: start, serverState: undefined, members, serverLearningRate: 1 };
     const round = aggregateRound(fedavg, plan, { ...input, release: release() }, async (id) => owners[id]!);
     await expect(round).rejects.toThrow('uniform weights');
+  });
+});
+
+describe('a clip norm that adapts', () => {
+  const adaptive = { targetQuantile: 0.5, learningRate: 0.2, countNoise: 5 };
+
+  it('moves by the share of updates that are shorter, and by nothing without noise and on target', async () => {
+    const next = async (norms: readonly number[], how: Partial<NoisyRelease> = {}) =>
+      (await released(four(norms), release({ adaptive, noiseMultiplier: 0, ...how }))).report.release!
+        .nextClipNorm!;
+    expect(await next([0.1, 0.2, 5, 6])).toBe(1);
+    expect(await next([5, 6, 7, 8])).toBeCloseTo(Math.exp(0.1), 12);
+    expect(await next([0.1, 0.2, 0.3, 0.4])).toBeCloseTo(Math.exp(-0.1), 12);
+    const noisy = await next([5, 6, 7, 8], { noiseMultiplier: 1 });
+    expect(noisy).not.toBeCloseTo(Math.exp(0.1), 3);
+  });
+
+  it('takes a little more noise on the sum, for what the count costs', async () => {
+    const { report } = await released(four([1, 1]), release({ adaptive }));
+    expect(report.release!.noiseStd / (1.005037815 / 4)).toBeCloseTo(1, 5);
+  });
+
+  it('is refused where the count would cost more than all, and with compression', () => {
+    const tensors = [{ name: 'q_proj.lora_A.weight', shape: [2, 2] }];
+    const facts = { weighting: 'uniform', tensors, fixedPoint: { fractionBits: 30 } } as const;
+    const mistakes = (noiseMultiplier: number, compression: string) =>
+      privacyMistakes({ ...facts, compression, privacy: { clipNorm: 1, noiseMultiplier, adaptive } }, fedavg);
+    expect(mistakes(9, 'none')).toEqual([]);
+    expect(mistakes(10, 'none')).toEqual([expect.stringContaining('countNoise of more than 5')]);
+    expect(mistakes(1, 'int8')).toEqual([expect.stringContaining('no compression')]);
   });
 });
 

@@ -10,34 +10,45 @@
  */
 
 import { assert } from '../base/errors.ts';
-import { rng, type SeedPart } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
+import { nextClipNorm, noisyUnclippedShare, vectorNoiseMultiplier } from '../privacy/adaptive-clip.ts';
 import { clipFactor, euclideanNorm } from '../privacy/clip.ts';
-import { addRoundedGaussian, gaussianSource } from '../privacy/gaussian.ts';
+import { addRoundedGaussian, gaussianSource, type RandomWords } from '../privacy/gaussian.ts';
 import type { ClientPrivacy, ReleaseReport } from './client-privacy.ts';
 import type { FixedPointPlan, PartialSum, TensorScale } from './fixed-point.ts';
 
-/** What an aggregation needs. */
+/** What an aggregation needs: `clipNorm` is that of the round. */
 export interface NoisyRelease extends ClientPrivacy {
   /** m̄, the expected number of updates. */
   readonly denominator: number;
-  /** Seeded noise is for simulations: whoever has the recipe can take it away again. */
-  readonly noise: { readonly kind: 'simulated'; readonly seedPath: readonly SeedPart[] };
+  readonly noise: NoiseSource;
+}
+
+/** Two independent streams, each the same whenever it is asked for. `simulated`: whoever has the seed can make them too. */
+export interface NoiseSource {
+  readonly kind: 'simulated';
+  words(stream: 'sum' | 'count'): RandomWords;
 }
 
 /** A grid on which the noise has at least so many steps per standard deviation hides its rounding. */
 export const LEAST_NOISE_STEPS = 2 ** 10;
 
-/** What to multiply a decoded update by before it is summed: a sender may not have clipped it. */
-export function serverClipFactor(update: Params, clipNorm: number): number {
-  return clipFactor(euclideanNorm([...update.values()].map(({ data }) => data)), clipNorm);
-}
-
 /** A client that clipped measured in another order, and may be off by less than this. */
 const ROUNDING = 2 ** -20;
 
-export function countClipped(sum: PartialSum, factor: number): void {
-  if (factor < 1 - ROUNDING) sum.clippedByServer = (sum.clippedByServer ?? 0) + 1;
+/** What to multiply a decoded update by before it is summed: a sender may not have clipped it. */
+export function serverClipFactor(norm: number, clipNorm: number, sum: PartialSum): number {
+  const factor = clipFactor(norm, clipNorm);
+  const counts = sum.clipping ?? { byServer: 0, atLimit: 0 };
+  sum.clipping = {
+    byServer: counts.byServer + (factor < 1 - ROUNDING ? 1 : 0),
+    atLimit: counts.atLimit + (norm < clipNorm * (1 - ROUNDING) ? 0 : 1),
+  };
+  return factor;
+}
+
+export function normOf(update: Params): number {
+  return euclideanNorm([...update.values()].map(({ data }) => data));
 }
 
 /** `scales`: of the tensors that travel in the round. */
@@ -51,29 +62,52 @@ export function sensitivityOf(scales: readonly TensorScale[], clipNorm: number):
 
 /** Adds the noise to `sum` and fixes what it will be divided by, both in place. */
 export function addReleaseNoise(plan: FixedPointPlan, sum: PartialSum, release: NoisyRelease): ReleaseReport {
-  const { clipNorm, noiseMultiplier, denominator, noise } = release;
+  const { clipNorm, noiseMultiplier, denominator, noise, adaptive } = release;
   assert(sum.totalWeight === sum.numUpdates, 'a clipped sum has uniform weights');
   assert(sum.numUpdates <= denominator, `${sum.numUpdates} updates, ${denominator} are the most`);
   const scales = plan.tensors.filter(({ name }) => sum.sums.has(name));
   const sensitivity = sensitivityOf(scales, clipNorm);
-  const normal = gaussianSource(rng(...noise.seedPath).uint32);
-  let [signal, added] = [0, 0];
-  for (const scale of scales) {
-    const sums = sum.sums.get(scale.name)!;
-    const steps = 2 ** scale.fractionBits;
-    signal += (euclideanNorm([sums]) / steps) ** 2;
-    if (noiseMultiplier > 0)
-      added += addRoundedGaussian(sums, noiseMultiplier * sensitivity * steps, normal) / steps ** 2;
-  }
+  const multiplier =
+    adaptive === undefined ? noiseMultiplier : vectorNoiseMultiplier(noiseMultiplier, adaptive.countNoise);
+  const norms = addNoise(sum, scales, multiplier * sensitivity, noise);
   sum.freshWeight = denominator;
   return {
     ...{ clipNorm, noiseMultiplier, denominator, sensitivity },
     noise: noise.kind,
-    noiseStd: (noiseMultiplier * sensitivity) / denominator,
-    signalNorm: Math.sqrt(signal) / denominator,
-    noiseNorm: Math.sqrt(added) / denominator,
-    clippedByServer: sum.clippedByServer ?? 0,
+    noiseStd: (multiplier * sensitivity) / denominator,
+    signalNorm: norms.signal / denominator,
+    noiseNorm: norms.added / denominator,
+    clippedByServer: sum.clipping?.byServer ?? 0,
+    ...(adaptive === undefined ? {} : { nextClipNorm: adapted(sum, release) }),
   };
+}
+
+/** `sigma` in units of the updates, 0: none. Gives the norms of the sum before, and of what was added. */
+function addNoise(
+  sum: PartialSum,
+  scales: readonly TensorScale[],
+  sigma: number,
+  noise: NoiseSource,
+): { readonly signal: number; readonly added: number } {
+  const normal = gaussianSource(noise.words('sum'));
+  let [signal, added] = [0, 0];
+  for (const { name, fractionBits } of scales) {
+    const sums = sum.sums.get(name)!;
+    const steps = 2 ** fractionBits;
+    signal += (euclideanNorm([sums]) / steps) ** 2;
+    if (sigma > 0) added += addRoundedGaussian(sums, sigma * steps, normal) / steps ** 2;
+  }
+  return { signal: Math.sqrt(signal), added: Math.sqrt(added) };
+}
+
+/** Without noise on the sum there is none on the count either. */
+function adapted(sum: PartialSum, release: NoisyRelease): number {
+  const { clipNorm, noiseMultiplier, denominator, noise } = release;
+  const rule = release.adaptive!;
+  const clipped = sum.clipping?.atLimit ?? 0;
+  const added = noiseMultiplier > 0 ? rule.countNoise * gaussianSource(noise.words('count'))() : 0;
+  const counts = { unclipped: sum.numUpdates - clipped, clipped, noise: added };
+  return nextClipNorm(clipNorm, noisyUnclippedShare(counts, denominator), rule);
 }
 
 function numElements(shape: readonly number[]): number {

@@ -92,6 +92,7 @@ export function trainWork(state: RunState, round: number, owner: string): TrainW
     steps,
     stepOffset: (round - 1) * steps,
     totalSteps: rounds * steps,
+    ...clipOf(state),
   };
 }
 
@@ -106,7 +107,12 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     members,
     membership: digestJson(members),
     participation: participationOf(state, members),
+    ...clipOf(state),
   };
+}
+
+function clipOf({ clipNorm }: RunState): Pick<TrainWork, 'clipNorm'> {
+  return clipNorm === undefined ? {} : { clipNorm };
 }
 
 /** Who has left since counts no more among all, so that the members may be more than these. */

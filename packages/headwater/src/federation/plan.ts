@@ -7,7 +7,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
-import type { BoundMethod, ClientFacts } from './method.ts';
+import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
 import { privacyMistakes } from './privacy-needs.ts';
 import type { SelectionChoice } from './selection/registry.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
@@ -130,12 +130,14 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     tensors: input.tensors,
     mode: input.pace?.mode ?? 'synchronous',
     serverLearningRate: input.serverLearningRate,
+    maxUpdateNorm: input.pace?.maxUpdateNorm ?? undefined,
     ...clients,
   };
   const mistakes = [
     ...generalMistakes(input, cohortSize, quorum),
     ...method.preconditions(facts),
-    ...privacyMistakes(input, method),
+    ...publicDataMistakes(facts, method),
+    ...privacyMistakes({ ...input, compression: clients.compression }, method),
   ];
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
@@ -159,6 +161,14 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     fixedPoint,
     pace,
   };
+}
+
+/** Public examples are for methods whose server trains on them, and these need some. */
+function publicDataMistakes({ numPublicExamples }: RunFacts, { id, serverTrain }: BoundMethod): string[] {
+  if (numPublicExamples === undefined || numPublicExamples > 0 === (serverTrain !== undefined)) return [];
+  return serverTrain === undefined
+    ? [`data.public is for methods whose server trains on it; ${id} does not`]
+    : [`${id} learns from public texts: name a file of them as data.public`];
 }
 
 /** Optimizer steps of an owner in a round. */

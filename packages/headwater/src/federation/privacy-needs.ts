@@ -16,13 +16,19 @@ export interface PrivacyFacts {
   readonly selection?: SelectionChoice | undefined;
   readonly tensors: readonly TrainableTensor[];
   readonly fixedPoint: { readonly fractionBits: number };
+  /** Id of what the updates travel as. */
+  readonly compression?: string | undefined;
   readonly pace?: { readonly mode?: 'synchronous' | 'buffered' } | undefined;
 }
 
 /** One sentence for each, with what to choose instead. */
 export function privacyMistakes(facts: PrivacyFacts, method: BoundMethod): string[] {
   if (facts.privacy === undefined) return [];
-  return [...roundMistakes(facts, facts.privacy), ...methodMistakes(facts.tensors, method)];
+  return [
+    ...roundMistakes(facts, facts.privacy),
+    ...adaptiveMistakes(facts, facts.privacy),
+    ...methodMistakes(facts.tensors, method),
+  ];
 }
 
 function roundMistakes(
@@ -46,6 +52,23 @@ function roundMistakes(
   if (noiseMultiplier > 0 && steps < LEAST_NOISE_STEPS)
     mistakes.push(
       `the noise of privacy.clientLevel has a standard deviation of ${steps.toPrecision(3)} steps of the fixed-point grid, fewer than ${LEAST_NOISE_STEPS}; raise federation.fixedPoint.fractionBits by ${Math.ceil(Math.log2(LEAST_NOISE_STEPS / steps))}`,
+    );
+  return mistakes;
+}
+
+function adaptiveMistakes(
+  { compression = 'none' }: PrivacyFacts,
+  { noiseMultiplier, adaptive }: ClientPrivacy,
+): string[] {
+  if (adaptive === undefined) return [];
+  const mistakes: string[] = [];
+  if (noiseMultiplier >= 2 * adaptive.countNoise)
+    mistakes.push(
+      `privacy.clientLevel.noiseMultiplier ${noiseMultiplier} needs a countNoise of more than ${noiseMultiplier / 2} with an adaptive clip, got ${adaptive.countNoise}: the count of unclipped updates would cost more than the whole release may; raise clip.countNoise, or the cohort`,
+    );
+  if (compression !== 'none')
+    mistakes.push(
+      `an adaptive clip counts updates by their length as they arrive, which compression ${compression} changes; use clip.kind: fixed, or no compression`,
     );
   return mistakes;
 }

@@ -72,6 +72,8 @@ export interface RunState {
   /** Global params after the last closed round. */
   readonly params: string;
   readonly serverState: string | null;
+  /** C of the next round, in runs that clip. */
+  readonly clipNorm?: number;
   readonly arms: Readonly<Record<string, ArmOutcome>>;
   readonly evaluations: Readonly<Record<string, EvaluationResult>>;
   /** Answers to evaluations that owners are doing, by evaluation. */

@@ -3,6 +3,7 @@
  * same. Partial sums that were made elsewhere are brought to their end here too. It knows no tasks and no workers.
  */
 
+import { assert } from '../base/errors.ts';
 import { type Params, sizeOf } from '../base/tensor.ts';
 import { aggregateRound, type RoundOutput, stepFromSum } from '../federation/aggregate.ts';
 import {
@@ -20,12 +21,15 @@ import { decodeUpdate } from '../federation/update-reader.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { AggregateJob, AggregateResult } from './jobs.ts';
+import { releaseOf } from './release.ts';
 
 export interface AggregationParts {
   readonly method: BoundMethod;
   readonly compression: BoundCompression;
   readonly tensors: readonly TrainableTensor[];
   readonly blobs: Pick<Blobs, 'get' | 'put' | 'stream' | 'putStream'>;
+  /** After the step of a rule over whole updates; omitted where there is no model: then no server trains. */
+  readonly afterStep?: (output: RoundOutput, job: AggregationJob) => Promise<RoundOutput>;
 }
 
 export type AggregationJob = Omit<AggregateJob, 'kind'>;
@@ -40,7 +44,12 @@ export async function aggregateMembers(
     return aggregateSum(parts, job, await sumMembers(parts, job, job.work.members));
   const input = { ...(await stepInputOf(parts, job)), members: job.work.members };
   const load = (digest: string, owner: string) => loadUpdate(parts, job, digest, owner);
-  return stored(blobs, await aggregateRound(method, job.fixedPoint, input, load));
+  const output = await aggregateRound(method, job.fixedPoint, input, load);
+  assert(
+    method.serverTrain === undefined || parts.afterStep !== undefined,
+    'a server trains where a model is',
+  );
+  return stored(blobs, (await parts.afterStep?.(output, job)) ?? output);
 }
 
 /** The exact sum of some of the members: a leaf of a tree of sums. Only for methods without a `combine` of their own. */
@@ -80,7 +89,7 @@ async function stepOfSum(
     sum,
     before,
     serverLearningRate,
-    release,
+    release && releaseOf(release),
   );
   return { params: await blobs.putStream(params), serverState: null, report, aggregateNorm };
 }
@@ -140,7 +149,7 @@ async function stepInputOf(
     params: await loadParams(blobs, work.params),
     serverState: serverState === null ? undefined : await loadParams(blobs, serverState),
     serverLearningRate,
-    release,
+    release: release && releaseOf(release),
   };
 }
 

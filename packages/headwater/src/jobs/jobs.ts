@@ -5,9 +5,9 @@
 
 import type { AggregateWork, RunEvent } from '../federation/events.ts';
 import type { FixedPointPlan } from '../federation/fixed-point.ts';
-import type { NoisyRelease } from '../federation/noisy-release.ts';
 import type { ExampleScore, StepReport, TrainOptions } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
+import type { ReleaseOrder } from './release.ts';
 
 /** A job's result is the part of the journal's event that the worker computes. */
 type EventOf<T extends RunEvent['type']> = Extract<RunEvent, { readonly type: T }>;
@@ -21,6 +21,12 @@ export interface InitJob {
 export interface InitResult {
   readonly params: string;
   readonly tensors: readonly TrainableTensor[];
+}
+
+/** `seed`: of the run. */
+export interface ServerTraining {
+  readonly seed: number;
+  readonly options: TrainOptions;
 }
 
 /** A client's local training in one round. */
@@ -55,7 +61,9 @@ export interface AggregateJob {
   readonly work: AggregateWork;
   readonly fixedPoint: FixedPointPlan;
   readonly serverLearningRate: number;
-  readonly release?: NoisyRelease | undefined;
+  /** How a server trains, for methods whose server does. */
+  readonly training?: ServerTraining | undefined;
+  readonly release?: ReleaseOrder | undefined;
 }
 export type AggregateResult = Pick<
   EventOf<'aggregated'>,

@@ -20,6 +20,7 @@ import type { Selection } from '../federation/selection/selection.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { meanOverTargets } from '../training/objectives/language-modelling.ts';
 import type { BoundObjective, Objective } from '../training/objectives/objective.ts';
 import { objectives } from '../training/objectives/registry.ts';
 import { tasks } from '../training/tasks/registry.ts';
@@ -77,24 +78,23 @@ export function bindRecipeMethod(recipe: Recipe, registries: RunRegistries): Bou
 }
 
 /** What a method may ask of the clients before a run. */
-export function clientFacts({
-  training: { optimizer, maxGradNorm },
-  federation: { compression },
-}: Recipe): ClientFacts {
-  return { optimizer, maxGradNorm, compression: compression.kind };
+export function clientFacts(recipe: Recipe, registries: Pick<RunRegistries, 'objectives'>): ClientFacts {
+  const { optimizer, maxGradNorm } = recipe.training;
+  const { examples } = bindObjective(recipe, registries);
+  return { optimizer, maxGradNorm, compression: recipe.federation.compression.kind, examples };
 }
 
-/** How its rounds hide what single clients sent; undefined: they do not. */
-export function clientPrivacy({ privacy }: Recipe): ClientPrivacy | undefined {
+/** How its rounds hide what single clients sent; undefined: they do not. `cohortSize`: where the recipe leaves it to the owners. */
+export function clientPrivacy(
+  { privacy, federation }: Recipe,
+  cohortSize = federation.cohortSize,
+): ClientPrivacy | undefined {
   if (privacy === undefined) return undefined;
   const { clip, noiseMultiplier } = privacy.clientLevel;
-  return { clipNorm: clip.norm, noiseMultiplier };
-}
-
-/** What training minimises. */
-export function bindObjective({ training }: Pick<Recipe, 'training'>, registries: Pick<RunRegistries, 'objectives'>): BoundObjective {
-  const { record, options } = recordOf(registries.objectives, training.objective ?? { kind: 'language-modelling' });
-  return record.bind(options);
+  if (clip.kind === 'fixed') return { clipNorm: clip.norm, noiseMultiplier };
+  const { targetQuantile, learningRate } = clip;
+  const countNoise = clip.countNoise ?? (cohortSize ?? 0) / 20;
+  return { clipNorm: clip.norm, noiseMultiplier, adaptive: { targetQuantile, learningRate, countNoise } };
 }
 
 /** What the recipe tunes, as its method wants it. */
@@ -106,4 +106,14 @@ export function bindTuning(recipe: Recipe, layout: ModelLayout, registries: RunR
 export function bindRecipeCompression(recipe: Recipe, registries: RunRegistries): BoundCompression {
   const { record, options } = recordOf(registries.compressions, recipe.federation.compression);
   return bindCompression(record, options);
+}
+
+/** What training minimises. */
+export function bindObjective(
+  { training }: Pick<Recipe, 'training'>,
+  registries: Pick<RunRegistries, 'objectives'>,
+): BoundObjective {
+  if (training.objective === undefined) return meanOverTargets;
+  const { record, options } = recordOf(registries.objectives, training.objective);
+  return record.bind(options);
 }

@@ -76,6 +76,13 @@ const RULES: readonly Rule[] = [
     const message = `expected uniform with privacy.clientLevel, got ${kind}: it chooses owners by what their data showed, which is told without noise`;
     return mistake('federation.selection.kind', message);
   },
+  ({ value }) => {
+    const clip = 'privacy.clientLevel.clip';
+    if ((value(`${clip}.kind`) ?? 'fixed') !== 'fixed') return undefined;
+    const keys = ['targetQuantile', 'learningRate', 'countNoise'].map((key) => `${clip}.${key}`);
+    const given = keys.find((key) => value(key) !== undefined);
+    return given === undefined ? undefined : mistake(given, 'is for clip.kind: adaptive');
+  },
   ({ number }) => {
     const batch = number('training.batchSize');
     const micro = number('training.microBatchSize');

@@ -41,6 +41,14 @@ const data = z.strictObject({
     })
     .optional()
     .describe('Text that has nothing to do with the task, for the task forgetting.'),
+  public: dataSource
+    .extend({
+      schema: record.optional().describe('How a row becomes an example. Default: that of data.schema.'),
+    })
+    .optional()
+    .describe(
+      'Texts that everybody may see, for methods that learn from what models say about them; only where the run is led, never an owner’s.',
+    ),
   ownerColumn: z.string().optional().describe('Column that names the owner of a row.'),
   ownerByFile: z.boolean().default(false).describe('The owner is the name of the file, without its endings.'),
   groupColumn: z
@@ -99,7 +107,9 @@ const schedule = z.strictObject({
 const training = z.strictObject({
   objective: record
     .optional()
-    .describe('What is minimised. Default: language-modelling; preference objectives learn from pairs of answers.'),
+    .describe(
+      'What is minimised. Default: language-modelling; preference objectives learn from pairs of answers.',
+    ),
   optimizer: optimizer.describe('Starts fresh on each client in each round.'),
   schedule: schedule.prefault({}).describe('Of the learning rate.'),
   batchSize: positiveInt.describe('Examples per optimizer step.'),
@@ -279,12 +289,28 @@ const clientLevel = z.strictObject({
     ),
   clip: z
     .strictObject({
-      kind: z.enum(['fixed']).default('fixed'),
+      kind: z
+        .enum(['fixed', 'adaptive'])
+        .default('fixed')
+        .describe(
+          'adaptive (Andrew et al. 2021): after each round the norm moves towards a quantile of the updates’ norms, by a noisy count of those that were not clipped.',
+        ),
       norm: z
         .number()
         .positive()
         .describe(
-          'C: an update, all its tensors together, is scaled down to this 2-norm by its client, and again by the server if it is longer.',
+          'C: an update, all its tensors together, is scaled down to this 2-norm by its client, and again by the server if it is longer. adaptive: where it begins.',
+        ),
+      targetQuantile: fraction
+        .default(0.5)
+        .describe('adaptive: the share of updates that shall stay unclipped.'),
+      learningRate: z.number().positive().default(0.2).describe('adaptive: how fast the norm moves.'),
+      countNoise: z
+        .number()
+        .positive()
+        .optional()
+        .describe(
+          'adaptive: standard deviation of the noise on the count; more than half the noiseMultiplier. Default: cohortSize / 20.',
         ),
     })
     .describe('What bounds the part of a client.'),

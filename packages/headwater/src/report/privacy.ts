@@ -28,6 +28,7 @@ function roundTable(metrics: readonly Metric[]): TableBlock {
       'By round: updates that were clipped, the median of their norms before, the norms of what was released and of the noise in it',
     head: [
       'round',
+      'clip norm',
       'clipped',
       'median norm',
       'mean of clipped',
@@ -38,6 +39,7 @@ function roundTable(metrics: readonly Metric[]): TableBlock {
     rows: rounds.map(({ round, privacy }) => ({
       cells: [
         String(round),
+        number(privacy.clipNorm),
         privacy.clippedShare === null ? '–' : `${(100 * privacy.clippedShare).toFixed(0)} %`,
         number(privacy.medianNorm),
         number(privacy.signalNorm),

@@ -44,7 +44,10 @@ export function estimateParts(recipe: Recipe, registries: RunRegistries, model: 
 /** As the run would. Throws RECIPE_INVALID. */
 function refusePrivacy(recipe: Recipe, method: BoundMethod, tensors: BoundTuning['tensors']): void {
   const { weighting, fixedPoint, selection, mode } = recipe.federation;
-  const facts = { privacy: clientPrivacy(recipe), weighting, fixedPoint, tensors, pace: { mode: mode.kind } };
+  // Where the owners decide how many there are, their number refuses nothing yet.
+  const privacy = clientPrivacy(recipe, recipe.federation.cohortSize ?? Number.POSITIVE_INFINITY);
+  const compression = recipe.federation.compression.kind;
+  const facts = { privacy, compression, weighting, fixedPoint, tensors, pace: { mode: mode.kind } };
   const mistakes = privacyMistakes({ ...facts, selection: plannedSelection(selection) }, method);
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run could not start: ${mistakes.join('; ')}`);

@@ -7,6 +7,7 @@ import { plannedSelection } from '../federation/selection/registry.ts';
 import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
+import { numExamplesOf } from '../jobs/public-data.ts';
 import { bindRecipeMethod, clientFacts, clientPrivacy, type RunRegistries } from '../jobs/records.ts';
 import { localEpochsOf } from '../jobs/training-options.ts';
 import { planArms } from '../runs/baselines.ts';
@@ -56,7 +57,8 @@ export function planOf(
     owners,
     modelDigest,
     heldOut,
-  }: Pick<PreparedRun, 'recipe' | 'owners' | 'modelDigest' | 'heldOut'>,
+    publicExamples,
+  }: Pick<PreparedRun, 'recipe' | 'owners' | 'modelDigest' | 'heldOut' | 'publicExamples'>,
   registries: RunRegistries,
   { tensors, params }: InitResult,
 ): RunPlan {
@@ -81,7 +83,7 @@ export function planOf(
       selection: plannedSelection(federation.selection),
       localSteps,
       localEpochs,
-      privacy: clientPrivacy(recipe),
+      privacy: clientPrivacy(recipe, cohortSize),
       weighting,
       serverLearningRate,
       fixedPoint,
@@ -93,6 +95,10 @@ export function planOf(
       pace: { maxUpdateNorm: federation.maxUpdateNorm ?? null },
     },
     bindRecipeMethod(recipe, registries),
-    { ...clientFacts(recipe), ownerNames: names },
+    {
+      ...clientFacts(recipe, registries),
+      ownerNames: names,
+      numPublicExamples: numExamplesOf(publicExamples),
+    },
   );
 }

@@ -2,6 +2,7 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type {
+  AggregateWork,
   EvaluateWork,
   PublishWork,
   RunEvent,
@@ -9,14 +10,14 @@ import type {
   TrainWork,
   Work,
 } from '../federation/events.ts';
-import type { NoisyRelease } from '../federation/noisy-release.ts';
 import type { RunPlan } from '../federation/plan.ts';
 import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import type { OnStep } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
+import type { ReleaseOrder } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
-import { trainingOptions } from '../jobs/training-options.ts';
+import { serverTraining, trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Gate } from './gate.ts';
 
@@ -61,9 +62,11 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
         }),
       );
     case 'aggregate': {
-      const { fixedPoint, serverLearningRate } = performer.plan;
-      const release = simulatedRelease(performer.plan, work.round);
-      const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate, release } as const;
+      const { plan, recipe } = performer;
+      const { fixedPoint, serverLearningRate } = plan;
+      const release = simulatedRelease(plan, work);
+      const training = serverTraining(recipe, plan, work.round);
+      const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate, training, release } as const;
       const { result, tookMs } = await performer.pool.run(job, RANK.aggregate);
       const { round, membership } = work;
       return { type: 'aggregated', round, membership, ...result, observed: { tookMs } };
@@ -77,11 +80,13 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
   }
 }
 
-/** Noise that follows from the run's seed, so that a resumed run is the same run: it hides nothing from who has the seed. */
-function simulatedRelease({ privacy, seed, cohortSize }: RunPlan, round: number): NoisyRelease | undefined {
-  if (privacy === undefined) return undefined;
+function simulatedRelease(
+  { privacy, seed, cohortSize }: RunPlan,
+  { round, clipNorm = privacy?.clipNorm }: AggregateWork,
+): ReleaseOrder | undefined {
+  if (privacy === undefined || clipNorm === undefined) return undefined;
   const noise = { kind: 'simulated', seedPath: [seed, 'privacy', 'noise', round] } as const;
-  return { ...privacy, denominator: cohortSize, noise };
+  return { ...privacy, clipNorm, denominator: cohortSize, noise };
 }
 
 async function trainClient(
@@ -89,9 +94,8 @@ async function trainClient(
   work: TrainWork,
   onStep: OnStep,
 ): Promise<RunEvent> {
-  const { round, owner, params, personal } = work;
+  const { round, owner, params, personal, clipNorm } = work;
   const options = trainingOptions(recipe, work, [plan.seed, owner, round, 'train']);
-  const clipNorm = plan.privacy?.clipNorm;
   const job = {
     kind: 'train-client',
     seed: plan.seed,

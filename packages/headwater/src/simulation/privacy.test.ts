@@ -56,13 +56,16 @@ describe('a simulated run with clipping and noise', () => {
       if (metric.type === 'client') expect(metric.updateNorm).toBeLessThanOrEqual(0.05 * (1 + 1e-12));
   });
 
-  it('goes on bit for bit where it was stopped', async () => {
-    const whole = await runWith(privacy(0.05, 0.5));
+  it('goes on bit for bit where it was stopped, with the clip norm that it had', async () => {
+    const adaptive = [
+      'privacy.clientLevel={"clip":{"kind":"adaptive","norm":0.05,"countNoise":1},"noiseMultiplier":0.5}',
+    ];
+    const whole = await runWith(adaptive);
     const out = small.out(`run-${runs++}`);
     const controller = new AbortController();
     const stopped = run(small.recipe, {
       out,
-      overrides: ['workers=1', ...privacy(0.05, 0.5)],
+      overrides: ['workers=1', ...adaptive],
       signal: controller.signal,
       onProgress: (event) => {
         if (event.type === 'round-closed' && event.round === 1) controller.abort();
@@ -70,9 +73,12 @@ describe('a simulated run with clipping and noise', () => {
     });
     await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' });
     rmSync(join(out, 'adapter'), { recursive: true, force: true });
-    const resumed = await runWith(privacy(0.05, 0.5), { out, resume: true });
+    const resumed = await runWith(adaptive, { out, resume: true });
     expect(adapterDigest(resumed.folder)).toBe(adapterDigest(whole.folder));
-    expect(await roundsOf(resumed.folder)).toEqual(await roundsOf(whole.folder));
+    const rounds = await roundsOf(resumed.folder);
+    expect(rounds).toEqual(await roundsOf(whole.folder));
+    expect(rounds[1]!.privacy!.clipNorm).toBe(rounds[0]!.privacy!.nextClipNorm);
+    expect(rounds[1]!.privacy!.clipNorm).not.toBe(0.05);
   });
 
   it.each([
