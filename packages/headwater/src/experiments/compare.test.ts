@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type SmallRun, smallRun } from '../../test/support/small-run.ts';
+import { removeRun } from '../cli/remove-run.ts';
 import { type CellProgress, type ComparedExperiment, compareExperiment } from './run-experiment.ts';
 import { summaryTable } from './table.ts';
 import { exportTensorboard } from './tensorboard.ts';
@@ -142,6 +143,21 @@ it('a stored cell of another recipe is refused by name, and run anew when asked'
     code: 'RUN_EXISTS',
     message: expect.stringMatching(/a stored cell .*\n {2}cells.ffa.seed-3: federation\.method\.kind/),
   });
+  const removed: string[] = [];
+  const seen: string[] = [];
+  const { comparison } = await compareExperiment(changed, {
+    out: compared.folder,
+    remove: async (folder) => {
+      removed.push(folder);
+      await removeRun(folder);
+    },
+    onCell: ({ type, cell }) => seen.push(`${type} ${cell.arm}`),
+  });
+  expect(removed).toEqual([join(compared.folder, 'cells', 'ffa', 'seed-3')]);
+  expect(seen).toEqual(['stored fedavg', 'begins ffa']);
+  const results = JSON.parse(readFileSync(join(removed[0]!, 'results.json'), 'utf8'));
+  expect(results.recipe.federation.method.kind).toBe('rolora');
+  expect(comparison.cells.map(({ status }) => status)).toEqual(['finished', 'finished']);
 });
 
 it('stopped in the middle, it keeps what is finished and goes on with the rest', async () => {

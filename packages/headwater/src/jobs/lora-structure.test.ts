@@ -88,10 +88,10 @@ describe('FLASC', () => {
     expect(changed).toHaveLength(Math.floor(0.125 * size(params)));
   });
 
-  it('density 1 is what FedAdam’s clients send', async () => {
+  it('density 1 is what FedAvg’s clients send', async () => {
     const whole = await methodBench('flasc', { down: { default: 1 }, up: { default: 1 } });
-    const adam = await methodBench('fedadam', {});
-    expect((await whole.round()).update).toEqual((await adam.round()).update);
+    const average = await methodBench('fedavg', {});
+    expect((await whole.round()).update).toEqual((await average.round()).update);
   });
 
   it('refuses a compression that would round places', async () => {

@@ -2,8 +2,8 @@
  * FLASC: LoRA with sparse communication, trained densely (Kuo et al. 2024, arXiv:2406.05233). The server keeps a dense vector
  * θ of all P elements. Down: θ with all but its ⌊d_down · P⌋ largest elements set to zero. The client trains all elements
  * from there and sends the ⌊d_up · P⌋ largest of its change. The server takes the mean of these, zeros where nothing was
- * sent, through FedAdam; elements that were not sent down keep their values. Masks are over all tensors together. Densities
- * may differ by owner. With densities of 1 it is FedAdam.
+ * sent: as it is, or through FedAdam as in the paper; elements that were not sent down keep their values. Masks are over all
+ * tensors together. Densities may differ by owner. With densities of 1 it is FedAvg, or FedAdam.
  *
  * An element that travels costs 8 bytes: its value and its distance from the one before. Bytes down are counted so; a
  * deployment's clients fetch all of θ and cut it themselves.
@@ -14,7 +14,7 @@ import { adamStep } from '../adaptive-server.ts';
 import { standardRound } from '../local-round.ts';
 import { needsLora } from '../lora-factors.ts';
 import { meanOfHolders } from '../mean-of-holders.ts';
-import type { Method } from '../method.ts';
+import { fedAvgStep, type Method } from '../method.ts';
 import { levelOf, ownerLevels } from '../owner-levels.ts';
 import { encodedBytes } from '../params.ts';
 import { fromSparse, largestOf, numElements, numKept, sparseTensors, toSparse } from '../sparse-update.ts';
@@ -25,10 +25,16 @@ const density = ownerLevels(z.number().positive().max(1)).prefault({ default: 0.
 const options = z.strictObject({
   down: density.describe('Share of the elements that goes down, in (0, 1].'),
   up: density.describe('Share of the elements that goes up, in (0, 1].'),
+  server: z
+    .enum(['average', 'fedadam'])
+    .default('average')
+    .describe('fedadam is the paper’s; it wants a small federation.serverLearningRate, 0.001 there.'),
   ...adamOptions,
 });
 
 type FlascOptions = z.infer<typeof options>;
+
+const DENSE = { down: { default: 1 }, up: { default: 1 } };
 
 export const flasc: Method<FlascOptions> = {
   id: 'flasc',
@@ -37,11 +43,8 @@ export const flasc: Method<FlascOptions> = {
   options,
   secureAggregation: { noBecause: 'each client sends other elements, and which ones tells of its data' },
   reducesTo: [
-    {
-      id: 'fedadam',
-      when: options.parse({ down: { default: 1 }, up: { default: 1 } }),
-      within: 'quantum',
-    },
+    { id: 'fedavg', when: options.parse(DENSE), within: 'quantum' },
+    { id: 'fedadam', when: options.parse({ ...DENSE, server: 'fedadam' }), within: 'quantum' },
   ],
   preconditions({ tensors, compression = 'none' }) {
     const sparse = 'federation.compression would round the places of elements: it must be none';
@@ -68,7 +71,7 @@ export const flasc: Method<FlascOptions> = {
         ),
       ),
   },
-  serverStep: adamStep,
+  serverStep: (input) => (input.options.server === 'average' ? fedAvgStep(input) : adamStep(input)),
   encodeDown(params, { owner }, { down }) {
     const share = densityOf(owner, down);
     return share === 1 ? params : largestOf(params, numKept(numElements([...params.values()]), share));
