@@ -21,6 +21,7 @@ import { joinCommand } from './join.ts';
 import { leaveCommand } from './leave.ts';
 import { mergeCommand } from './merge.ts';
 import { planCommand } from './plan.ts';
+import { privacyCommand } from './privacy.ts';
 import { quantizeCommand } from './quantize.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
@@ -73,6 +74,7 @@ function createProgram(): Command {
     verifyCommand(),
     inspectCommand(),
     benchCommand(),
+    privacyCommand(),
     doctorCommand(),
     certificatesCommand(),
     backupCommand(),

@@ -11,12 +11,14 @@ export interface CalibrationQuestion extends Omit<PrivacyQuestion, 'releases'> {
 }
 
 export interface Calibration {
-  /** Gives at most the target; less than TOLERANCE smaller (relative) and it would give more. */
+  /** Gives at most the target; smaller by TOLERANCE (relative) it would give more. */
   readonly noiseMultiplier: number;
   readonly guarantee: PrivacyGuarantee;
 }
 
-export const TOLERANCE = 1e-4;
+export const TOLERANCE = 1e-3;
+/** Of the search with Rényi divergence alone, which costs next to nothing. */
+const FINE_TOLERANCE = 1e-6;
 
 /** Throws PRIVACY_INVALID as `privacyGuarantee` does, and where no noise up to 10⁸ is enough. */
 export function calibrateNoise(question: CalibrationQuestion): Calibration {
@@ -28,8 +30,9 @@ export function calibrateNoise(question: CalibrationQuestion): Calibration {
     const guarantee = privacyGuarantee({ ...question, releases, ...(accountants && { accountants }) });
     return { noiseMultiplier, guarantee };
   };
-  const rdp = enoughByRdp((noise) => at(noise, ['rdp']), targetEpsilon);
-  return least(at, at(rdp), targetEpsilon);
+  const enough = at(enoughByRdp((noise) => at(noise, ['rdp']), targetEpsilon));
+  const { prv, gaussian } = enough.guarantee.bounds;
+  return prv === undefined && gaussian === undefined ? enough : least(at, enough, targetEpsilon);
 }
 
 const MOST_NOISE = 1e8;
@@ -47,7 +50,7 @@ function enoughByRdp(at: (noise: number) => Calibration, target: number): number
       },
     );
   let [low, high] = [LEAST_NOISE, MOST_NOISE];
-  while (high > low * (1 + TOLERANCE)) {
+  while (high > low * (1 + FINE_TOLERANCE)) {
     const middle = Math.sqrt(low * high);
     if (suffices(middle)) high = middle;
     else low = middle;
@@ -58,9 +61,9 @@ function enoughByRdp(at: (noise: number) => Calibration, target: number): number
 /** From noise that is enough down to the least: a bracket that interpolation and bisection of ln ε over ln σ make narrower. */
 function least(at: (noise: number) => Calibration, enough: Calibration, target: number): Calibration {
   let high = enough;
-  let low = at(high.noiseMultiplier / (1 + TOLERANCE / 2));
+  let low = at(high.noiseMultiplier * 0.9);
   for (
-    let factor = 0.9;
+    let factor = 0.8;
     low.guarantee.epsilon <= target && low.noiseMultiplier > LEAST_NOISE;
     factor *= factor
   ) {

@@ -53,11 +53,19 @@ interface Spectrum {
 function multiplyByPower(product: Spectrum, factor: Spectrum, steps: number): void {
   const count = product.re.length;
   for (let k = 0; k <= count / 2; k++) {
-    let [re, im] = [product.re[k]!, product.im[k]!];
-    let [baseRe, baseIm] = [factor.re[k]!, factor.im[k]!];
+    let re = product.re[k]!;
+    let im = product.im[k]!;
+    let baseRe = factor.re[k]!;
+    let baseIm = factor.im[k]!;
     for (let left = steps; left > 0; left = Math.floor(left / 2)) {
-      if (left % 2 === 1) [re, im] = [re * baseRe - im * baseIm, re * baseIm + im * baseRe];
-      [baseRe, baseIm] = [baseRe * baseRe - baseIm * baseIm, 2 * baseRe * baseIm];
+      if (left % 2 === 1) {
+        const oldRe = re;
+        re = oldRe * baseRe - im * baseIm;
+        im = oldRe * baseIm + im * baseRe;
+      }
+      const cross = baseRe * baseIm;
+      baseRe = baseRe * baseRe - baseIm * baseIm;
+      baseIm = 2 * cross;
     }
     product.re[k] = re;
     product.im[k] = im;

@@ -57,6 +57,9 @@ function reverseBits(values: Float64Array): void {
     let bit = n >> 1;
     for (; j & bit; bit >>= 1) j ^= bit;
     j ^= bit;
-    if (i < j) [values[i], values[j]] = [values[j]!, values[i]!];
+    if (i >= j) continue;
+    const value = values[i]!;
+    values[i] = values[j]!;
+    values[j] = value;
   }
 }

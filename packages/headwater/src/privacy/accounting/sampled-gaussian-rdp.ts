@@ -10,8 +10,8 @@ import { log1pExp, logAdd, logExpm1, logSum } from './log-space.ts';
 
 /** ε_α for many orders α > 1, σ = noise standard deviation / L2 sensitivity, q = sampling rate. */
 export function sampledGaussianRdp(q: number, sigma: number, orders: readonly number[]): number[] {
-  if (q === 0) return orders.map(() => 0);
   const precision = 1 / (2 * sigma * sigma);
+  if (q === 0 || precision === 0) return orders.map(() => 0);
   if (precision === Number.POSITIVE_INFINITY) return orders.map(() => Number.POSITIVE_INFINITY);
   if (q === 1) return orders.map((order) => order * precision);
   const top = Math.max(2, ...orders.filter((order) => !Number.isInteger(order)));

@@ -21,14 +21,17 @@ export type Sampling =
   | { readonly kind: 'fixed-size'; readonly size: number; readonly population: number }
   | { readonly kind: 'none' };
 
-/** `steps` releases of a sum of contributions of L2 norm at most C, each with noise N(0, (noiseMultiplier · C)² I). */
+/**
+ * `steps` releases of a sum to which each record adds a vector of L2 norm at most s, each with noise N(0, (noiseMultiplier · s)² I).
+ * s is the clip norm, more where updates are rounded after clipping.
+ */
 export interface PrivacySteps {
   readonly sampling: Sampling;
   readonly noiseMultiplier: number;
   readonly steps: number;
 }
 
-/** How far one neighbour's sum can be from the other's, in units of the clip norm C. */
+/** How far one neighbour's sum can be from the other's, in units of s: one contribution, or one away and another in its place. */
 export function sensitivity(neighbours: Neighbours): number {
   return neighbours === 'replace-one' ? 2 : 1;
 }
