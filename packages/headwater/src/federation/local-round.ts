@@ -6,6 +6,7 @@
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
+import type { DistributionOptions, ScoredDistributions, Teacher } from '../training/distillation.ts';
 import type { LocalTraining, OptimizerOptions, StepReport } from '../training/engine.ts';
 import type { Pass } from '../training/pass.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
@@ -22,6 +23,46 @@ export interface LocallyTrained {
 /** A training of the round with other examples in place of its own. */
 export interface LocalTask extends LocalTraining {
   readonly examples?: readonly TokenizedExample[];
+  /** Optimizer steps instead of the round's, at the learning rate of its first. */
+  readonly steps?: number;
+  /** The loss is a teacher's instead of the recipe's objective. */
+  readonly teacher?: Teacher;
+}
+
+/** Who trains in a round, on whatever examples: an owner, or the server on public ones. */
+export interface Learner {
+  /**
+   * The recipe's training on the round's examples, from any params; frozen and given tensors stay. The same call gives the
+   * same bits. `local` adds to what the method's `localObjective` says.
+   */
+  train(params: Params, local?: LocalTask): Promise<LocallyTrained>;
+  /** The likeliest tokens at every target of examples, without dropout. */
+  distributions(
+    params: Params,
+    examples: readonly TokenizedExample[],
+    options: DistributionOptions,
+  ): Promise<ScoredDistributions[]>;
+}
+
+/** Examples of `data.public` in an endless order that follows from the run's seed. */
+export interface PublicExamples {
+  /** `count` of them for a round (from 1), all where there are fewer. */
+  ofRound(round: number, count: number): readonly TokenizedExample[];
+}
+
+/** A server that learns too, after its step; its training has no private example. */
+export interface ServerRound extends Learner {
+  readonly round: number;
+  /** What its step gave. */
+  readonly params: Params;
+  readonly publicExamples: PublicExamples;
+}
+
+export interface ServerTrained {
+  /** The next global params. */
+  readonly params: Params;
+  /** What is worth knowing, by name; recorded with the round. */
+  readonly figures?: Readonly<Record<string, number>>;
 }
 
 /** Texts that the model is to continue. */
@@ -45,7 +86,7 @@ export interface Writing {
   ): Promise<Int32Array[]>;
 }
 
-export interface LocalRound {
+export interface LocalRound extends Learner {
   readonly round: number;
   readonly owner: string;
   /** Optimizer steps of this round. */
@@ -70,11 +111,9 @@ export interface LocalRound {
   /** Its own stream for each purpose. */
   random(purpose: string): Rng;
   /**
-   * The recipe's training on the round's examples, from any params; frozen and given tensors stay. The same call gives the
-   * same bits. `local` adds to what the method's `localObjective` says.
+   * The training objective's loss on the examples that step `step` (from 0) would take, without dropout: of language
+   * modelling the mean −log p over their targets.
    */
-  train(params: Params, local?: LocalTask): Promise<LocallyTrained>;
-  /** Mean −log p over the targets of the examples that step `step` (from 0) would take, without dropout. */
   loss(params: Params, step: number): Promise<number>;
   /** The same with its gradient, of all tensors. */
   gradients(params: Params, step: number): Promise<{ readonly loss: number; readonly grads: Params }>;
@@ -84,7 +123,7 @@ export interface LocalRound {
     examples: readonly TokenizedExample[],
     pass?: Pass,
   ): Promise<{ readonly loss: number; readonly grads: Params }>;
-  /** Mean −log p over the targets of all of the owner's examples, without dropout. */
+  /** The same loss on all of the owner's examples. */
   lossOnAll(params: Params): Promise<number>;
   /** Figures of a round without `train`: so many steps, with these losses. */
   statsOf(losses: readonly number[]): TrainingStats;

@@ -9,7 +9,7 @@ import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { OptimizerOptions } from '../training/engine.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
-import type { LocalOutcome, LocalRound } from './local-round.ts';
+import type { LocalOutcome, LocalRound, PublicExamples, ServerRound, ServerTrained } from './local-round.ts';
 import { addScaled, overlaid } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';
 
@@ -104,12 +104,21 @@ export interface RunFacts {
   readonly compression?: string | undefined;
   readonly mode?: 'synchronous' | 'buffered' | undefined;
   readonly serverLearningRate?: number | undefined;
+  /** What the training objective learns from; undefined: an answer to each prompt. */
+  readonly examples?: 'pairs' | undefined;
   /** Where no other owner can join later. */
   readonly ownerNames?: readonly string[] | undefined;
+  /** Of `data.public`; 0: there is no such file. */
+  readonly numPublicExamples?: number | undefined;
+  /** Largest norm of an update that is accepted; undefined: any. */
+  readonly maxUpdateNorm?: number | undefined;
 }
 
 /** What a recipe says about the clients of a run. */
-export type ClientFacts = Pick<RunFacts, 'optimizer' | 'maxGradNorm' | 'compression' | 'ownerNames'>;
+export type ClientFacts = Pick<
+  RunFacts,
+  'optimizer' | 'maxGradNorm' | 'compression' | 'examples' | 'ownerNames' | 'numPublicExamples'
+>;
 
 /** As the recipe has it; undefined where there is no run. */
 export interface RunLength {
@@ -128,6 +137,8 @@ export interface InitialContext {
   readonly random: Rng;
   /** A tensor of the base model as float32. */
   readonly baseValue: (name: string) => Promise<Float32Array>;
+  /** For methods whose server trains. */
+  readonly publicExamples?: PublicExamples | undefined;
 }
 
 /** What FedAvg has and a method may lack. `still-round`: where nobody moved, the params stay bit for bit. */
@@ -171,6 +182,12 @@ export interface Method<O> {
   encodeUp?(update: Params, context: ClientContext, options: O): Params;
   readonly aggregate?: Aggregation<O>;
   serverStep?(input: ServerStepInput<O>): ServerStepOutput;
+  /**
+   * What the server itself learns after its step, on the public examples of the run (`data.public`, which such a method
+   * needs): a function of these, the params and the seed. Done where the round is aggregated, with the recipe's training
+   * options. For canonical rules only: sums are made by processes without a model.
+   */
+  serverTrain?(server: ServerRound, options: O): Promise<ServerTrained>;
   /**
    * What a client receives of the global params that are shared or given. A tensor may be cut to its leading block or left
    * out: the rest is zero for the client.
@@ -216,6 +233,8 @@ export interface BoundMethod {
   readonly figures: ((updates: readonly WeightedUpdate[], round: RoundParams) => Figures) | undefined;
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
+  /** Undefined: the server does not train. */
+  readonly serverTrain: ((server: ServerRound) => Promise<ServerTrained>) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
   packDown(received: Params, context: ClientContext): Params;
   unpackDown(packed: Params, whole: Params, context: ClientContext): Params;
@@ -228,7 +247,7 @@ export interface BoundMethod {
 
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
-  const { aggregate, serverStep, localObjective, client, downForm } = method;
+  const { aggregate, serverStep, serverTrain, localObjective, client, downForm } = method;
   const cutsDown = method.encodeDown !== undefined || downForm !== undefined;
   const role = (tensor: TrainableTensor, round: number) =>
     method.selectTrainable?.(tensor, round, options) ?? 'shared';
@@ -259,6 +278,8 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
       serverStep === undefined
         ? undefined
         : (input) => serverStep.call(method, { participation: 1, ...input, options }),
+    serverTrain:
+      serverTrain === undefined ? undefined : (server) => serverTrain.call(method, server, options),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,
     packDown: (received, context) => downForm?.pack(received, context, options) ?? received,
     unpackDown: (packed, whole, context) => downForm?.unpack(packed, whole, context, options) ?? packed,

@@ -1,8 +1,9 @@
 /** From a recipe and what is to be done to the options of a training: the same for virtual and for real clients. */
 
-import type { LocalEpochs } from '../federation/plan.ts';
+import type { LocalEpochs, RunPlan } from '../federation/plan.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { TrainOptions } from '../training/engine.ts';
+import type { ServerTraining } from './jobs.ts';
 
 export type TrainingAmounts = Pick<TrainOptions, 'steps' | 'stepOffset' | 'totalSteps'>;
 
@@ -34,4 +35,14 @@ export function trainingOptions(
     totalSteps,
     seedPath,
   };
+}
+
+/** Of a server in a round (from 1), for methods whose server trains: at the clients' learning rate. */
+export function serverTraining(
+  recipe: Pick<Recipe, 'training' | 'data'>,
+  { seed, rounds, localSteps: steps }: Pick<RunPlan, 'seed' | 'rounds' | 'localSteps'>,
+  round: number,
+): ServerTraining {
+  const amounts = { steps, stepOffset: (round - 1) * steps, totalSteps: rounds * steps };
+  return { seed, options: trainingOptions(recipe, amounts, [seed, 'server', round, 'train']) };
 }

@@ -14,9 +14,12 @@ export function openWorkers(prepared: PreparedRun, blobFolder: string, clock: Cl
   return poolOf(workerCount(prepared.recipe, prepared), workerInit(prepared, blobFolder), clock);
 }
 
-/** One worker without any examples: for what a coordinator does itself. `blobs`: folder, or `s3://…`. */
-export function openOwnWorker(recipe: Recipe, modelFolder: string, blobs: string, clock: Clock): Pool {
-  return poolOf(1, { recipe, modelFolder, blobs, train: new Map(), heldOut: {} }, clock, OWN_LIMITS);
+/** One worker without anybody’s examples: for what a coordinator does itself. `blobs`: folder, or `s3://…`. */
+export function openOwnWorker(
+  init: Pick<WorkerInit, 'recipe' | 'modelFolder' | 'quantizedFolder' | 'blobs' | 'publicExamples'>,
+  clock: Clock,
+): Pool {
+  return poolOf(1, { ...init, train: new Map(), heldOut: {} }, clock, OWN_LIMITS);
 }
 
 /**
@@ -40,14 +43,17 @@ function workerCount(
   return Math.max(1, Math.min(useful, Math.floor(availableParallelism() / threadsPerSession)));
 }
 
-function workerInit({ recipe, model, train, heldOut }: PreparedRun, blobFolder: string): WorkerInit {
+function workerInit(
+  { recipe, model, train, heldOut, publicExamples }: PreparedRun,
+  blobFolder: string,
+): WorkerInit {
   const shared: Partial<Record<'validation' | 'test', SharedHeldOut>> = {};
   for (const split of ['validation', 'test'] as const) {
     const set = heldOut[split];
     if (set === undefined) continue;
-    const { pieces, pieceOwner: owners, prompts, promptOwner: promptOwners } = set;
-    shared[split] = { pieces: shareExamples(pieces), owners, prompts, promptOwners };
+    const { pieces, pieceOwner: owners, prompts, promptOwner: promptOwners, compared } = set;
+    shared[split] = { pieces: shareExamples(pieces), owners, prompts, promptOwners, compared };
   }
   const folders = { modelFolder: model.folder, quantizedFolder: model.quantized?.folder };
-  return { recipe, ...folders, blobs: blobFolder, train, heldOut: shared };
+  return { recipe, ...folders, blobs: blobFolder, train, heldOut: shared, publicExamples };
 }

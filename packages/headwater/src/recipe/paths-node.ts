@@ -23,6 +23,7 @@ export function withAbsolutePaths(recipe: Recipe, folder: string): Recipe {
       ...(data.validation === undefined ? {} : { validation: source(data.validation, folder) }),
       ...(data.test === undefined ? {} : { test: source(data.test, folder) }),
       ...(data.shots === undefined ? {} : { shots: source(data.shots, folder) }),
+      ...(data.public === undefined ? {} : { public: source(data.public, folder) }),
       ...(data.general === undefined ? {} : { general: source(data.general, folder) }),
     },
   };

@@ -22,6 +22,7 @@ const OPTIONS: Readonly<Record<string, object>> = {
   fwdllm: { perturbations: 2, candidates: 2 },
   fedbpt: { dimension: 8, population: 4 },
   'shared-personal-prompts': { personalTokens: 2 },
+  fedmkt: { rows: 3, length: 32, tokens: 8, topK: 4, clientSteps: 1, serverSteps: 2 },
 };
 
 /** What it needs of the rest of the recipe. */
@@ -32,6 +33,7 @@ const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
   ...{ fedprompt: PROMPT, fedbpt: PROMPT, 'shared-personal-prompts': PROMPT },
   fedadapter: ['tuning={"kind":"adapter","reductionFactor":8}'],
   fedpeptao: ['tuning={"kind":"prefix-tuning","numVirtualTokens":2}'],
+  fedmkt: ['data.public={ files: data/test.csv }'],
   scaffold: SGD,
   fednova: SGD,
 };

@@ -2,8 +2,9 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { ModelDefinition } from '../models/model.ts';
-import { accumulatedGradients } from './accumulate.ts';
-import type { Engine } from './engine.ts';
+import { accumulatedGradients, accumulatedLoss } from './accumulate.ts';
+import { distributionsOf } from './distillation.ts';
+import type { Engine, ExampleScore } from './engine.ts';
 import { createDecoder } from './generation/decoder.ts';
 import { generateAll, generateRecomputed, sequenceLogits } from './generation/generate.ts';
 import { createGenerator } from './generation/generator.ts';
@@ -11,8 +12,8 @@ import { meanOverTargets } from './objectives/language-modelling.ts';
 import type { BoundObjective } from './objectives/objective.ts';
 import { createRunner, type RunnerParts } from './runner.ts';
 import { scoreExamples } from './score.ts';
-import { trainSteps } from './train.ts';
 import { stepBatches } from './step-batches.ts';
+import { trainSteps } from './train.ts';
 import { numVirtualTokens, shapeForText } from './virtual-tokens.ts';
 
 /** Examples per pass when gradients are asked for without a batch size. */
@@ -52,14 +53,14 @@ export function createEngine({ objective = meanOverTargets, ...parts }: EnginePa
         undefined,
         pass,
       ),
-    score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     loss: async (params, examples, options) => {
       if (objective.isMeanOverTargets) return meanNll(await scoreExamples(runner, params, examples, options));
       const step = stepBatches(objective, virtual, examples, options);
       return (await accumulatedLoss(runner, params, step)).loss;
     },
-    logits: async (params, tokens) =>
+    score: (params, examples, options) => scoreExamples(runner, params, examples, options),
     distributions: (params, examples, options) => distributionsOf(runner, params, examples, options),
+    logits: async (params, tokens) =>
       (await sequenceLogits(runner, params, tokens)).slice(first, first + tokens.length * shape.numLogits),
     async classify(params, tokens) {
       checkClassifies(definition);
@@ -87,7 +88,6 @@ export function createEngine({ objective = meanOverTargets, ...parts }: EnginePa
   };
 }
 
-function checkGenerates({ objective, architecture }: ModelDefinition): void {
 function meanNll(scores: readonly ExampleScore[]): number {
   const sum = (of: (score: ExampleScore) => number) => scores.reduce((total, score) => total + of(score), 0);
   return (
@@ -99,6 +99,7 @@ function meanNll(scores: readonly ExampleScore[]): number {
   );
 }
 
+function checkGenerates({ objective, architecture }: ModelDefinition): void {
   if (objective === 'causal-lm') return;
   throw new HeadwaterError('MODEL_UNSUPPORTED', `a ${architecture} classifier does not continue text`, {
     hint: 'Text needs a causal language model; classifiers are scored with `headwater eval`.',

@@ -5,10 +5,11 @@
 
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
+import type { DistributionOptions, ScoredDistributions } from './distillation.ts';
 import type { Generated, GenerationRequest, Generator } from './generation/generator.ts';
 import type { GenerateOptions, OnToken } from './generation/options.ts';
-import type { Pass } from './pass.ts';
 import type { BoundObjective } from './objectives/objective.ts';
+import type { Pass } from './pass.ts';
 
 export type { GenerateOptions, OnToken } from './generation/options.ts';
 
@@ -57,9 +58,9 @@ export interface StepReport {
   readonly learningRate: number;
   readonly numTokens: number;
   readonly numTargets: number;
-}
   /** What else the objective has to say of the step, by name. */
   readonly figures?: Readonly<Record<string, number>>;
+}
 
 export interface TrainResult {
   readonly params: Params;
@@ -68,15 +69,17 @@ export interface TrainResult {
   readonly numExamples: number;
   readonly numTokens: number;
   readonly numTargets: number;
-}
   /** Means of the steps' figures. */
   readonly figures?: Readonly<Record<string, number>>;
+}
 
 /** Teacher-forced scores of one example. */
 export interface ExampleScore {
   /** Sum of −log p over its targets, nats. */
   readonly nll: number;
   readonly numTargets: number;
+  /** The same sum under the params that a run starts from, where a task asks for it. */
+  readonly referenceNll?: number;
   /** Targets whose argmax is right; exact match under greedy decoding ⇔ numCorrect === numTargets. */
   readonly numCorrect: number;
   /** Of a sequence with a class: its class and the likeliest one. */
@@ -100,9 +103,9 @@ export interface LocalTraining extends Pass {
     params: Params,
     examples: readonly TokenizedExample[],
   ) => Params | undefined | Promise<Params | undefined>;
-  /** In place of backpropagation: an estimate from losses alone. No graph with gradients is built then. */
   /** In place of the engine's own. */
   readonly objective?: BoundObjective | undefined;
+  /** In place of backpropagation: an estimate from losses alone. No graph with gradients is built then. */
   readonly estimate?: (at: EstimationPoint) => Promise<{ readonly loss: number; readonly grads: Params }>;
 }
 
@@ -129,17 +132,23 @@ export interface Engine {
     examples: readonly TokenizedExample[],
     options: { readonly maxLength: number } & Pass,
   ): Promise<{ loss: number; grads: Params }>;
-  score(
   /** The objective's loss on examples, a mean, without dropout. */
   loss(
     params: Params,
     examples: readonly TokenizedExample[],
     options: { readonly batchSize: number; readonly maxLength: number },
   ): Promise<number>;
+  score(
     params: Params,
     examples: readonly TokenizedExample[],
     options: { readonly batchSize: number; readonly maxLength: number },
   ): Promise<ExampleScore[]>;
+  /** The likeliest tokens at every target of each example, teacher-forced: what others may learn from. */
+  distributions(
+    params: Params,
+    examples: readonly TokenizedExample[],
+    options: DistributionOptions & { readonly batchSize: number; readonly maxLength: number },
+  ): Promise<ScoredDistributions[]>;
   /** Logits of the class of one token sequence, [V]. Throws MODEL_UNSUPPORTED for models that write text. */
   classify(params: Params, tokens: Int32Array): Promise<Float32Array>;
   /** Logits [T, V] of one token sequence. */

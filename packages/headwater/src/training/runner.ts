@@ -11,9 +11,11 @@ import type { Graph, KernelSet } from '../graph/ir.ts';
 import type { Model } from '../models/model.ts';
 import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
+import type { BatchLoss } from './batch-loss.ts';
+import type { DistributionOptions } from './distillation.ts';
 import { describePart, type Pass } from './pass.ts';
 import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
-import { logitsProgram, scoreProgram } from './programs/score.ts';
+import { likeliestProgram, logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
 
 export interface RunnerParts {
@@ -45,6 +47,8 @@ export interface Runner {
   loss(params: Params, batch: Batch, loss: BatchLoss): Promise<Omit<Differentiated, 'grads'>>;
   /** Per target slot: −log p and the argmax. */
   score(params: Params, batch: Batch): Promise<{ readonly nll: Float32Array; readonly argMax: Int32Array }>;
+  /** Per target slot: the likeliest tokens, at most `topK` and all of the vocabulary, and −log p of the target. */
+  likeliest(params: Params, batch: Batch, options: DistributionOptions): Promise<Likeliest>;
   /** Logits [B·T, V]. */
   logits(params: Params, batch: SequenceBatch): Promise<Float32Array>;
   /** One piece of generation; feeds and outputs as `decodeProgram` names them, `options` as `Executor.load` takes them. */
@@ -58,10 +62,6 @@ export interface Runner {
   prefix(params: Params): Promise<Map<string, Tensor>>;
 }
 
-export type SequenceBatch = Pick<Batch, 'batchSize' | 'length' | 'tokens' | 'positions' | 'segments'>;
-
-interface Loaded {
-  readonly session: Session;
 export interface Differentiated {
   readonly loss: number;
   readonly grads: Map<string, Tensor<'float32'>>;
@@ -80,6 +80,10 @@ export interface Likeliest {
   readonly nll: Float32Array;
 }
 
+export type SequenceBatch = Pick<Batch, 'batchSize' | 'length' | 'tokens' | 'positions' | 'segments'>;
+
+interface Loaded {
+  readonly session: Session;
   readonly dropout: readonly DropoutSite[];
 }
 
@@ -166,6 +170,20 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
       const outputs = await run(loaded, params, new Map([...sequenceFeeds(batch), ...targetFeeds(batch)]));
       return { nll: float32(outputs, 'nll').data, argMax: outputs.get('argMax')!.data as Int32Array };
     },
+    async likeliest(params, batch, { topK, temperature }) {
+      const shape = targetShape(batch);
+      const k = Math.min(topK, model.definition.shape.numLogits);
+      const build = () => ({ graph: likeliestProgram(model, tuning, shape, { topK: k, temperature }) });
+      const label = `${k} likeliest at temperature ${temperature} ${describe(shape)}`;
+      const outputs = await run(
+        await session(label, build),
+        params,
+        new Map([...sequenceFeeds(batch), ...targetFeeds(batch)]),
+      );
+      const data = (name: string) => float32(outputs, name).data;
+      const ids = outputs.get('ids')!.data as Int32Array;
+      return { k, ids, probabilities: data('probabilities'), nll: data('nll') };
+    },
     async logits(params, batch) {
       const { batchSize, length } = batch;
       const build = () => ({ graph: logitsProgram(model, tuning, { batchSize, length }) });
@@ -186,6 +204,10 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
   };
 }
 
+function lossIn(outputs: ReadonlyMap<string, Tensor>, { figures }: BatchLoss): Omit<Differentiated, 'grads'> {
+  return { loss: float32(outputs, 'loss').data[0]!, figures: figures?.(outputs) ?? {} };
+}
+
 const NOTHING: ReadonlySet<string> = new Set();
 /** Sessions for parts of the network that live at the same time. */
 const PARTS_KEPT = 8;
@@ -204,10 +226,6 @@ function feedsOf(batch: SequenceBatch, virtual: VirtualPositions | undefined): M
   const first = virtual?.as === 'cache' ? virtual.count : 0;
   const positions = first === 0 ? batch.positions : batch.positions.map((position) => position + first);
   return new Map([
-function lossIn(outputs: ReadonlyMap<string, Tensor>, { figures }: BatchLoss): Omit<Differentiated, 'grads'> {
-  return { loss: float32(outputs, 'loss').data[0]!, figures: figures?.(outputs) ?? {} };
-}
-
     ['tokens', tensor('int32', shape, batch.tokens)],
     ['positions', tensor('int32', shape, positions)],
     ['segments', tensor('int32', shape, batch.segments)],

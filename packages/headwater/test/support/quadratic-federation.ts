@@ -191,6 +191,7 @@ function localRound(
       inputs: (params) => params,
       gradients: unused,
       gradientsOn: unused,
+      distributions: unused,
     },
   };
 }

@@ -19,6 +19,7 @@ import { federa } from './federa.ts';
 import { fedexLora } from './fedex-lora.ts';
 import { fedkseed } from './fedkseed.ts';
 import { fedmezo } from './fedmezo.ts';
+import { fedmkt } from './fedmkt.ts';
 import { fednova } from './fednova.ts';
 import { fedpeptao } from './fedpeptao.ts';
 import { fedper } from './fedper.ts';
@@ -92,5 +93,6 @@ export const methods: ReadonlyMap<string, Method<unknown>> = new Map(
     fedprompt,
     fedpeptao,
     sharedPersonalPrompts,
+    fedmkt,
   ].map((method) => [method.id, method as unknown as Method<unknown>]),
 );

@@ -1,9 +1,11 @@
 /** Teacher-forced scores and whole logits as graphs, without gradients and dropout. */
 
 import { targetLogProbs } from '../../graph/cross-entropy.ts';
+import { likeliest } from '../../graph/distillation.ts';
 import { Graph } from '../../graph/ir.ts';
 import { logitsOf } from '../../graph/projection.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
+import type { DistributionOptions } from '../distillation.ts';
 import {
   network,
   type ProgramModel,
@@ -22,6 +24,22 @@ export function scoreProgram(model: ProgramModel, tuning: BoundTuning, shape: Ta
   const { nll, argMax } = targetLogProbs(projection, ids);
   graph.output('nll', nll);
   graph.output('argMax', argMax);
+  return graph;
+}
+
+/** Inputs as `scoreProgram`. Outputs as `likeliest` names them: `ids` int32 [M, k], `probabilities` [M, k], `nll` [M]. */
+export function likeliestProgram(
+  model: ProgramModel,
+  tuning: BoundTuning,
+  shape: TargetShape,
+  { topK: k, temperature }: DistributionOptions,
+): Graph {
+  const { graph, net } = evaluation(model, tuning, shape);
+  const { projection, ids } = targets(graph, net, shape.numSlots);
+  const found = likeliest(projection, ids, { k, temperature });
+  graph.output('ids', found.ids);
+  graph.output('probabilities', found.probabilities);
+  graph.output('nll', found.nll);
   return graph;
 }
 
