@@ -70,10 +70,13 @@ async function evaluate(given: string, options: EvalOptions): Promise<void> {
     allowCodeExecution,
   }).finally(display.stop);
   const set = heldOutSet(prepared, split);
-  const own = await answersOf(prepared, registries, subject.adapters, set);
-  const comparesWithBase =
-    subject.adapters.length > 0 && prepared.facts.metrics.some((m) => m.comparedWithBase);
-  const base = comparesWithBase ? summarise(set, await answersOf(prepared, registries, [], set)) : undefined;
+  if (set.compared) refuseWholeModel(subject);
+  const adapted = await answersOf(prepared, registries, subject.adapters, set);
+  const showsBase = prepared.facts.metrics.some((m) => m.comparedWithBase);
+  const needsBase = subject.adapters.length > 0 && (showsBase || set.compared);
+  const alone = needsBase ? await answersOf(prepared, registries, [], set) : undefined;
+  const own = alone !== undefined && set.compared ? comparedWith(alone, adapted) : adapted;
+  const base = alone !== undefined && showsBase ? summarise(set, alone) : undefined;
   if (samples !== undefined) await writeSamples(samples, set, own);
   const { facts } = prepared;
   const evaluated: Evaluated = {
@@ -115,6 +118,26 @@ async function readRecipe(
   ];
   const registries = await registriesWith([...(await pluginsNamedBy(recipeFile, overrides)), ...plugin]);
   return { recipe: await loadRecipe(recipeFile, { registries, overrides }), registries };
+}
+
+/** Scores with those of the model without adapters beside them. */
+function comparedWith(base: SetAnswers, own: SetAnswers): SetAnswers {
+  return {
+    ...own,
+    scores: own.scores.map((score, i) => ({ ...score, referenceNll: base.scores[i]!.nll })),
+  };
+}
+
+function refuseWholeModel({ model }: Subject): void {
+  if (model === undefined) return;
+  throw new HeadwaterError(
+    'OPTION_INVALID',
+    'a task compares with the model that training started from, which a run of a whole model does not keep',
+    {
+      where: model,
+      hint: 'Its results.json has the figures; or name other tasks: --set "evaluation.tasks=[{kind: preference}]".',
+    },
+  );
 }
 
 function heldOutSet({ heldOut }: PreparedRun, split: 'test' | 'validation'): EvaluationSet {

@@ -1,5 +1,6 @@
 /** Who holds what, as data for tables and reports; it prints nothing. */
 
+import { numTargetsOf, numTokensOf } from './pairs.ts';
 import type { Partition } from './partition/partitioner.ts';
 import type { ExampleMeta, TokenizedExample } from './types.ts';
 
@@ -55,8 +56,8 @@ function tokenSizes(count: number, tokens: SummaryTokens | undefined) {
   const sizes = { tokens: new Float64Array(count), targets: new Float64Array(count) };
   tokens?.tokenized.forEach((item, i) => {
     const position = tokens.source[i] as number;
-    sizes.tokens[position] = (sizes.tokens[position] as number) + item.tokens.length;
-    sizes.targets[position] = (sizes.targets[position] as number) + item.numTargets;
+    sizes.tokens[position] = (sizes.tokens[position] as number) + numTokensOf(item);
+    sizes.targets[position] = (sizes.targets[position] as number) + numTargetsOf(item);
   });
   return sizes;
 }

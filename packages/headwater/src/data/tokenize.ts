@@ -6,6 +6,7 @@
 import { assert, HeadwaterError } from '../base/errors.ts';
 import type { ChatTemplate } from '../models/chat-template.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
+import { numTargetsOf, numTokensOf, pairOf } from './pairs.ts';
 import { type ChatTokens, tokenizeChat } from './tokenize-chat.ts';
 import { classIdOf, framedTokens } from './tokenize-class.ts';
 import { commonPrefixLength } from './tokenize-prefix.ts';
@@ -27,6 +28,8 @@ export interface TokenizeOptions {
    * begin token, and at least half of maxLength where it is that long), then the completion from its right.
    */
   readonly overflow?: 'truncate' | 'drop';
+  /** Both answers of each example, whose prompts are cut alike. */
+  readonly pairs?: boolean;
 }
 
 export interface TokenizeReport {
@@ -53,7 +56,7 @@ export interface TokenizedDataset {
 }
 
 /**
- * Throws DATA_INVALID (a chat that the template refuses, a class that the model has not), OPTION_INVALID (data for another
+ * Throws DATA_INVALID (a chat that the template refuses, a class that the model has not, no pair where one is wanted), OPTION_INVALID (data for another
  * sort of model, chats for one without template).
  */
 export function tokenizeExamples(
@@ -76,7 +79,9 @@ export function tokenizeExamples(
     const useful =
       example.kind === 'classification'
         ? classified(example, codec, options, counts)
-        : pieces(example, codec, options, counts);
+        : options.pairs === true
+          ? pairOfSequences(example, codec, options, counts)
+          : pieces(example, codec, options, counts);
     if (useful.length === 0) counts.dropped++;
     if (useful.length > 1) counts.textsChunked++;
     for (const piece of useful) {
@@ -90,8 +95,8 @@ export function tokenizeExamples(
     source,
     report: {
       numTokenized: tokenized.length,
-      numTokens: sum((item) => item.tokens.length),
-      numTargets: sum((item) => item.numTargets),
+      numTokens: sum(numTokensOf),
+      numTargets: sum(numTargetsOf),
       ...counts,
     },
   };
@@ -139,8 +144,20 @@ function pieces(
   counts: { promptsTruncated: number; completionsTruncated: number },
 ): TokenizedExample[] {
   const whole = sequenceOf(example, codec);
-  const parts = example.kind === 'text' ? chunks(whole, options) : fitted(whole, options, counts);
+  const parts = example.kind === 'text' ? chunks(whole, options) : fitted([whole], options, counts);
   return parts.map((part) => finished(part, example)).filter((part) => part.numTargets > 0);
+}
+
+function pairOfSequences(
+  example: Continued,
+  codec: TextCodec,
+  options: TokenizeOptions,
+  counts: { promptsTruncated: number; completionsTruncated: number },
+): TokenizedExample[] {
+  const wholes = pairOf(example).map((answer) => sequenceOf(answer as Continued, codec));
+  const [chosen, rejected] = fitted(wholes, options, counts).map((part) => finished(part, example));
+  if (chosen === undefined || rejected === undefined) return [];
+  return chosen.numTargets > 0 && rejected.numTargets > 0 ? [{ ...chosen, rejected }] : [];
 }
 
 /** Token ids of a chat so far, ready for the assistant to answer. */
@@ -199,24 +216,26 @@ function chunks({ tokens, supervised }: ChatTokens, { maxLength }: TokenizeOptio
   return pieces;
 }
 
+/** Sequences with the same prompt lose the same of it. */
 function fitted(
-  whole: ChatTokens,
+  wholes: readonly ChatTokens[],
   { maxLength, overflow = 'truncate' }: TokenizeOptions,
   counts: { promptsTruncated: number; completionsTruncated: number },
-): ChatTokens[] {
-  const excess = whole.tokens.length - maxLength;
-  if (excess <= 0) return [whole];
-  const promptLength = whole.supervised.indexOf(1);
+): readonly ChatTokens[] {
+  const excess = Math.max(...wholes.map(({ tokens }) => tokens.length)) - maxLength;
+  if (excess <= 0) return wholes;
+  const promptLength = Math.min(...wholes.map(({ supervised }) => supervised.indexOf(1)));
   if (overflow === 'drop' || promptLength < 0) return [];
   const keptPrompt = Math.max(promptLength - excess, Math.min(promptLength, Math.floor(maxLength / 2)));
   const dropped = promptLength - keptPrompt;
   if (dropped > 0) counts.promptsTruncated++;
   if (excess > dropped) counts.completionsTruncated++;
-  const end = whole.tokens.length - (excess - dropped);
-  const tokens = whole.tokens.slice(dropped, end);
-  // The begin token (or whatever frames the text) stays at the front.
-  if (keptPrompt > 0) tokens[0] = whole.tokens[0] as number;
-  return [{ tokens, supervised: whole.supervised.slice(dropped, end) }];
+  return wholes.map((whole) => {
+    const tokens = whole.tokens.slice(dropped, dropped + maxLength);
+    // The begin token (or whatever frames the text) stays at the front.
+    if (keptPrompt > 0) tokens[0] = whole.tokens[0] as number;
+    return { tokens, supervised: whole.supervised.slice(dropped, dropped + maxLength) };
+  });
 }
 
 function finished({ tokens, supervised }: ChatTokens, example: Example): TokenizedExample {

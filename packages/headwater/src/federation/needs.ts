@@ -16,6 +16,14 @@ export function needsWholeSteps({ serverLearningRate = 1 }: RunFacts): string[] 
   ];
 }
 
+/** For methods that look at the answers themselves, or compute the loss through less than the whole network. */
+export function needsAnswers({ examples }: RunFacts, why: string): string[] {
+  if (examples !== 'pairs') return [];
+  return [
+    `training.objective learns from pairs of answers, but ${why}; leave training.objective out, or use fedavg`,
+  ];
+}
+
 /** For updates that do not continue those of the round before. */
 export function needsNoErrorFeedback({ compression }: RunFacts): string[] {
   if (compression !== 'top-k') return [];

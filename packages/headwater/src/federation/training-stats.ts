@@ -4,9 +4,11 @@ export interface TrainingStats {
   readonly numExamples: number;
   readonly numTokens: number;
   readonly numTargets: number;
-  /** Mean over the optimizer steps, nats per target; null when not finite. */
+  /** Mean over the optimizer steps, of language modelling nats per target; null when not finite. */
   readonly meanLoss: number | null;
   readonly lastLoss: number | null;
+  /** Means of what else the training objective has to say, by name. */
+  readonly figures?: Readonly<Record<string, number>> | undefined;
 }
 
 /** Of two trainings in one round; the losses are those of the second. */

@@ -3,6 +3,7 @@
  * to an owner is answered by the owner's own params, everything else at once by the shared ones.
  */
 
+import { assert } from '../base/errors.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundMethod } from '../federation/method.ts';
@@ -13,10 +14,13 @@ import type { Engine, ExampleScore } from '../training/engine.ts';
 import { type PreparedPrompt, writeTexts } from '../training/generation/write-texts.ts';
 import type { ScoreJob, WriteJob } from './jobs.ts';
 import { partsOf } from './kept.ts';
+import type { References } from './references.ts';
 
 export interface HeldOut {
   readonly pieces: readonly TokenizedExample[];
   readonly owners: readonly (string | undefined)[];
+  /** Some task compares with the params that the run starts from. */
+  readonly compared?: boolean;
   readonly prompts: readonly PreparedPrompt[];
   readonly promptOwners: readonly (string | undefined)[];
 }
@@ -26,18 +30,27 @@ export type Load = (digest: string) => Promise<Params>;
 interface AnsweringParts {
   readonly engine: Engine;
   readonly method: Pick<BoundMethod, 'ownParams'>;
+  readonly references?: References | undefined;
   readonly blobs: Blobs;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', HeldOut>>>;
   tokenizer(): Promise<Tokenizer>;
 }
 
-export function scoreSpan(parts: AnsweringParts, load: Load, job: ScoreJob): Promise<ExampleScore[]> {
-  const { pieces = [], owners = [] } = parts.heldOut[job.split] ?? {};
-  const { batchSize, maxLength } = job;
-  return byOwner(parts, load, job, owners, (params, positions) => {
+export async function scoreSpan(
+  parts: AnsweringParts,
+  load: Load,
+  job: ScoreJob,
+): Promise<readonly ExampleScore[]> {
+  const { pieces = [], owners = [], compared = false } = parts.heldOut[job.split] ?? {};
+  const { batchSize, maxLength, split, begin, end } = job;
+  const scores = await byOwner(parts, load, job, owners, (params, positions) => {
     const examples = positions.map((position) => pieces[position]!);
     return parts.engine.score(params, examples, { batchSize, maxLength });
   });
+  if (!compared) return scores;
+  assert(parts.references !== undefined, 'what is compared needs something to be compared with');
+  const texts = pieces.slice(begin, end);
+  return parts.references.compared(`${split} ${begin}`, texts, scores, { batchSize, maxLength });
 }
 
 export async function writeSpan(parts: AnsweringParts, load: Load, job: WriteJob): Promise<string[]> {

@@ -5,6 +5,7 @@
 
 import { type Rng, rng } from '../base/random.ts';
 import { type Params, tensor } from '../base/tensor.ts';
+import { numTargetsOf, numTokensOf } from '../data/pairs.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import { paddedTo } from '../federation/blocks.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
@@ -15,7 +16,7 @@ import { addScaled, overlaid, selectParams } from '../federation/params.ts';
 import type { TensorRole } from '../federation/tensor-role.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
 import { clippedToNorm } from '../privacy/clip.ts';
-import type { Engine, ExampleScore, TrainOptions, TrainResult } from '../training/engine.ts';
+import type { Engine, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
 import { scheduleFactor } from '../training/schedules.ts';
 import type { Derivation, TrainableTensor } from '../tuning/kind.ts';
@@ -23,7 +24,7 @@ import type { OnStep } from './jobs.ts';
 import { keptOf, partsOf } from './kept.ts';
 
 export interface ClientRoundParts {
-  readonly engine: Pick<Engine, 'train' | 'gradients' | 'score' | 'generateBatch'>;
+  readonly engine: Pick<Engine, 'train' | 'gradients' | 'loss' | 'generateBatch'>;
   /** For methods that let the model write; omitted: it cannot. */
   readonly text?: TextFacts | undefined;
   readonly tensors: readonly TrainableTensor[];
@@ -131,17 +132,8 @@ function localRound(
   const still = [...roles].filter(([, role]) => role === 'frozen' || role === 'given').map(([name]) => name);
   const { maxLength, microBatchSize } = options;
   const { localObjective } = method;
-  const meanLoss = async (params: Params, of: readonly TokenizedExample[]) => {
-    const scores = await engine.score(params, of, { batchSize: microBatchSize, maxLength });
-    const total = (part: (score: ExampleScore) => number) => scores.reduce((sum, x) => sum + part(x), 0);
-    return (
-      total(({ nll }) => nll) /
-      Math.max(
-        1,
-        total(({ numTargets }) => numTargets),
-      )
-    );
-  };
+  const meanLoss = (params: Params, of: readonly TokenizedExample[]) =>
+    engine.loss(params, of, { batchSize: microBatchSize, maxLength });
   return {
     ...{ round, owner, start, random, memory, steps: options.steps, optimizer: options.optimizer },
     learningRate:
@@ -202,8 +194,8 @@ function statsOfLosses(losses: readonly number[], seen: readonly TokenizedExampl
   return {
     steps: losses.length,
     numExamples: seen.length,
-    numTokens: sum(({ tokens }) => tokens.length),
-    numTargets: sum(({ numTargets }) => numTargets),
+    numTokens: sum(numTokensOf),
+    numTargets: sum(numTargetsOf),
     meanLoss: finite(mean),
     lastLoss: finite(losses.at(-1)),
   };
@@ -224,7 +216,14 @@ function examplesOfRound(
   return positions.map((position) => examples[position]!);
 }
 
-export function statsOf({ steps, numExamples, numTokens, numTargets, meanLoss }: TrainResult): TrainingStats {
+export function statsOf({
+  steps,
+  numExamples,
+  numTokens,
+  numTargets,
+  meanLoss,
+  figures,
+}: TrainResult): TrainingStats {
   return {
     steps: steps.length,
     numExamples,
@@ -232,6 +231,7 @@ export function statsOf({ steps, numExamples, numTokens, numTargets, meanLoss }:
     numTargets,
     meanLoss: finite(meanLoss),
     lastLoss: finite(steps.at(-1)?.loss),
+    ...(figures === undefined ? {} : { figures }),
   };
 }
 

@@ -106,6 +106,7 @@ function sumOfScores(a: ExampleScore, b: ExampleScore): ExampleScore {
     nll: a.nll + b.nll,
     numTargets: a.numTargets + b.numTargets,
     numCorrect: a.numCorrect + b.numCorrect,
+    ...(b.referenceNll === undefined ? {} : { referenceNll: (a.referenceNll ?? 0) + b.referenceNll }),
   };
 }
 

@@ -30,6 +30,8 @@ export interface EvaluationSet {
   /** For each piece the text it is a part of, and the owner of that text's example (undefined: nobody's). */
   readonly pieceText: readonly number[];
   readonly pieceOwner: readonly (string | undefined)[];
+  /** Some task compares scores with those of the params that a run starts from. */
+  readonly compared: boolean;
   /** One for each text to write, and the owner of its example. */
   readonly prompts: readonly PreparedPrompt[];
   readonly promptOwner: readonly (string | undefined)[];
@@ -84,6 +86,7 @@ export function prepareEvaluation(
     pieces: tokenized,
     pieceText: source,
     pieceOwner: source.map((text) => owners[text]),
+    compared: ready.some(({ task }) => task.comparesWithReference === true),
     ...written,
     leftOut: candidates.length - examples.length,
     textsCut: report.promptsTruncated + report.completionsTruncated + written.textsCut,

@@ -3,6 +3,7 @@
  * function of the job, the data and the seeds, so a job may be repeated anywhere.
  */
 
+import { assert } from '../base/errors.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
@@ -11,7 +12,7 @@ import { decodeParams, encodeParams } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import type { Blobs } from '../storage/blobs.ts';
-import type { Engine } from '../training/engine.ts';
+import type { Engine, TrainOptions } from '../training/engine.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { aggregateMembers } from './aggregation.ts';
 import { type HeldOut, type Load, scoreSpan, writeSpan } from './answering.ts';
@@ -27,11 +28,14 @@ import type {
   TrainClientJob,
   TrainClientResult,
 } from './jobs.ts';
+import type { References } from './references.ts';
 
 export interface RunnerParts {
   readonly engine: Engine;
   readonly tuning: Pick<BoundTuning, 'tensors' | 'derivation'>;
   readonly method: BoundMethod;
+  /** For pairs of answers, and for tasks that compare. */
+  readonly references?: References | undefined;
   readonly compression: BoundCompression;
   /** As for a client's round. */
   readonly text?: TextFacts | undefined;
@@ -69,6 +73,18 @@ export function createJobRunner(parts: RunnerParts): JobRunner {
   return { run: run as JobRunner['run'] };
 }
 
+/** Pairs come with what the reference model says of them. */
+async function examplesOf(
+  { train, references }: RunnerParts,
+  owner: string,
+  options: TrainOptions,
+): Promise<readonly TokenizedExample[]> {
+  const examples = train.get(owner) ?? [];
+  if (examples[0]?.rejected === undefined) return examples;
+  assert(references !== undefined, 'pairs of answers are learnt next to a reference');
+  return references.ofOwner(owner, examples, options);
+}
+
 /** The clients of a round start from the same params: the last ones read are kept. */
 function cachedLoader(blobs: Blobs): Load {
   let last: { readonly digest: string; readonly params: Params } | undefined;
@@ -93,9 +109,16 @@ async function trainClient(
   { seed, round, owner, params, personal, options, clipNorm }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
-  const { tuning, method, compression, maxUpdateNorm, blobs, train } = parts;
+  const { tuning, method, compression, maxUpdateNorm, blobs } = parts;
   const kept = personal === null ? undefined : decodeParams(await blobs.get(personal), `blob ${personal}`);
-  const input = { seed, round, owner, params: await load(params), kept, examples: train.get(owner) ?? [] };
+  const input = {
+    seed,
+    round,
+    owner,
+    params: await load(params),
+    kept,
+    examples: await examplesOf(parts, owner, options),
+  };
   const { tensors, derivation } = tuning;
   const result = await trainClientRound(
     { ...parts, tensors, derivation },
@@ -117,12 +140,14 @@ async function trainClient(
 }
 
 async function trainArm(
-  { engine, tuning, method, blobs, train }: RunnerParts,
+  parts: RunnerParts,
   load: Load,
   { owners, params, options }: TrainArmJob,
   onStep: OnStep | undefined,
 ): Promise<TrainArmResult> {
-  const pooled = owners.flatMap((owner) => train.get(owner) ?? []);
+  const { engine, tuning, method, blobs } = parts;
+  const pooled: TokenizedExample[] = [];
+  for (const owner of owners) pooled.push(...(await examplesOf(parts, owner, options)));
   // What only a server changes is nothing that a training without one could learn.
   const still = tuning.tensors.filter((tensor) => !method.trainedAlone(tensor));
   const frozen = new Set(still.map(({ name }) => name));

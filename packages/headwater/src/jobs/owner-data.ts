@@ -11,7 +11,7 @@ import type { Recipe } from '../recipe/schema.ts';
 import { type HeldOutParts, taskChoices } from './held-out.ts';
 import { type PrepareContext, type PreparedRun, prepareParts } from './prepare.ts';
 import { requireConsent } from './programs/consent.ts';
-import type { RunRegistries } from './records.ts';
+import { bindObjective, type RunRegistries } from './records.ts';
 
 export interface OwnerData {
   readonly train: DataFiles;
@@ -66,9 +66,10 @@ export async function prepareOwner(
  */
 export async function checkDeployable(
   recipe: Recipe,
-  registries: Pick<RunRegistries, 'tasks'>,
+  registries: Pick<RunRegistries, 'tasks' | 'objectives'>,
 ): Promise<void> {
   await requireConsent(taskChoices(recipe, registries), 'none');
+  refuseUnknownReference(recipe, registries);
   if (recipe.privacy !== undefined)
     throw new HeadwaterError(
       'RECIPE_INVALID',
@@ -82,4 +83,21 @@ export async function checkDeployable(
         `data.${key} names files of this machine, which the owners of a deployment cannot read`,
         { hint: 'Leave it and the tasks that need it out, and score the result with `headwater eval`.' },
       );
+}
+
+/** Owners make fresh params themselves, from the seed; those of an adapter they meet in the first round, if they are there. */
+function refuseUnknownReference(
+  recipe: Recipe,
+  registries: Pick<RunRegistries, 'tasks' | 'objectives'>,
+): void {
+  if (recipe.adapter === undefined) return;
+  const compares =
+    bindObjective(recipe, registries).examples === 'pairs' ||
+    taskChoices(recipe, registries).some(({ task }) => task.comparesWithReference === true);
+  if (!compares) return;
+  throw new HeadwaterError(
+    'RECIPE_INVALID',
+    'adapter: what owners learn is measured next to the model that the run starts from, and they do not have its adapter',
+    { hint: 'Merge the adapter into its base (headwater merge) and give the new folder as model.' },
+  );
 }

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { loadDataset } from '../data/dataset-node.ts';
+import { numTokensOf } from '../data/pairs.ts';
 import type { Partition } from '../data/partition/partitioner.ts';
 import { partitionExamples } from '../data/partition/registry.ts';
 import { stratifiedSplit } from '../data/split.ts';
@@ -34,7 +35,7 @@ import {
 } from './held-out.ts';
 import { requireConsent } from './programs/consent.ts';
 import type { OnProgress, Progress } from './progress.ts';
-import { type RunRegistries, recordOf } from './records.ts';
+import { bindObjective, type RunRegistries, recordOf } from './records.ts';
 import { type SharedExamples, shareExamples } from './shared-examples.ts';
 
 /** Numbers about the data, as they are kept with the run and shown in reports. */
@@ -172,7 +173,9 @@ export async function prepareParts(
   parts: HeldOutParts,
   partition: Partition,
 ): Promise<PreparedRun> {
-  const tokenized = tokenizeExamples(parts.train, codec, { maxLength: recipe.data.maxLength });
+  const { examples: wanted } = bindObjective(recipe, registries);
+  const options = { maxLength: recipe.data.maxLength, pairs: wanted === 'pairs' };
+  const tokenized = tokenizeExamples(parts.train, codec, options);
   const held = heldByOwner(partition, tokenized);
   const heldOut = prepareHeldOut({ recipe, registries, model, codec }, parts, partition);
   return {
@@ -229,7 +232,7 @@ function heldByOwner(
 }
 
 function countsOf(owner: string, examples: readonly TokenizedExample[]): OwnerCounts {
-  const numTokens = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const numTokens = examples.reduce((sum, example) => sum + numTokensOf(example), 0);
   return { owner, numExamples: examples.length, numTokens };
 }
 
@@ -260,7 +263,10 @@ export function metricsOf(
 function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOut: HeldOutSets): string {
   const digest = (examples: readonly TokenizedExample[]) => {
     const hash = createHash('sha256');
-    for (const { tokens, supervised, classId } of examples)
+    const sequences = examples.flatMap(({ rejected, ...chosen }) =>
+      rejected === undefined ? [chosen] : [chosen, rejected],
+    );
+    for (const { tokens, supervised, classId } of sequences)
       hash
         .update(`${tokens.length}${classId === undefined ? '' : ` of class ${classId}`} `)
         .update(tokens)

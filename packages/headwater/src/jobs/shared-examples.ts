@@ -15,11 +15,20 @@ export interface SharedExamples {
   readonly offsets: SharedArrayBuffer;
   /** int32 [count]: the class of each example; −1: none. */
   readonly classIds: SharedArrayBuffer;
+  /** Of pairs: the other answers, in the same order. */
+  readonly rejected?: SharedExamples;
 }
 
 const NO_CLASS = -1;
 
+/** Either all examples are pairs or none is. */
 export function shareExamples(examples: readonly TokenizedExample[]): SharedExamples {
+  const rejected = examples.flatMap(({ rejected }) => rejected ?? []);
+  const shared = shareSequences(examples);
+  return rejected.length === 0 ? shared : { ...shared, rejected: shareSequences(rejected) };
+}
+
+function shareSequences(examples: readonly TokenizedExample[]): SharedExamples {
   const total = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const shared = {
     tokens: new SharedArrayBuffer(4 * total),
@@ -41,12 +50,13 @@ export function shareExamples(examples: readonly TokenizedExample[]): SharedExam
   return shared;
 }
 
-/** Views; nothing is copied. Labels are not kept. */
+/** Views; nothing is copied. Labels and references are not kept. */
 export function viewExamples(shared: SharedExamples): TokenizedExample[] {
   const tokens = new Int32Array(shared.tokens);
   const supervised = new Uint8Array(shared.supervised);
   const offsets = new Float64Array(shared.offsets);
   const classIds = new Int32Array(shared.classIds);
+  const others = shared.rejected === undefined ? [] : viewExamples(shared.rejected);
   return Array.from({ length: offsets.length - 1 }, (_, i) => {
     const [begin, end] = [offsets[i]!, offsets[i + 1]!];
     const mask = supervised.subarray(begin, end);
@@ -57,6 +67,7 @@ export function viewExamples(shared: SharedExamples): TokenizedExample[] {
       supervised: mask,
       numTargets: mask.reduce((n, flag) => n + flag, hasClass ? 1 : 0),
       ...(hasClass ? { classId } : {}),
+      ...(others[i] === undefined ? {} : { rejected: others[i] }),
     };
   });
 }

@@ -25,12 +25,14 @@ import { createJobRunner } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
 import {
+  bindObjective,
   bindRecipeCompression,
   bindRecipeMethod,
   bindTuning,
   clientPrivacy,
   registriesWith,
 } from './records.ts';
+import { createReferences } from './references.ts';
 import { type SharedExamples, viewExamples } from './shared-examples.ts';
 
 export interface SharedHeldOut extends Omit<HeldOut, 'pieces'> {
@@ -61,14 +63,27 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const tuning = bindTuning(recipe, model.definition, registries);
   const method = bindRecipeMethod(recipe, registries);
   const card = cardOf(recipe);
+  const objective = bindObjective(recipe, registries);
   const baseValue = (name: string) => readWeight(model.weights, name);
   const executor = createNodeExecutor({
     device: recipe.device,
     threads: recipe.threadsPerSession,
     prepack: recipe.frozenWeights === 'packed',
   });
+  const engine = createEngine({ model, tuning, executor, recompute: recipe.training.recompute, objective });
+  const initialParams = async (seed: number, adapter: string | null) => {
+    if (adapter === null) {
+      const fresh = await tuning.init(rng(seed, 'init'), baseValue, textEncoder(model.folder));
+      return method.initialParams(fresh, { random: rng(seed, 'init', 'method'), baseValue });
+    }
+    const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
+    checkSameTuning(found.tuning, tuning, adapter);
+    return tuning.extend?.(found.params, rng(seed, 'init', 'extra')) ?? found.params;
+  };
+  const start = () => initialParams(recipe.seed, recipe.adapter ?? null);
   return createJobRunner({
-    engine: createEngine({ model, tuning, executor, recompute: recipe.training.recompute }),
+    engine,
+    references: createReferences({ engine, params: start }),
     tuning,
     method,
     compression: bindRecipeCompression(recipe, registries),
@@ -82,15 +97,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
         { pieces: viewExamples(pieces), ...rest },
       ]),
     ),
-    async initialParams(seed, adapter) {
-      if (adapter === null) {
-        const fresh = await tuning.init(rng(seed, 'init'), baseValue, textEncoder(model.folder));
-        return method.initialParams(fresh, { random: rng(seed, 'init', 'method'), baseValue });
-      }
-      const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
-      checkSameTuning(found.tuning, tuning, adapter);
-      return tuning.extend?.(found.params, rng(seed, 'init', 'extra')) ?? found.params;
-    },
+    initialParams,
     tokenizer: async () => (await loadTokenizer(model.folder)).tokenizer,
     exportParams: (params, folder) =>
       tuning.adapterConfig() === undefined

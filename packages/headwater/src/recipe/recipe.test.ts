@@ -22,6 +22,7 @@ const registries: Registries = {
   selections: records(['uniform', none]),
   // Not strict on purpose: unknown options must be mistakes all the same.
   tuningKinds: records(['lora', z.object({ rank: z.int().positive(), alpha: z.number().default(16) })]),
+  objectives: records(['language-modelling', none]),
   tasks: records(['exact-match', none], ['perplexity', none]),
   partitioners: records(
     ['natural', none],

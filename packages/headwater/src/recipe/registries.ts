@@ -11,6 +11,8 @@ export interface RecipeRecord {
   readonly id: string;
   readonly summary: string;
   readonly options: z.ZodType;
+  /** Of a data schema: what its examples are. Of an objective: what they must be. */
+  readonly examples?: string | undefined;
 }
 
 /** Families by the name that plug-ins use for them. */
@@ -19,6 +21,7 @@ export interface Registries<R extends RecipeRecord = RecipeRecord> {
   readonly compressions: ReadonlyMap<string, R>;
   readonly selections: ReadonlyMap<string, R>;
   readonly tuningKinds: ReadonlyMap<string, R>;
+  readonly objectives: ReadonlyMap<string, R>;
   readonly tasks: ReadonlyMap<string, R>;
   readonly partitioners: ReadonlyMap<string, R>;
   readonly schemas: ReadonlyMap<string, R>;
@@ -43,6 +46,7 @@ export const FAMILIES: Record<Family, FamilyFacts> = {
     closedBecause: 'a run’s cohorts are made again from its journal, which must be readable without plug-ins',
   },
   tuningKinds: { path: ['tuning'], noun: 'tuning kind' },
+  objectives: { path: ['training', 'objective'], noun: 'training objective' },
   tasks: { path: ['evaluation', 'tasks', '*'], noun: 'evaluation task' },
   partitioners: { path: ['partition'], noun: 'partitioner' },
   schemas: { path: ['data', 'schema'], noun: 'data schema' },

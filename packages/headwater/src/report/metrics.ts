@@ -5,9 +5,9 @@ export function metricLabel(metric: string): string {
   return metric.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replaceAll('-', ' ');
 }
 
-/** Losses, perplexities and log-probabilities are numbers; everything else a task reports is a share. */
+/** Losses, perplexities, log-probabilities and margins are numbers; everything else a task reports is a share. */
 export function isShare(metric: string): boolean {
-  return !/loss|perplexity|nll|logprob/i.test(metric);
+  return !/loss|perplexity|nll|logprob|margin/i.test(metric);
 }
 
 /** ` (44.0 – 50.2)`, in the unit of the score before it; empty where there is no interval. */

@@ -93,7 +93,7 @@ export async function openRecipeWorks(
       return (await worker().run(job, 0)).result;
     },
     plan: async (initial, owners) => ({
-      plan: planOf(recipe, method, modelDigest, initial, owners),
+      plan: planOf(recipe, registries, method, modelDigest, initial, owners),
       provenance: provenanceOf(recipe, registries, modelDigest, owners),
     }),
     updateBytes(plan, round, owner) {
@@ -165,6 +165,7 @@ function manifestOf(
 
 function planOf(
   recipe: Recipe,
+  registries: RunRegistries,
   method: BoundMethod,
   modelDigest: string,
   initial: InitialParams,
@@ -196,7 +197,7 @@ function planOf(
       ...deploymentSizes(recipe, owners.length),
     },
     method,
-    clientFacts(recipe),
+    clientFacts(recipe, registries),
   );
 }
 

@@ -25,6 +25,7 @@ export const preference: DataSchema<z.infer<typeof options>> = {
   id: 'preference',
   summary: 'a prompt with a chosen and a rejected answer',
   options,
+  examples: 'pairs',
   toExamples(row, { prompt, chosen, rejected, incomplete, chat }) {
     const [better, worse] = [textColumn(row, chosen), textColumn(row, rejected)];
     const pair =

@@ -21,6 +21,8 @@ export interface DataSchema<O> {
   readonly id: string;
   readonly summary: string;
   readonly options: z.ZodType<O>;
+  /** What its examples are beside prompts and answers: a chosen and a rejected answer to each prompt. */
+  readonly examples?: 'pairs';
   /** Throws RowProblem when the row does not fit. */
   toExamples(row: RowValues, options: O): readonly ExampleBody[];
 }

@@ -19,7 +19,7 @@ import type { TrainableTensor } from '../../tuning/kind.ts';
 import { adaptedLayers, layerOf } from '../adapted-layers.ts';
 import { type LocalRound, type LocalTask, standardRound } from '../local-round.ts';
 import type { Method } from '../method.ts';
-import { needsRounds } from '../needs.ts';
+import { needsAnswers, needsRounds } from '../needs.ts';
 import { scaled, selectParams } from '../params.ts';
 
 const options = z.strictObject({
@@ -45,9 +45,15 @@ export const chainfed: Method<ChainFedOptions> = {
     const layers = adaptedLayers(tensors).filter((layer) => layer >= firstBlock);
     if (layers.length === 0)
       return [`no block from ${firstBlock} on has trained tensors; choose tuning.kind adapter or lora`];
-    const mistakes = needsRounds(facts);
+    const isWhole = window === 'all' || window >= layers.length;
+    const mistakes = [
+      ...needsRounds(facts),
+      ...(isWhole
+        ? []
+        : needsAnswers(facts, 'a window of blocks says nothing next to the whole network of the reference')),
+    ];
     const passesBy = tensors.some(({ name }) => name.includes('.adapter_down.'));
-    if (lambda === 0 || passesBy || window === 'all' || window >= layers.length) return mistakes;
+    if (lambda === 0 || passesBy || isWhole) return mistakes;
     return [
       ...mistakes,
       'lambda above 0 lets the adapters above the window act without their blocks, which only tuning.kind adapter can; set lambda: 0 for others',

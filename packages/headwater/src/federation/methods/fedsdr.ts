@@ -14,6 +14,7 @@ import type { Params } from '../../base/tensor.ts';
 import { withSecondAdapter } from '../../tuning/second-adapter.ts';
 import type { LocalOutcome, LocalRound } from '../local-round.ts';
 import type { Method } from '../method.ts';
+import { needsAnswers } from '../needs.ts';
 import { differenceOf, overlaid, selectParams } from '../params.ts';
 import { rewrittenExamples } from '../rewriting.ts';
 import { statsOfBoth } from '../training-stats.ts';
@@ -54,7 +55,10 @@ export const fedsdr: Method<FedSdrOptions> = {
   source: 'FedSDR, ICML 2026, arXiv:2605.18028',
   options,
   secureAggregation: 'yes',
-  preconditions: ({ tensors }) => needsTwoAdapters(tensors),
+  preconditions: (facts) => [
+    ...needsTwoAdapters(facts.tensors),
+    ...needsAnswers(facts, 'this method has the model write each answer anew'),
+  ],
   tuning: (bound) => withSecondAdapter(bound, 'outputs'),
   selectTrainable: adapterRole,
   async client(local, given) {

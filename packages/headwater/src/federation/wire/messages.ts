@@ -161,6 +161,10 @@ export const trainingStats = z.strictObject({
   numTargets: count,
   meanLoss: finite,
   lastLoss: finite,
+  figures: z
+    .record(z.string().regex(/^[a-zA-Z]{1,40}$/), z.number())
+    .refine((figures) => Object.keys(figures).length <= 16, 'at most 16 figures')
+    .optional(),
 });
 
 export const updateRequest = z.strictObject({

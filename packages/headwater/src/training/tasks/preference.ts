@@ -4,11 +4,8 @@
  */
 
 import { z } from 'zod';
-import { HeadwaterError } from '../../base/errors.ts';
-import type { Example } from '../../data/types.ts';
 import type { ExampleScore } from '../engine.ts';
-import { answerOf } from './prompting.ts';
-import { type EvaluationTask, meanVerdict, requireSome } from './task.ts';
+import { type EvaluationTask, meanVerdict, pairRequests, requireSome } from './task.ts';
 
 const options = z.strictObject({
   lengthNormalised: z
@@ -29,7 +26,7 @@ export const preference: EvaluationTask<z.infer<typeof options>> = {
       higherIsBetter: true,
     },
   ],
-  requests: (examples) => examples.map((example, i) => ({ example: i, texts: pairOf(example), answer: 0 })),
+  requests: pairRequests,
   judge({ scores }, _, { lengthNormalised }) {
     const [chosen, rejected] = scores.map(({ nll, numTargets }: ExampleScore) =>
       lengthNormalised ? -nll / Math.max(1, numTargets) : -nll,
@@ -46,19 +43,3 @@ export const preference: EvaluationTask<z.infer<typeof options>> = {
   },
   chance: () => 0.5,
 };
-
-/** The example itself, which holds the chosen answer, and the example with the rejected one. Throws DATA_INVALID. */
-function pairOf(example: Example): readonly Example[] {
-  const chosen = answerOf(example);
-  const others = example.meta.options?.filter((option) => option !== chosen) ?? [];
-  const [rejected] = others;
-  if (rejected === undefined || others.length > 1)
-    throw new HeadwaterError('DATA_INVALID', 'preference: the example has no rejected answer', {
-      where: example.meta.where,
-      hint: 'Use the schema preference, or a column with the two answers as data.optionsColumn.',
-    });
-  if (example.kind === 'completion') return [example, { ...example, completion: rejected }];
-  if (example.kind !== 'chat') return [example];
-  const before = example.messages.slice(0, -1);
-  return [example, { ...example, messages: [...before, { role: 'assistant', content: rejected }] }];
-}

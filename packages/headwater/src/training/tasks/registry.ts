@@ -10,6 +10,7 @@ import { multipleChoiceGeneration } from './multiple-choice-generation.ts';
 import { passAtK } from './pass-at-k.ts';
 import { perplexity } from './perplexity.ts';
 import { preference } from './preference.ts';
+import { preferenceReward } from './preference-reward.ts';
 import { rougeL } from './rouge-l.ts';
 import type { EvaluationTask } from './task.ts';
 import { tokenAccuracy } from './token-accuracy.ts';
@@ -27,6 +28,7 @@ const all = [
   rougeL,
   passAtK,
   preference,
+  preferenceReward,
   forgetting,
 ] as readonly EvaluationTask<unknown>[];
 

@@ -5,6 +5,7 @@
 
 import type { z } from 'zod';
 import { HeadwaterError } from '../../base/errors.ts';
+import { pairOf } from '../../data/pairs.ts';
 import type { ChatMessage, Example } from '../../data/types.ts';
 import type { ExampleScore } from '../engine.ts';
 import type { Language, Program, ProgramRun } from './program.ts';
@@ -95,6 +96,8 @@ export interface EvaluationTask<O> {
   readonly execution?: Execution<O>;
   /** Done once for each request, before figures are made of many subsets of them. Pure. */
   judge?(request: AnsweredRequest, example: Example, options: O): Verdict;
+  /** Scores also say what the params that a run starts from give (`referenceNll`); of a model alone: without adapters. */
+  readonly comparesWithReference?: true;
   /** One number a metric, by id. Throws DATA_INVALID without requests. Pure: any subset gives its own figures. */
   summarise(scored: readonly ScoredRequest[], options: O): Record<string, number>;
   /** What guessing would get in the first metric, from the labels of the test examples. */
@@ -103,6 +106,11 @@ export interface EvaluationTask<O> {
 
 export function plainRequests(examples: readonly Example[]): TaskRequest[] {
   return examples.map((text, example) => ({ example, texts: [text], answer: 0 }));
+}
+
+/** The chosen and the rejected answer of each. Throws DATA_INVALID. */
+export function pairRequests(examples: readonly Example[]): TaskRequest[] {
+  return examples.map((pair, example) => ({ example, texts: pairOf(pair), answer: 0 }));
 }
 
 /** The score of the right text. */
