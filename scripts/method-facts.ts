@@ -127,7 +127,7 @@ export function methodFacts(method: Method<unknown>): MethodFacts {
 export const PRIVACY = '`privacy.clientLevel`';
 
 function withPrivacy(tensors: readonly TrainableTensor[]): PrivacyFacts {
-  const privacy = { clipNorm: 1, noiseMultiplier: 1 };
+  const privacy = { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 9 };
   return { privacy, tensors, weighting: 'uniform', fixedPoint: { fractionBits: 30 } };
 }
 

@@ -6,12 +6,14 @@
 import { digestBytes, digestJson } from '../src/base/canonical.ts';
 import type { RunWorks } from '../src/coordinator/ports.ts';
 import { aggregateRound } from '../src/federation/aggregate.ts';
+import type { ClientPrivacy } from '../src/federation/client-privacy.ts';
 import { bindMethod } from '../src/federation/method.ts';
 import { fedavg } from '../src/federation/methods/fedavg.ts';
 import { decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
 import { createPlan, type Pace } from '../src/federation/plan.ts';
 import { plannedSelection, type SelectionChoice } from '../src/federation/selection/registry.ts';
 import { checkUpdateStream } from '../src/federation/update-check.ts';
+import { releaseOf, releaseOrder } from '../src/jobs/release.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import { initialTinyParams, TINY_TENSORS, tinyParams } from './tiny-model.ts';
 
@@ -28,6 +30,8 @@ export interface TinyRecipe {
   readonly selection?: SelectionChoice;
   readonly serverLearningRate: number;
   readonly evaluated: boolean;
+  /** Clipping, noise of a secret key and uniform weights. */
+  readonly privacy?: ClientPrivacy;
   readonly pace: Partial<Pace>;
 }
 
@@ -47,10 +51,13 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
     plan: async (initial, owners) => ({ plan: planOf(recipe, initial.params, owners), provenance: null }),
     updateBytes: () => encodedBytes(tinyParams(() => 0)),
     check: (plan, _, source) => checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm }),
-    async aggregate(work, { fixedPoint, serverLearningRate }) {
+    async aggregate(work, plan, noiseKey) {
+      const { fixedPoint, serverLearningRate } = plan;
+      const order = releaseOrder(plan, work, () => ({ kind: 'secret', key: noiseKey! }));
       const load = async (digest: string) => decodeParams(await blobs.get(digest));
       const { round, members } = work;
-      const input = { round, members, serverLearningRate, serverState: undefined };
+      const release = order && releaseOf(order);
+      const input = { round, members, serverLearningRate, serverState: undefined, release };
       const output = await aggregateRound(
         method,
         fixedPoint,
@@ -97,7 +104,8 @@ function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
       quorum,
       selection: recipe.selection === undefined ? undefined : plannedSelection(recipe.selection),
       localSteps,
-      weighting: 'examples',
+      weighting: recipe.privacy === undefined ? 'examples' : 'uniform',
+      privacy: recipe.privacy,
       serverLearningRate,
       fixedPoint: FIXED_POINT,
       earlyStopping: null,

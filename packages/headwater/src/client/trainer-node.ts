@@ -70,7 +70,8 @@ export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer>
       heldOut: { validation: validation?.examples.length ?? 0, test: test?.examples.length ?? 0 },
     },
     maxParamsBytes: maxParamsBytes(prepared, options.registries),
-    train: (task, params, kept, signal) => inTurn(signal, () => train(bench, task, params, kept)),
+    train: (task, params, kept, signal, rest) => inTurn(signal, () => train(bench, task, params, kept, rest)),
+    rest: (round) => freshRest(bench, round),
     evaluate: (task, params, kept, signal) => inTurn(signal, () => evaluate(bench, task, params, kept)),
     exportParams: (params, place) =>
       clean(blobs, async () => {
@@ -91,6 +92,7 @@ async function train(
   task: TrainTask,
   params: Uint8Array,
   kept: Uint8Array | undefined,
+  rest: Uint8Array | undefined,
 ): ReturnType<Trainer['train']> {
   const { blobs, pool, owner, prepared } = bench;
   const { seed } = prepared.recipe;
@@ -104,8 +106,10 @@ async function train(
       round,
       owner,
       params: await blobs.put(params),
+      rest: rest === undefined ? null : await blobs.put(rest),
       personal,
       options,
+      clipNorm: task.clipNorm,
     } as const;
     const run = pool.run(job, 0, (report) => bench.onStep?.(report));
     const { result } = await withinMemory(bench, run);
@@ -114,6 +118,16 @@ async function train(
       kept: result.personal === null ? undefined : await blobs.get(result.personal),
       stats: result.stats,
     };
+  });
+}
+
+/** From the run's seed, as the coordinator makes them; the tensors that do not travel in this round. */
+function freshRest({ blobs, pool, owner, prepared }: Bench, round: number): Promise<Uint8Array> {
+  const { seed, adapter = null } = prepared.recipe;
+  return clean(blobs, async () => {
+    const { params } = (await pool.run({ kind: 'init', seed, adapter }, 0)).result;
+    const job = { kind: 'cut', part: 'rest', params, seed, round, owner, withFile: true } as const;
+    return (await pool.run(job, 0)).result.file!;
   });
 }
 

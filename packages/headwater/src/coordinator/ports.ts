@@ -54,6 +54,13 @@ export interface RunWorks {
   ): Promise<{ readonly plan: RunPlan; readonly provenance: unknown }>;
   /** Bytes of an update as its tensors demand; a little more is taken. */
   updateBytes(plan: RunPlan, round: number, owner: string): number;
+  /**
+   * What an owner is sent of a round's params, and what it has without being sent it. Undefined: it is sent the params as they
+   * are, which is so for all where the works cannot cut.
+   */
+  down?(plan: RunPlan, asked: DownAsked): Promise<Down | undefined>;
+  /** Bytes of what is sent; absent: of the params. */
+  downBytes?(plan: RunPlan, round: number, owner: string): number;
   /** Looks at an update's bytes, piece by piece. */
   check(
     plan: RunPlan,
@@ -63,12 +70,34 @@ export interface RunWorks {
   aggregate(
     work: AggregateWork,
     plan: RunPlan,
+    /** Of the round, in runs with privacy; the result follows from it. */
+    noiseKey?: Uint8Array,
   ): Promise<Omit<Extract<RunEvent, { type: 'aggregated' }>, 'type' | 'round' | 'membership'>>;
   /** Writes the result where it belongs. */
   publish(work: PublishWork, state: RunState): Promise<void>;
   /** The run is over, one way or another: figures and reports, made from the events alone. May be called again. */
   report(events: readonly RunEvent[]): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface DownAsked {
+  readonly round: number;
+  readonly owner: string;
+  /** Digest of the global params. */
+  readonly params: string;
+}
+
+export interface Down {
+  readonly sent: DownPiece;
+  /** Null: nothing. */
+  readonly rest: DownPiece | null;
+}
+
+/** Made when it is read. */
+export interface DownPiece {
+  readonly digest: string;
+  readonly bytes: number;
+  file(): Promise<Uint8Array>;
 }
 
 export interface InitialParams {

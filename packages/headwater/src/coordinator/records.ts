@@ -61,12 +61,19 @@ export interface OwnerRecord {
 /** `enrolments`, by `run/owner`: who waits for the run to begin. */
 export type EnrolmentRecord = OwnerCounts;
 
+/** `noise-keys`, by `run/round`; base64url, null once destroyed. Never leaves the store. */
+export interface NoiseKeyRecord {
+  readonly membership: string;
+  readonly key: string | null;
+}
+
 interface Shapes {
   runs: RunRecord;
   tokens: TokenRecord;
   clients: ClientRecord;
   owners: OwnerRecord;
   enrolments: EnrolmentRecord;
+  'noise-keys': NoiseKeyRecord;
 }
 
 export async function readRecord<C extends keyof Shapes>(

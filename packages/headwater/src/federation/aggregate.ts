@@ -80,7 +80,9 @@ export function takePrivateMean(
   if (release === undefined) return takeMean(plan, sum);
   const told = addReleaseNoise(plan, sum, release);
   const mean = takeMean(plan, sum);
-  return { ...mean, report: { ...mean.report, release: told } };
+  // How many coordinates were clamped was counted before there was noise.
+  const clamped = release.noise.kind === 'secret' ? 0 : mean.report.clamped;
+  return { ...mean, report: { ...mean.report, clamped, release: told } };
 }
 
 interface Aggregated {

@@ -8,6 +8,10 @@ export interface ClientPrivacy {
   readonly clipNorm: number;
   /** z: standard deviation of the noise over the sensitivity of the sum; 0: none. What is accounted for. */
   readonly noiseMultiplier: number;
+  /** Releases that one owner may take part in; whoever has is not asked any more. */
+  readonly maxParticipations: number;
+  /** δ of what is claimed; absent: nothing is. */
+  readonly delta?: number;
   /** C follows a quantile of the norms; absent: it stays. */
   readonly adaptive?: AdaptiveClip;
 }
@@ -17,9 +21,9 @@ export interface AdaptiveClip extends ClipRule {
   readonly countNoise: number;
 }
 
-/** Recorded with the round. The two norms are secrets of the owners, told where everything is simulated. */
+/** Recorded with the round: a row of the run's privacy ledger, in the same entry of the journal as what was released. */
 export interface ReleaseReport {
-  readonly noise: 'simulated';
+  readonly noise: 'simulated' | 'secret';
   /** C of this round. */
   readonly clipNorm: number;
   readonly noiseMultiplier: number;
@@ -28,17 +32,20 @@ export interface ReleaseReport {
   readonly sensitivity: number;
   /** Of a coordinate of the mean: z · s / m̄, with adaptive clipping a little more. */
   readonly noiseStd: number;
-  /** ‖Σ_i clip_C(Δ_i)‖₂ / m̄ */
-  readonly signalNorm: number;
-  /** ‖noise‖₂ / m̄ */
-  readonly noiseNorm: number;
-  /** Updates that came longer than C and were clipped by the server: their senders had not, or a compression changed them. */
-  readonly clippedByServer: number;
   /** C of the next round, where it adapts. */
   readonly nextClipNorm?: number;
+  /** Secrets of the owners: told where everything is simulated. */
+  readonly observed?: {
+    /** ‖Σ_i clip_C(Δ_i)‖₂ / m̄ */
+    readonly signalNorm: number;
+    /** ‖noise‖₂ / m̄ */
+    readonly noiseNorm: number;
+    /** Updates that came longer than C: their senders had not clipped them, or a compression changed them. */
+    readonly clippedByServer: number;
+  };
 }
 
-/** The sentence that results, report and adapter of such a run carry. `cohortSize`: where it is known. */
+/** The sentence that results, report and adapter of a simulated run carry. `cohortSize`: where it is known. */
 export function simulatedStatement(
   { clipNorm, noiseMultiplier, adaptive }: ClientPrivacy,
   cohortSize?: number,

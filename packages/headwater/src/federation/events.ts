@@ -14,7 +14,8 @@ export interface Observed {
 
 /** What the receiver found when it read the update's bytes. */
 export type UpdateCheck =
-  | { readonly ok: true; readonly l2Norm: number }
+  /** `l2Norm` null: it is withheld. */
+  | { readonly ok: true; readonly l2Norm: number | null }
   | { readonly ok: false; readonly code: RejectionCode; readonly reason: string };
 
 /** Why an update does not count. */

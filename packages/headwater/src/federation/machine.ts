@@ -178,7 +178,9 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   };
   const counted = members.map(({ owner }) => {
     const { round } = open.accepted[owner]!;
-    return [owner, { ...state.roster[owner]!, lastRound: round }] as const;
+    const entry = state.roster[owner]!;
+    const spent = state.plan.privacy && { participations: (entry.participations ?? 0) + 1 };
+    return [owner, { ...entry, lastRound: round, ...spent }] as const;
   });
   const roster = { ...state.roster, ...Object.fromEntries(counted) };
   const { params, serverState } = event;

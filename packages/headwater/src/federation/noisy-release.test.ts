@@ -51,7 +51,14 @@ function noiseOf(seed: number): NoiseSource {
 }
 
 function release(change: Partial<NoisyRelease> = {}): NoisyRelease {
-  return { clipNorm: 1, noiseMultiplier: 1, denominator: 4, noise: noiseOf(1), ...change };
+  return {
+    clipNorm: 1,
+    noiseMultiplier: 1,
+    maxParticipations: 9,
+    denominator: 4,
+    noise: noiseOf(1),
+    ...change,
+  };
 }
 
 async function released(
@@ -82,8 +89,8 @@ describe('the noise of a release', () => {
     expect(Math.abs(mean)).toBeLessThan((5 * std) / Math.sqrt(noise.length));
     const told = noisy.report.release!;
     expect(told.noiseStd / (1.3 / 4)).toBeCloseTo(1, 5);
-    expect(told.noiseNorm / Math.sqrt(2 * SIZE)).toBeCloseTo(std, 4);
-    expect(told.signalNorm).toBeCloseTo(l2Norm(exact.params), 5);
+    expect(told.observed!.noiseNorm / Math.sqrt(2 * SIZE)).toBeCloseTo(std, 4);
+    expect(told.observed!.signalNorm).toBeCloseTo(l2Norm(exact.params), 5);
   });
 
   it('is the same for the same seed, another for another round', async () => {
@@ -112,7 +119,7 @@ describe('the noise of a release', () => {
     const { ann, ben } = owners as { ann: Params; ben: Params };
     const [all, two] = [await released(owners, release()), await released({ ann, ben }, release())];
     expect(two.report.release!.noiseStd).toBe(all.report.release!.noiseStd);
-    expect(two.report.release!.noiseNorm).toBe(all.report.release!.noiseNorm);
+    expect(two.report.release!.observed!.noiseNorm).toBe(all.report.release!.observed!.noiseNorm);
     const exact = await released({ ann, ben }, release({ noiseMultiplier: 0 }));
     const absent = zerosLike(ann);
     const zeros = await released({ ann, ben, cid: absent, dan: absent }, release({ noiseMultiplier: 0 }));
@@ -132,7 +139,7 @@ describe('what one client can change', () => {
       const change = l2Norm(differenceOf(withLiar.params, without.params));
       expect(change).toBeLessThanOrEqual((1 + 1e-6) / 4);
       expect(change).toBeCloseTo(Math.min(1, norm) / 4, 6);
-      expect(withLiar.report.release!.clippedByServer).toBe(norm > 1 ? 1 : 0);
+      expect(withLiar.report.release!.observed!.clippedByServer).toBe(norm > 1 ? 1 : 0);
     }
   });
 
@@ -211,7 +218,10 @@ describe('a clip norm that adapts', () => {
     const tensors = [{ name: 'q_proj.lora_A.weight', shape: [2, 2] }];
     const facts = { weighting: 'uniform', tensors, fixedPoint: { fractionBits: 30 } } as const;
     const mistakes = (noiseMultiplier: number, compression: string) =>
-      privacyMistakes({ ...facts, compression, privacy: { clipNorm: 1, noiseMultiplier, adaptive } }, fedavg);
+      privacyMistakes(
+        { ...facts, compression, privacy: { clipNorm: 1, noiseMultiplier, maxParticipations: 9, adaptive } },
+        fedavg,
+      );
     expect(mistakes(9, 'none')).toEqual([]);
     expect(mistakes(10, 'none')).toEqual([expect.stringContaining('countNoise of more than 5')]);
     expect(mistakes(1, 'int8')).toEqual([expect.stringContaining('no compression')]);
@@ -221,7 +231,7 @@ describe('a clip norm that adapts', () => {
 describe('what does not go together', () => {
   const lora = ['A', 'B'].map((factor) => ({ name: `q_proj.lora_${factor}.weight`, shape: [2, 2] }));
   const facts = {
-    privacy: { clipNorm: 1, noiseMultiplier: 1 },
+    privacy: { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 9 },
     weighting: 'uniform',
     tensors: lora,
     fixedPoint: { fractionBits: 30 },

@@ -24,9 +24,12 @@ export interface NoisyRelease extends ClientPrivacy {
   readonly noise: NoiseSource;
 }
 
-/** Two independent streams, each the same whenever it is asked for. `simulated`: whoever has the seed can make them too. */
+/**
+ * Two independent streams, each the same whenever it is asked for. `secret`: of a key that is destroyed afterwards; `simulated`: whoever
+ * has the seed can make them too.
+ */
 export interface NoiseSource {
-  readonly kind: 'simulated';
+  readonly kind: 'simulated' | 'secret';
   words(stream: 'sum' | 'count'): RandomWords;
 }
 
@@ -75,20 +78,33 @@ export function addReleaseNoise(plan: FixedPointPlan, sum: PartialSum, release: 
     ...{ clipNorm, noiseMultiplier, denominator, sensitivity },
     noise: noise.kind,
     noiseStd: (multiplier * sensitivity) / denominator,
-    signalNorm: norms.signal / denominator,
-    noiseNorm: norms.added / denominator,
-    clippedByServer: sum.clipping?.byServer ?? 0,
+    ...(noise.kind === 'secret' ? {} : { observed: observedIn(sum, norms, denominator) }),
     ...(adaptive === undefined ? {} : { nextClipNorm: adapted(sum, release) }),
   };
 }
 
-/** `sigma` in units of the updates, 0: none. Gives the norms of the sum before, and of what was added. */
-function addNoise(
-  sum: PartialSum,
-  scales: readonly TensorScale[],
-  sigma: number,
-  noise: NoiseSource,
-): { readonly signal: number; readonly added: number } {
+/** Nothing of this was made private. */
+function observedIn(
+  { clipping }: PartialSum,
+  { signal, added }: Norms,
+  denominator: number,
+): NonNullable<ReleaseReport['observed']> {
+  return {
+    signalNorm: signal / denominator,
+    noiseNorm: added / denominator,
+    clippedByServer: clipping?.byServer ?? 0,
+  };
+}
+
+interface Norms {
+  /** Of the sum before. */
+  readonly signal: number;
+  /** Of what was added. */
+  readonly added: number;
+}
+
+/** `sigma` in units of the updates, 0: none. */
+function addNoise(sum: PartialSum, scales: readonly TensorScale[], sigma: number, noise: NoiseSource): Norms {
   const normal = gaussianSource(noise.words('sum'));
   let [signal, added] = [0, 0];
   for (const { name, fractionBits } of scales) {

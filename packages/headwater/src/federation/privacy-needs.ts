@@ -11,6 +11,7 @@ import type { SelectionChoice } from './selection/registry.ts';
 import type { Weighting } from './weights.ts';
 
 export interface PrivacyFacts {
+  readonly owners?: readonly unknown[] | undefined;
   readonly privacy?: ClientPrivacy | undefined;
   readonly weighting: Weighting;
   readonly selection?: SelectionChoice | undefined;
@@ -26,6 +27,7 @@ export function privacyMistakes(facts: PrivacyFacts, method: BoundMethod): strin
   if (facts.privacy === undefined) return [];
   return [
     ...roundMistakes(facts, facts.privacy),
+    ...budgetMistakes(facts, facts.privacy),
     ...adaptiveMistakes(facts, facts.privacy),
     ...methodMistakes(facts.tensors, method),
   ];
@@ -52,6 +54,19 @@ function roundMistakes(
   if (noiseMultiplier > 0 && steps < LEAST_NOISE_STEPS)
     mistakes.push(
       `the noise of privacy.clientLevel has a standard deviation of ${steps.toPrecision(3)} steps of the fixed-point grid, fewer than ${LEAST_NOISE_STEPS}; raise federation.fixedPoint.fractionBits by ${Math.ceil(Math.log2(LEAST_NOISE_STEPS / steps))}`,
+    );
+  return mistakes;
+}
+
+function budgetMistakes({ owners }: PrivacyFacts, { delta, maxParticipations }: ClientPrivacy): string[] {
+  const mistakes: string[] = [];
+  if (maxParticipations < 1)
+    mistakes.push(
+      'not even one release stays within privacy.clientLevel.targetEpsilon; raise noiseMultiplier (`headwater privacy` says how far) or targetEpsilon',
+    );
+  if (delta !== undefined && owners !== undefined && delta > 1 / owners.length)
+    mistakes.push(
+      `privacy.clientLevel.delta is ${delta}, more than one in ${owners.length} owners: publishing one of them as it is would count as private; choose less than ${1 / owners.length}`,
     );
   return mistakes;
 }

@@ -46,6 +46,8 @@ export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: Own
     standing: isExcluded(state.plan, known?.offences ?? 0) ? 'quarantined' : 'active',
     offences: known?.offences ?? 0,
     lastRound: known?.lastRound ?? 0,
+    // Leaving and coming back gives no budget back.
+    ...(known?.participations === undefined ? {} : { participations: known.participations }),
   };
   const others = Object.values(state.roster).filter(({ owner }) => owner !== counts.owner);
   const { weights } = weightsOf([...others, entry], state.plan);

@@ -6,6 +6,7 @@
 import { assert } from '../base/errors.ts';
 import { type Rng, rng, sampled } from '../base/random.ts';
 import type { Member } from './events.ts';
+import { isSpent } from './privacy-ledger.ts';
 import { activeOwners, isActive } from './roster.ts';
 import { chooseOwners, type SelectionChoice } from './selection/registry.ts';
 import { entryOf, type OpenRound, type RunState } from './state.ts';
@@ -14,7 +15,8 @@ import { shouldStop } from './stopping.ts';
 /** `before`: the round that was just closed; in buffered runs its late updates and those under way go on. */
 export function openNextRound(state: RunState, before?: OpenRound): RunState {
   const round = state.closed.length + 1;
-  if (round > state.plan.rounds || state.stopping || shouldStop(state)) return { ...state, open: undefined };
+  if (round > state.plan.rounds || state.stopping || shouldStop(state) || budgetIsSpent(state))
+    return { ...state, open: undefined };
   const goesOn = state.plan.pace.mode === 'buffered' && before !== undefined;
   const open: OpenRound = {
     round,
@@ -27,6 +29,13 @@ export function openNextRound(state: RunState, before?: OpenRound): RunState {
   };
   const next = askMore({ ...state, open }, state.plan.pace.asked - waitingIn(open));
   return settle(next, next.open!);
+}
+
+/** Too few owners are left whose part of the privacy budget allows another release. */
+function budgetIsSpent(state: RunState): boolean {
+  const { privacy, quorum } = state.plan;
+  if (privacy === undefined) return false;
+  return activeOwners(state).filter((owner) => !isSpent(state, owner)).length < quorum;
 }
 
 /** Closes the round when nobody has to be waited for; asks others when the quorum is out of reach. */
@@ -128,7 +137,8 @@ function chosenBy(
 
 /** Not: who has trained from these params already, or is out of the round. */
 function mayBeAsked(state: RunState, open: OpenRound, owner: string): boolean {
-  return isActive(state, owner) && state.roster[owner]!.lastRound < open.round && awaits(open, owner);
+  if (!isActive(state, owner) || isSpent(state, owner)) return false;
+  return state.roster[owner]!.lastRound < open.round && awaits(open, owner);
 }
 
 function acceptedIn(open: OpenRound): number {

@@ -20,6 +20,8 @@ export interface RosterEntry extends OwnerPlan {
   readonly standing: 'active' | 'quarantined' | 'left';
   /** Rejected updates so far. */
   readonly offences: number;
+  /** Releases with its update in them, in runs with privacy. */
+  readonly participations?: number;
   /** Latest round for which an update of it was accepted; 0: none. */
   readonly lastRound: number;
 }

@@ -9,6 +9,11 @@ import { plain } from './compression/none.ts';
 import type { UpdateCheck } from './events.ts';
 import { createUpdateReader, UpdateFault, type UpdateReader } from './update-reader.ts';
 
+/** A check that knows the length. */
+export type MeasuredUpdate =
+  | { readonly ok: true; readonly l2Norm: number }
+  | Extract<UpdateCheck, { readonly ok: false }>;
+
 export interface UpdateRules {
   /** Default: float32 as it is. */
   readonly compression?: BoundCompression;
@@ -21,7 +26,7 @@ export function checkUpdateBytes(
   bytes: Uint8Array,
   expected: readonly TrainableTensor[],
   rules: UpdateRules = {},
-): UpdateCheck {
+): MeasuredUpdate {
   const check = updateCheck(expected, rules);
   try {
     check.reader.push(bytes);
@@ -37,7 +42,7 @@ export async function checkUpdateStream(
   source: AsyncIterable<Uint8Array>,
   expected: readonly TrainableTensor[],
   rules: UpdateRules = {},
-): Promise<UpdateCheck> {
+): Promise<MeasuredUpdate> {
   const check = updateCheck(expected, rules);
   try {
     for await (const piece of source) check.reader.push(piece);
@@ -52,7 +57,7 @@ export async function checkUpdateStream(
 function updateCheck(
   expected: readonly TrainableTensor[],
   { compression = plain, maxNorm = null }: UpdateRules,
-): { readonly reader: UpdateReader; verdict(): UpdateCheck } {
+): { readonly reader: UpdateReader; verdict(): MeasuredUpdate } {
   let sum = 0;
   const reader = createUpdateReader(expected, compression, (_index, _begin, values) => {
     let partial = sum;
@@ -70,7 +75,7 @@ function updateCheck(
   };
 }
 
-function refusal(error: unknown): UpdateCheck {
+function refusal(error: unknown): MeasuredUpdate {
   if (error instanceof UpdateFault) return { ok: false, code: error.code, reason: error.message };
   throw error;
 }

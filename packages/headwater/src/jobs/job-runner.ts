@@ -14,10 +14,13 @@ import type { Tokenizer } from '../models/tokenizer.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Engine, TrainOptions } from '../training/engine.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
-import { aggregateMembers } from './aggregation.ts';
+import { type AggregationParts, aggregateMembers } from './aggregation.ts';
 import { type HeldOut, type Load, scoreSpan, writeSpan } from './answering.ts';
-import { statsOf, type TextFacts, trainClientRound } from './client-round.ts';
+import { type Arrived, statsOf, type TextFacts, trainClientRound } from './client-round.ts';
+import { cutOf } from './cut.ts';
 import type {
+  AggregateJob,
+  AggregateResult,
   InitJob,
   InitResult,
   Job,
@@ -29,6 +32,7 @@ import type {
   TrainClientResult,
 } from './jobs.ts';
 import type { References } from './references.ts';
+import { trainServer } from './server-round.ts';
 
 export interface RunnerParts {
   readonly engine: Engine;
@@ -43,31 +47,40 @@ export interface RunnerParts {
   readonly blobs: Blobs;
   readonly train: ReadonlyMap<string, readonly TokenizedExample[]>;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', HeldOut>>>;
+  /** For methods whose server trains. */
+  readonly publicExamples?: readonly TokenizedExample[] | undefined;
   /** Fresh params from the seed, or those of a PEFT folder. */
   initialParams(seed: number, adapter: string | null): Promise<Params>;
-  exportParams(params: Params, folder: string): Promise<void>;
+  exportParams(params: Params, folder: string, card?: string): Promise<void>;
   /** Read when the first text is written. */
   tokenizer(): Promise<Tokenizer>;
 }
 
 export function createJobRunner(parts: RunnerParts): JobRunner {
   const load = cachedLoader(parts.blobs);
+  const loadRest = cachedLoader(parts.blobs);
   const run = (job: Job, onStep?: OnStep): Promise<unknown> => {
     switch (job.kind) {
       case 'init':
         return init(parts, job);
       case 'train-client':
-        return trainClient(parts, load, job, onStep);
+        return trainClient(parts, { load, loadRest }, job, onStep);
+      case 'cut':
+        return load(job.params).then((params) =>
+          cutOf({ ...parts, tensors: parts.tuning.tensors }, params, job),
+        );
       case 'train-arm':
         return trainArm(parts, load, job, onStep);
       case 'aggregate':
-        return aggregateMembers({ ...parts, tensors: parts.tuning.tensors }, job);
+        return aggregate(parts, job);
       case 'score':
         return scoreSpan(parts, load, job);
       case 'write':
         return writeSpan(parts, load, job);
       case 'export':
-        return load(job.params).then((params) => parts.exportParams(params, job.folder).then(() => null));
+        return load(job.params).then((params) =>
+          parts.exportParams(params, job.folder, job.card).then(() => null),
+        );
     }
   };
   return { run: run as JobRunner['run'] };
@@ -83,6 +96,12 @@ async function examplesOf(
   if (examples[0]?.rejected === undefined) return examples;
   assert(references !== undefined, 'pairs of answers are learnt next to a reference');
   return references.ofOwner(owner, examples, options);
+}
+
+function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promise<AggregateResult> {
+  const afterStep: AggregationParts['afterStep'] = (output, { work, training }) =>
+    trainServer(parts, work.round, training, output);
+  return aggregateMembers({ ...parts, tensors: parts.tuning.tensors, afterStep }, job);
 }
 
 /** The clients of a round start from the same params: the last ones read are kept. */
@@ -103,19 +122,34 @@ async function init(
   return { params: await blobs.put(encodeParams(params)), tensors: tuning.tensors };
 }
 
+interface Loaders {
+  readonly load: Load;
+  /** Keeps what a deployment's client has in every round. */
+  readonly loadRest: Load;
+}
+
+async function arrived(
+  { load, loadRest }: Loaders,
+  params: string,
+  rest: string | null | undefined,
+): Promise<Params | Arrived> {
+  if (rest === undefined) return load(params);
+  return { sent: await load(params), rest: rest === null ? new Map() : await loadRest(rest) };
+}
+
 async function trainClient(
   parts: RunnerParts,
-  load: Load,
-  { seed, round, owner, params, personal, options, clipNorm }: TrainClientJob,
+  loaders: Loaders,
+  { seed, round, owner, params, rest, personal, options, clipNorm }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
-  const { tuning, method, compression, maxUpdateNorm, blobs } = parts;
+  const { tuning, method, compression, maxUpdateNorm, blobs, train } = parts;
   const kept = personal === null ? undefined : decodeParams(await blobs.get(personal), `blob ${personal}`);
   const input = {
     seed,
     round,
     owner,
-    params: await load(params),
+    params: await arrived(loaders, params, rest),
     kept,
     examples: await examplesOf(parts, owner, options),
   };

@@ -35,7 +35,10 @@ export interface TrainClientJob {
   readonly seed: number;
   readonly round: number;
   readonly owner: string;
+  /** Global params; where `rest` is given, what this owner was sent of them. */
   readonly params: string;
+  /** What it was not sent; null: it was sent everything. */
+  readonly rest?: string | null;
   readonly personal: string | null;
   readonly options: TrainOptions;
   /** ‖update‖₂ above which it is scaled down before it is sent; omitted: any length. */
@@ -45,6 +48,23 @@ export type TrainClientResult = Pick<
   EventOf<'update-received'>,
   'update' | 'personal' | 'upBytes' | 'downBytes' | 'check' | 'stats' | 'unclippedNorm'
 >;
+
+/** A part of global params for an owner: `sent`, or the `rest` that it has without being sent it. */
+export interface CutJob {
+  readonly kind: 'cut';
+  readonly part: 'sent' | 'rest';
+  readonly params: string;
+  readonly seed: number;
+  readonly round: number;
+  readonly owner: string;
+  /** Otherwise only its name and size are wanted. */
+  readonly withFile: boolean;
+}
+export interface CutResult {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly file?: Uint8Array;
+}
 
 /** One uninterrupted training on the pooled data of some owners. */
 export interface TrainArmJob {
@@ -100,11 +120,14 @@ export interface ExportJob {
   readonly kind: 'export';
   readonly params: string;
   readonly folder: string;
+  /** What the result's README.md says; omitted: it has none. */
+  readonly card?: string | undefined;
 }
 
 export interface JobTypes {
   readonly init: { readonly job: InitJob; readonly result: InitResult };
   readonly 'train-client': { readonly job: TrainClientJob; readonly result: TrainClientResult };
+  readonly cut: { readonly job: CutJob; readonly result: CutResult };
   readonly 'train-arm': { readonly job: TrainArmJob; readonly result: TrainArmResult };
   readonly aggregate: { readonly job: AggregateJob; readonly result: AggregateResult };
   readonly score: { readonly job: ScoreJob; readonly result: readonly ExampleScore[] };

@@ -70,12 +70,7 @@ export async function checkDeployable(
 ): Promise<void> {
   await requireConsent(taskChoices(recipe, registries), 'none');
   refuseUnknownReference(recipe, registries);
-  if (recipe.privacy !== undefined)
-    throw new HeadwaterError(
-      'RECIPE_INVALID',
-      'privacy: clipping and noise are simulated by `headwater run` only; a deployment would need noise from a secret key that survives a crash, and a ledger of what was spent, and has neither',
-      { hint: 'Leave `privacy` out, or simulate the run with `headwater run`.' },
-    );
+  checkPrivateDeployment(recipe);
   for (const key of ['shots', 'general'] as const)
     if (recipe.data[key] !== undefined)
       throw new HeadwaterError(
@@ -100,4 +95,32 @@ function refuseUnknownReference(
     'adapter: what owners learn is measured next to the model that the run starts from, and they do not have its adapter',
     { hint: 'Merge the adapter into its base (headwater merge) and give the new folder as model.' },
   );
+}
+
+/** What leaves owners beside their updates would leave without noise. Throws RECIPE_INVALID. */
+function checkPrivateDeployment({ privacy, data }: Recipe): void {
+  if (privacy === undefined) return;
+  const refuse = (message: string, hint: string) => {
+    throw new HeadwaterError('RECIPE_INVALID', message, { hint });
+  };
+  if (privacy.clientLevel.delta === undefined)
+    refuse(
+      'privacy.clientLevel: a deployment claims an (ε, δ), and no delta is given',
+      'Set privacy.clientLevel.delta, less than one in the number of owners.',
+    );
+  if (!(privacy.clientLevel.noiseMultiplier > 0))
+    refuse(
+      'privacy.clientLevel.noiseMultiplier is 0: clipping alone promises nothing',
+      'Set it above 0, or leave `privacy` out.',
+    );
+  const heldOut =
+    data.validation !== undefined ||
+    data.test !== undefined ||
+    data.validationFraction > 0 ||
+    data.testFraction > 0;
+  if (heldOut)
+    refuse(
+      'privacy.clientLevel: scores of owners on their own held-out examples would be told without noise',
+      'Leave data.validation, validationFraction, test and testFraction out, and score the result with `headwater eval` on data of your own.',
+    );
 }

@@ -88,7 +88,7 @@ describe('preparing a run', () => {
     expect(await refusal('evaluation.tasks=[{ kind: rouge-l }]')).toBe('taken');
     const privacy = 'privacy={ clientLevel: { clip: { norm: 1 }, noiseMultiplier: 1 } }';
     const uniform = await recipeWith(privacy, 'federation.weighting=uniform');
-    await expect(checkDeployable(uniform, builtinRegistries)).rejects.toThrow('a ledger of what was spent');
+    await expect(checkDeployable(uniform, builtinRegistries)).rejects.toThrow('no delta is given');
   });
 
   it('changed data change the digest, the same data do not', async () => {

@@ -15,6 +15,7 @@ import {
 import { compressions } from '../federation/compression/registry.ts';
 import { type BoundMethod, bindMethod, type ClientFacts, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
+import { participationsWithin } from '../federation/privacy-ledger.ts';
 import { selections } from '../federation/selection/registry.ts';
 import type { Selection } from '../federation/selection/selection.ts';
 import { withPlugins } from '../recipe/plugins-node.ts';
@@ -90,11 +91,18 @@ export function clientPrivacy(
   cohortSize = federation.cohortSize,
 ): ClientPrivacy | undefined {
   if (privacy === undefined) return undefined;
-  const { clip, noiseMultiplier } = privacy.clientLevel;
-  if (clip.kind === 'fixed') return { clipNorm: clip.norm, noiseMultiplier };
+  const { clip, noiseMultiplier, delta, targetEpsilon, maxParticipations } = privacy.clientLevel;
+  const limit = maxParticipations ?? federation.rounds;
+  const budget = targetEpsilon === undefined || delta === undefined ? undefined : { delta, targetEpsilon };
+  const common = {
+    ...{ clipNorm: clip.norm, noiseMultiplier },
+    maxParticipations: budget === undefined ? limit : participationsWithin(noiseMultiplier, budget, limit),
+    ...(delta === undefined ? {} : { delta }),
+  };
+  if (clip.kind === 'fixed') return common;
   const { targetQuantile, learningRate } = clip;
   const countNoise = clip.countNoise ?? (cohortSize ?? 0) / 20;
-  return { clipNorm: clip.norm, noiseMultiplier, adaptive: { targetQuantile, learningRate, countNoise } };
+  return { ...common, adaptive: { targetQuantile, learningRate, countNoise } };
 }
 
 /** What the recipe tunes, as its method wants it. */

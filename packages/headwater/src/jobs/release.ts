@@ -1,18 +1,43 @@
 /** What a worker is told of a noisy release, as plain data, and what it makes of it. */
 
 import { rng, type SeedPart } from '../base/random.ts';
+import type { AggregateWork } from '../federation/events.ts';
 import type { NoiseSource, NoisyRelease } from '../federation/noisy-release.ts';
+import type { RunPlan } from '../federation/plan.ts';
+import { keystreamWords } from '../privacy/keystream-node.ts';
+
+/** Of one run and round alone. A key is for memory: it is in no file, line or message that outlasts the round. */
+export type NoiseOrder =
+  | { readonly kind: 'simulated'; readonly seedPath: readonly SeedPart[] }
+  | { readonly kind: 'secret'; readonly key: Uint8Array };
 
 export interface ReleaseOrder extends Omit<NoisyRelease, 'noise'> {
-  /** Of this run and round alone. */
-  readonly noise: { readonly kind: 'simulated'; readonly seedPath: readonly SeedPart[] };
+  readonly noise: NoiseOrder;
 }
 
-export function releaseOf(order: ReleaseOrder): NoisyRelease {
-  return { ...order, noise: simulated(order.noise.seedPath) };
+/** Undefined for rounds of a plan without privacy. */
+export function releaseOrder(
+  { privacy, cohortSize }: RunPlan,
+  { clipNorm = privacy?.clipNorm }: Pick<AggregateWork, 'clipNorm'>,
+  noise: () => NoiseOrder,
+): ReleaseOrder | undefined {
+  if (privacy === undefined || clipNorm === undefined) return undefined;
+  return { ...privacy, clipNorm, denominator: cohortSize, noise: noise() };
 }
 
 /** Noise that follows from the run's seed, so that a resumed run is the same run: it hides nothing from who has the seed. */
-export function simulated(seedPath: readonly SeedPart[]): NoiseSource {
-  return { kind: 'simulated', words: (stream) => rng(...seedPath, stream).uint32 };
+export function simulatedNoise(seed: number, round: number): NoiseOrder {
+  return { kind: 'simulated', seedPath: [seed, 'privacy', 'noise', round] };
+}
+
+export function releaseOf(order: ReleaseOrder): NoisyRelease {
+  return { ...order, noise: sourceOf(order.noise) };
+}
+
+const STREAMS = { sum: 0, count: 1 } as const;
+
+function sourceOf(order: NoiseOrder): NoiseSource {
+  const { kind } = order;
+  if (kind === 'secret') return { kind, words: (stream) => keystreamWords(order.key, STREAMS[stream]) };
+  return { kind, words: (stream) => rng(...order.seedPath, stream).uint32 };
 }

@@ -7,7 +7,6 @@ import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
-import { simulatedStatement } from '../federation/client-privacy.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { openQuantized } from '../models/quantized-node.ts';
@@ -23,13 +22,13 @@ import type { HeldOut } from './answering.ts';
 import type { TextFacts } from './client-round.ts';
 import { createJobRunner } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
+import { publicExamples } from './learner.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
 import {
   bindObjective,
   bindRecipeCompression,
   bindRecipeMethod,
   bindTuning,
-  clientPrivacy,
   registriesWith,
 } from './records.ts';
 import { createReferences } from './references.ts';
@@ -48,6 +47,7 @@ export interface WorkerInit {
   readonly blobs: string;
   readonly train: ReadonlyMap<string, SharedExamples>;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', SharedHeldOut>>>;
+  readonly publicExamples?: SharedExamples | undefined;
 }
 
 async function open(init: WorkerInit): Promise<JobRunner> {
@@ -62,8 +62,8 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const model = quantizedFolder === undefined ? stored : await openQuantized(stored, quantizedFolder);
   const tuning = bindTuning(recipe, model.definition, registries);
   const method = bindRecipeMethod(recipe, registries);
-  const card = cardOf(recipe);
   const objective = bindObjective(recipe, registries);
+  const shared = init.publicExamples === undefined ? [] : viewExamples(init.publicExamples);
   const baseValue = (name: string) => readWeight(model.weights, name);
   const executor = createNodeExecutor({
     device: recipe.device,
@@ -74,7 +74,8 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const initialParams = async (seed: number, adapter: string | null) => {
     if (adapter === null) {
       const fresh = await tuning.init(rng(seed, 'init'), baseValue, textEncoder(model.folder));
-      return method.initialParams(fresh, { random: rng(seed, 'init', 'method'), baseValue });
+      const random = rng(seed, 'init', 'method');
+      return method.initialParams(fresh, { random, baseValue, publicExamples: publicExamples(shared, seed) });
     }
     const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
     checkSameTuning(found.tuning, tuning, adapter);
@@ -97,20 +98,14 @@ async function open(init: WorkerInit): Promise<JobRunner> {
         { pieces: viewExamples(pieces), ...rest },
       ]),
     ),
+    publicExamples: shared,
     initialParams,
     tokenizer: async () => (await loadTokenizer(model.folder)).tokenizer,
-    exportParams: (params, folder) =>
+    exportParams: (params, folder, card) =>
       tuning.adapterConfig() === undefined
         ? wholeParams(model, tuning, params).then((whole) => writeModelFolder(folder, model, whole, card))
         : writeAdapterFolder(folder, tuning, params, baseModelName(recipe.model), card),
   });
-}
-
-/** The README.md of a result that must not be taken for what it is not. */
-function cardOf(recipe: Recipe): string | undefined {
-  const privacy = clientPrivacy(recipe);
-  if (privacy === undefined) return undefined;
-  return `# ${recipe.name}\n\n${simulatedStatement(privacy, recipe.federation.cohortSize)}\n`;
 }
 
 function textFacts({ folder, definition, eosTokenIds }: Model): TextFacts | undefined {

@@ -83,6 +83,18 @@ const RULES: readonly Rule[] = [
     const given = keys.find((key) => value(key) !== undefined);
     return given === undefined ? undefined : mistake(given, 'is for clip.kind: adaptive');
   },
+  ({ value }) => {
+    const path = 'privacy.clientLevel.delta';
+    if (value('privacy.clientLevel.targetEpsilon') === undefined || value(path) !== undefined)
+      return undefined;
+    return mistake(path, 'is required with targetEpsilon: an ε means nothing without its δ');
+  },
+  ({ value }) => {
+    if (value('privacy.clientLevel') === undefined || value('federation.maxUpdateNorm') === undefined)
+      return undefined;
+    const message = 'excludes privacy.clientLevel: updates are clipped there, not refused for their length';
+    return mistake('federation.maxUpdateNorm', message);
+  },
   ({ number }) => {
     const batch = number('training.batchSize');
     const micro = number('training.microBatchSize');

@@ -287,6 +287,24 @@ const clientLevel = z.strictObject({
     .describe(
       'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros.',
     ),
+  delta: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe(
+      'δ: the probability with which ε need not hold; less than one in the number of owners. A deployment needs it; a simulation claims nothing.',
+    ),
+  targetEpsilon: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      'The budget of each owner: it is not asked again when one more release would cost it more than this ε, and the run ends when too few owners are left. Default: maxParticipations alone ends it.',
+    ),
+  maxParticipations: positiveInt
+    .optional()
+    .describe('Releases that one owner may take part in. Default: rounds, or what targetEpsilon allows.'),
   clip: z
     .strictObject({
       kind: z

@@ -10,7 +10,7 @@ export function privacySections({ privacy }: RunResults, metrics: readonly Metri
   if (privacy === undefined) return [];
   return [
     {
-      title: `Privacy (${privacy.stamp})`,
+      title: privacy.stamp === null ? 'Privacy' : `Privacy (${privacy.stamp})`,
       blocks: [
         { kind: 'notes', notes: [privacy.statement] },
         { kind: 'table', ...roundTable(metrics) },
@@ -42,8 +42,8 @@ function roundTable(metrics: readonly Metric[]): TableBlock {
         number(privacy.clipNorm),
         privacy.clippedShare === null ? '–' : `${(100 * privacy.clippedShare).toFixed(0)} %`,
         number(privacy.medianNorm),
-        number(privacy.signalNorm),
-        number(privacy.noiseNorm),
+        number(privacy.observed?.signalNorm ?? null),
+        number(privacy.observed?.noiseNorm ?? null),
         number(privacy.noiseToSignal),
         number(privacy.noiseStd),
       ],

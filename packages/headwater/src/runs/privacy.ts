@@ -1,16 +1,19 @@
 /**
- * What a run with clipping and noise says about itself, in figures and in one sentence that results, report and adapter carry.
- * Noise from a seed protects nobody, so no ε is told: the sentence says SIMULATED.
+ * What a run with clipping and noise says about itself, in figures and in sentences that results, report and adapter carry: (ε, δ) and
+ * what it means, or SIMULATED where the noise follows from a seed, which protects nobody.
  */
 
 import { median } from '../base/median.ts';
 import { type ClientPrivacy, type ReleaseReport, simulatedStatement } from '../federation/client-privacy.ts';
 import type { RunEvent, UpdateReceived } from '../federation/events.ts';
-import type { RunPlan } from '../federation/plan.ts';
+import { guaranteeFor, mostParticipations } from '../federation/privacy-ledger.ts';
+import type { RunState } from '../federation/state.ts';
+import type { PrivacyGuarantee } from '../privacy/accounting/account.ts';
+import { guaranteeStatement } from '../privacy/accounting/statement.ts';
 
 /** A round's release. Norms before clipping are known in simulations only. */
 export interface RoundPrivacy extends ReleaseReport {
-  readonly stamp: 'SIMULATED';
+  readonly stamp: Stamp;
   /** Share of the counted updates that were longer than C. */
   readonly clippedShare: number | null;
   /** Median of ‖update‖₂ before clipping. */
@@ -19,34 +22,42 @@ export interface RoundPrivacy extends ReleaseReport {
   readonly noiseToSignal: number | null;
 }
 
+/** Null: the noise came from a key that was destroyed. */
+type Stamp = 'SIMULATED' | null;
+
 export function roundPrivacy(release: ReleaseReport, counted: readonly UpdateReceived[]): RoundPrivacy {
   const norms = counted.flatMap(({ unclippedNorm }) => unclippedNorm ?? []);
   const longer = norms.filter((norm) => norm > release.clipNorm).length;
-  const { signalNorm, noiseNorm } = release;
+  const { signalNorm = 0, noiseNorm = 0 } = release.observed ?? {};
   return {
     ...release,
-    stamp: 'SIMULATED',
+    stamp: stampOf(release),
     clippedShare: norms.length === 0 ? null : longer / norms.length,
     medianNorm: norms.length === 0 ? null : median(norms),
     noiseToSignal: signalNorm > 0 ? noiseNorm / signalNorm : null,
   };
 }
 
+function stampOf({ noise }: Pick<ReleaseReport, 'noise'>): Stamp {
+  return noise === 'simulated' ? 'SIMULATED' : null;
+}
+
 export interface RunPrivacy extends ClientPrivacy {
-  readonly stamp: 'SIMULATED';
+  readonly stamp: Stamp;
   readonly statement: string;
-  /** Releases so far. */
+  /** Releases so far, and the most that one owner took part in. */
   readonly rounds: number;
+  readonly participations: number;
+  /** Of that owner, and so of every one; null where nothing is claimed. */
+  readonly guarantee: PrivacyGuarantee | null;
   /** Means over rounds. */
   readonly clippedShare: number | null;
   readonly medianNorm: number | null;
   readonly noiseToSignal: number | null;
 }
 
-export function runPrivacy(
-  { privacy, cohortSize }: Pick<RunPlan, 'privacy' | 'cohortSize'>,
-  events: readonly RunEvent[],
-): RunPrivacy {
+/** `state`: after the events. */
+export function runPrivacy(state: RunState, privacy: ClientPrivacy, events: readonly RunEvent[]): RunPrivacy {
   const updates = events.filter((event) => event.type === 'update-received');
   const rounds = events.flatMap((event) => {
     if (event.type !== 'aggregated' || event.report.release === undefined) return [];
@@ -57,13 +68,57 @@ export function runPrivacy(
     const values = rounds.map(of).filter((value) => value !== null);
     return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
   };
+  const stamp = rounds.length > 0 && rounds.every((round) => round.stamp === null) ? null : 'SIMULATED';
+  const guarantee = stamp === null ? spentGuarantee(state, privacy) : null;
   return {
-    ...privacy!,
-    stamp: 'SIMULATED',
-    statement: simulatedStatement(privacy!, cohortSize),
+    ...privacy,
+    ...{ stamp, guarantee },
+    statement: privacyStatement(state, privacy, stamp, guarantee),
     rounds: rounds.length,
+    participations: mostParticipations(state),
     clippedShare: mean(({ clippedShare }) => clippedShare),
     medianNorm: mean(({ medianNorm }) => medianNorm),
     noiseToSignal: mean(({ noiseToSignal }) => noiseToSignal),
   };
+}
+
+/** After the releases so far; null where the plan claims nothing. */
+export function spentGuarantee(
+  state: RunState,
+  { noiseMultiplier, delta }: ClientPrivacy,
+): PrivacyGuarantee | null {
+  if (delta === undefined) return null;
+  return guaranteeFor({ noiseMultiplier }, delta, mostParticipations(state));
+}
+
+/** What the guarantee is about and what it leaves out, in words for people. */
+function privacyStatement(
+  state: RunState,
+  privacy: ClientPrivacy,
+  stamp: Stamp,
+  guarantee: PrivacyGuarantee | null,
+): string {
+  if (stamp !== null || guarantee === null) return simulatedStatement(privacy, state.plan.cohortSize);
+  return secretStatement(guarantee, mostParticipations(state));
+}
+
+export function secretStatement(guarantee: PrivacyGuarantee, participations: number): string {
+  return (
+    `${guaranteeStatement(guarantee, 'client')} It is about the updates of an owner in at most ${participations} releases, against ` +
+    `whoever sees the released params; the coordinator itself saw each clipped update. That an owner took part, and how many ` +
+    `examples it said it had, is not hidden.`
+  );
+}
+
+/** README.md of a result whose privacy has something to say. */
+export function cardText(name: string, statement: string): string {
+  return `# ${name}\n\n${statement}\n`;
+}
+
+/** After the releases of a deployment; undefined where it has no privacy. */
+export function privacyCard(name: string, state: RunState): string | undefined {
+  const { privacy } = state.plan;
+  const guarantee = privacy && spentGuarantee(state, privacy);
+  if (guarantee === undefined || guarantee === null) return undefined;
+  return cardText(name, secretStatement(guarantee, mostParticipations(state)));
 }

@@ -120,7 +120,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
       quantisationErrorBound: Math.max(0, ...rounds.map(({ report }) => report.quantisationErrorBound)),
       weightRoundingError: plan.weightRoundingError,
     },
-    ...(plan.privacy === undefined ? {} : { privacy: runPrivacy(plan, events) }),
+    ...(plan.privacy === undefined ? {} : { privacy: runPrivacy(state, plan.privacy, events) }),
     lostUpdates: events.flatMap(lostUpdate).sort((a, b) => a.round - b.round || (a.owner < b.owner ? -1 : 1)),
     facts,
     recipe,

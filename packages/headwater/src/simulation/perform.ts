@@ -1,8 +1,8 @@
 /** Performs one piece of the machine's work with a pool and returns the event for the journal. It decides nothing. */
 
 import { HeadwaterError } from '../base/errors.ts';
+import { simulatedStatement } from '../federation/client-privacy.ts';
 import type {
-  AggregateWork,
   EvaluateWork,
   PublishWork,
   RunEvent,
@@ -15,10 +15,11 @@ import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import type { OnStep } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
-import type { ReleaseOrder } from '../jobs/release.ts';
+import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
 import { serverTraining, trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { cardText } from '../runs/privacy.ts';
 import type { Gate } from './gate.ts';
 
 export interface Performer {
@@ -64,7 +65,7 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
     case 'aggregate': {
       const { plan, recipe } = performer;
       const { fixedPoint, serverLearningRate } = plan;
-      const release = simulatedRelease(plan, work);
+      const release = releaseOrder(plan, work, () => simulatedNoise(plan.seed, work.round));
       const training = serverTraining(recipe, plan, work.round);
       const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate, training, release } as const;
       const { result, tookMs } = await performer.pool.run(job, RANK.aggregate);
@@ -78,15 +79,6 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
     case 'publish':
       return publish(performer, work);
   }
-}
-
-function simulatedRelease(
-  { privacy, seed, cohortSize }: RunPlan,
-  { round, clipNorm = privacy?.clipNorm }: AggregateWork,
-): ReleaseOrder | undefined {
-  if (privacy === undefined || clipNorm === undefined) return undefined;
-  const noise = { kind: 'simulated', seedPath: [seed, 'privacy', 'noise', round] } as const;
-  return { ...privacy, clipNorm, denominator: cohortSize, noise };
 }
 
 async function trainClient(
@@ -132,8 +124,13 @@ async function evaluate({ pool, recipe, heldOut }: Performer, work: EvaluateWork
   return { type: 'evaluated', evaluation, result: summarise(set, answers), observed: { tookMs } };
 }
 
-async function publish({ pool, exportFolder }: Performer, { params }: PublishWork): Promise<RunEvent> {
-  const { tookMs } = await pool.run({ kind: 'export', params, folder: exportFolder }, RANK.publish);
+async function publish(
+  { pool, exportFolder, plan, recipe }: Performer,
+  { params }: PublishWork,
+): Promise<RunEvent> {
+  const { privacy, cohortSize } = plan;
+  const card = privacy && cardText(recipe.name, simulatedStatement(privacy, cohortSize));
+  const { tookMs } = await pool.run({ kind: 'export', params, folder: exportFolder, card }, RANK.publish);
   return { type: 'published', observed: { tookMs } };
 }
 

@@ -48,7 +48,7 @@ describe('a simulated run with clipping and noise', () => {
     const rounds = await roundsOf(folder);
     expect(rounds.map(({ privacy }) => privacy?.stamp)).toEqual(['SIMULATED', 'SIMULATED']);
     for (const { privacy } of rounds) {
-      expect(privacy).toMatchObject({ clippedShare: 1, clippedByServer: 0, denominator: 3 });
+      expect(privacy).toMatchObject({ clippedShare: 1, observed: { clippedByServer: 0 }, denominator: 3 });
       expect(privacy!.medianNorm).toBeGreaterThan(0.05);
       expect(privacy!.noiseStd).toBeCloseTo((0.5 * 0.05) / 3, 8);
     }

@@ -21,6 +21,7 @@ import { createDeadlines } from './deadlines.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
 import { type Followers, follow, oldestWelcome } from './follow.ts';
 import { createHandedOut, type HandedOut } from './handed-out.ts';
+import { createNoiseKeys, type NoiseKeys } from './noise-keys.ts';
 import { type Recovered, recover } from './recover.ts';
 import { createServerWork } from './server-work.ts';
 import { createUploadBook, type UploadBook } from './upload-book.ts';
@@ -92,6 +93,7 @@ interface Pieces extends Followers {
   readonly journal: Journal;
   readonly members: Members;
   readonly waitingRoom: WaitingRoom;
+  readonly noiseKeys: NoiseKeys;
   /**
    * Records have no fence: whoever wrote one while another process took over, or this one took the run up anew, must not
    * say that it is done.
@@ -128,6 +130,7 @@ async function openPieces(
     if (!givenUp) onBroken(lost);
     throw lost;
   };
+  const noiseKeys = createNoiseKeys({ run, records: store.records, entropy: parts.entropy, confirm });
   let ending: Promise<void> = Promise.resolve();
   const { records } = store;
   const pieces: Pieces = {
@@ -139,7 +142,10 @@ async function openPieces(
     waiters: createWaiters(timers),
     deadlines: createDeadlines(clock, timers, submit),
     uploads: createUploadBook(blobs.uploads, run, LIMITS.chunkBytes),
-    serverWork: createServerWork({ run, works, state, submit, blobs, garbage, clock, timers, log }),
+    noiseKeys,
+    serverWork: createServerWork({
+      ...{ run, works, state, submit, noiseKeys, blobs, garbage, clock, timers, log },
+    }),
     members: await openMembers(records, run, confirm),
     waitingRoom: await openWaitingRoom({
       ...{ run, records, works, submit, garbage, log, timers, confirm },
@@ -241,6 +247,7 @@ async function takeUp({ desk, waitingRoom, conclude, ...pieces }: Pieces): Promi
   const { driver, deadlines, serverWork, uploads } = pieces;
   const { state } = driver;
   if (state === undefined) return waitingRoom.tryToBegin();
+  if (state.plan.privacy !== undefined) await pieces.noiseKeys.destroyUpTo(state.closed.length);
   if (state.status !== 'running') return conclude(state);
   await driver.submit({ type: 'resumed' });
   deadlines.arm(state, driver.times);

@@ -11,6 +11,7 @@ import type { RunState } from '../../federation/state.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import type { Log, RunWorks } from '../ports.ts';
 import type { Garbage } from '../upkeep/garbage.ts';
+import type { NoiseKeys } from './noise-keys.ts';
 
 export interface ServerWork {
   /** Starts what is among these and not under way. */
@@ -26,6 +27,7 @@ export interface ServerWorkParts {
   readonly works: () => Promise<RunWorks>;
   readonly state: () => RunState | undefined;
   readonly submit: (event: RunEvent) => Promise<unknown>;
+  readonly noiseKeys: NoiseKeys;
   readonly blobs: Pick<Blobs, 'has'>;
   readonly garbage: Garbage;
   readonly clock: Clock;
@@ -94,9 +96,10 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
 async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<void> {
   const works = await parts.works();
   const startedMs = parts.clock.nowMs();
-  const { observed, ...result } = await works.aggregate(work, state.plan);
-  const tookMs = parts.clock.nowMs() - startedMs;
   const { round, membership } = work;
+  const noiseKey = state.plan.privacy && (await parts.noiseKeys.of(round, membership));
+  const { observed, ...result } = await works.aggregate(work, state.plan, noiseKey);
+  const tookMs = parts.clock.nowMs() - startedMs;
   const digests = result.serverState === null ? [result.params] : [result.params, result.serverState];
   const releases = await Promise.all(digests.map((digest) => parts.garbage.pin(digest)));
   try {
@@ -110,6 +113,8 @@ async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: Run
       ...result,
       observed: { tookMs, ...(observed as object | undefined) },
     });
+    // Now the release is in the journal. A crash before this line leaves it to whoever takes the run up.
+    if (noiseKey !== undefined) await parts.noiseKeys.destroyUpTo(round);
   } finally {
     for (const release of releases) release();
   }

@@ -15,6 +15,7 @@ import type { Blobs } from '../../storage/blobs.ts';
 import { openFileBlobs } from '../../storage/file-blobs.ts';
 import { translated } from '../../storage/sqlite/failures.ts';
 import { openSqliteStore } from '../../storage/sqlite-store.ts';
+import { forbidReleases } from '../lead/noise-keys.ts';
 import { storePaths } from '../store-folder.ts';
 import { type CheckedStore, checkStore } from './check-store.ts';
 import { neededBlobs } from './retention.ts';
@@ -73,6 +74,7 @@ async function copyConsistently(database: string, from: Blobs, temporary: string
   const to = await openFileBlobs(paths.blobs);
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     await copyDatabase(database, paths.database);
+    await withoutNoiseKeys(paths.database);
     if (await copyNeeded(paths.database, from, to)) return;
   }
   throw new HeadwaterError('STORAGE_FAILED', 'the runs go on faster than they can be copied', {
@@ -130,6 +132,19 @@ async function copyNeeded(database: string, from: Blobs, to: Blobs): Promise<boo
   }
   for (const digest of await to.list()) if (!needed.has(digest)) await to.delete(digest);
   return true;
+}
+
+/**
+ * A copy holds no key of a round's noise, and no run with privacy goes on from it: what was released after the copy was made
+ * would be missing in its ledger.
+ */
+async function withoutNoiseKeys(database: string): Promise<void> {
+  const store = await openSqliteStore(database);
+  try {
+    await forbidReleases(store.records);
+  } finally {
+    await store.close();
+  }
 }
 
 async function neededBy(database: string): Promise<ReadonlySet<string>> {

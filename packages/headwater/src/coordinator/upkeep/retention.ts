@@ -95,7 +95,7 @@ async function endedMs(
 
 /** The record of the run goes last: an interrupted removal is taken up again. */
 async function forgetRun({ journals, records }: RetentionParts['store'], run: string): Promise<void> {
-  for (const collection of ['clients', 'owners', 'enrolments'] as const)
+  for (const collection of ['clients', 'owners', 'enrolments', 'noise-keys'] as const)
     for (const { key } of await listRecords(records, collection, `${run}/`))
       await records.delete(collection, key);
   for (const { key, value } of await listRecords(records, 'tokens'))

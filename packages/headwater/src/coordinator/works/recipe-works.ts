@@ -5,6 +5,7 @@
 
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
+import { assert } from '../../base/errors.ts';
 import { encodedUpdateBytes } from '../../federation/compression/encode.ts';
 import type { BoundMethod } from '../../federation/method.ts';
 import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/plan.ts';
@@ -13,16 +14,19 @@ import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
 import { checkDeployable } from '../../jobs/owner-data.ts';
 import type { Pool } from '../../jobs/pool.ts';
-import { metricsOf } from '../../jobs/prepare.ts';
+import { asRecipeSays, codecOf, metricsOf } from '../../jobs/prepare.ts';
+import { loadPublicExamples, numExamplesOf } from '../../jobs/public-data.ts';
 import {
   bindRecipeCompression,
   bindRecipeMethod,
   bindTuning,
   clientFacts,
+  clientPrivacy,
   type RunRegistries,
 } from '../../jobs/records.ts';
+import { type NoiseOrder, releaseOrder } from '../../jobs/release.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
-import { localEpochsOf } from '../../jobs/training-options.ts';
+import { localEpochsOf, serverTraining } from '../../jobs/training-options.ts';
 import { openOwnWorker } from '../../jobs/workers.ts';
 import { openModel } from '../../models/checkpoint-node.ts';
 import type { HubProgress } from '../../models/hub-node.ts';
@@ -30,11 +34,13 @@ import type { Model } from '../../models/model.ts';
 import { deploymentSizes, minOwnersOf } from '../../recipe/pace.ts';
 import type { Recipe, RecipeInput } from '../../recipe/schema.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
+import { privacyCard } from '../../runs/privacy.ts';
 import { runPaths } from '../../runs/run-folder.ts';
 import { computingDigest } from '../../training/quantized-model-node.ts';
 import { aggregateByTree, type SharedParts } from '../aggregation/tree.ts';
 import { countWorkers, type PresenceParts } from '../aggregation/workers-present.ts';
 import type { InitialParams, RunWorks } from '../ports.ts';
+import { createDown } from './down.ts';
 import { listModelFiles, sourceName, streamModelFile } from './model-files.ts';
 import { factsOf } from './owner-facts.ts';
 import { reportRun } from './run-report.ts';
@@ -63,6 +69,13 @@ export async function openRecipeWorks(
     labels: recipe.labels,
     ...(onDownload === undefined ? {} : { onProgress: onDownload }),
   });
+  const publicExamples =
+    recipe.data.public === undefined
+      ? undefined
+      : await loadPublicExamples(recipe, registries, await codecOf(model));
+  // A server that trains computes with the weights that its clients compute with.
+  const { quantized } =
+    publicExamples === undefined ? model : await asRecipeSays(model, recipe, () => undefined);
   const method = bindRecipeMethod(recipe, registries);
   const compression = bindRecipeCompression(recipe, registries);
   const compressions = {
@@ -75,10 +88,13 @@ export async function openRecipeWorks(
   let pool: Pool | undefined;
   /** Opened when first needed: a run that waits for owners needs no memory. */
   const worker = () => {
-    pool ??= openOwnWorker(recipe, model.folder, options.blobs, options.clock);
+    const folders = { modelFolder: model.folder, quantizedFolder: quantized?.folder };
+    const init = { recipe, ...folders, blobs: options.blobs, publicExamples };
+    pool ??= openOwnWorker(init, options.clock);
     return pool;
   };
   const layout = (plan: RunPlan, round: number, owner: string) => method.wire(plan.tensors, round, owner);
+  const cuts = createDown(method, async (job) => (await worker().run(job, 0)).result);
   /** Asked for with every task. */
   const sizes = new Map<string, number>();
   return {
@@ -93,7 +109,7 @@ export async function openRecipeWorks(
       return (await worker().run(job, 0)).result;
     },
     plan: async (initial, owners) => ({
-      plan: planOf(recipe, registries, method, modelDigest, initial, owners),
+      plan: planOf(recipe, registries, method, modelDigest, initial, owners, numExamplesOf(publicExamples)),
       provenance: provenanceOf(recipe, registries, modelDigest, owners),
     }),
     updateBytes(plan, round, owner) {
@@ -102,28 +118,40 @@ export async function openRecipeWorks(
       sizes.set(key, bytes);
       return bytes;
     },
+    ...cuts,
     check: (plan, { round, owner }, source) =>
       checkUpdateStream(source, layout(plan, round, owner), {
         compression,
         maxNorm: plan.pace.maxUpdateNorm,
       }),
-    async aggregate(work, { fixedPoint, serverLearningRate, tensors }) {
-      const job = { work, fixedPoint, serverLearningRate };
+    async aggregate(work, plan, noiseKey) {
+      const { fixedPoint, serverLearningRate, tensors } = plan;
+      const training = serverTraining(recipe, plan, work.round);
+      const release = releaseOrder(plan, work, () => secretNoise(noiseKey));
+      const job = { work, fixedPoint, serverLearningRate, training, release };
       const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;
+      // Tasks for other processes lie in the store; a noise key stays in this one.
+      if (release !== undefined) return here();
       if (shared === undefined || (await countWorkers(shared.store)) === 0) return here();
       const parts = { ...shared, ...compressions, method, compression, tensors };
       return aggregateByTree(parts, job, here);
     },
-    async publish({ params }) {
+    async publish({ params }, state) {
       const exportFolder =
         runPaths(folder)[trainsWholeModel(recipe, model, registries) ? 'model' : 'adapter'];
-      await worker().run({ kind: 'export', params, folder: exportFolder }, 0);
+      const card = privacyCard(recipe.name, state);
+      await worker().run({ kind: 'export', params, folder: exportFolder, card }, 0);
     },
     report: (events) => reportRun({ folder, recipe, events }),
     close: async () => {
       await pool?.close();
     },
   };
+}
+
+function secretNoise(key: Uint8Array | undefined): NoiseOrder {
+  assert(key !== undefined, 'a round with privacy has a noise key');
+  return { kind: 'secret', key };
 }
 
 function trainsWholeModel(recipe: Recipe, model: Model, registries: RunRegistries): boolean {
@@ -137,7 +165,8 @@ function manifestOf(
   model: { readonly digest: string; readonly files: RunWorks['manifest']['model']['files'] },
 ): RunWorks['manifest'] {
   const { model: source, adapter: _adapter, plugins: _plugins, workers: _workers, ...rest } = recipe;
-  const { train: _train, validation, test, ...data } = recipe.data;
+  // Public texts travel with the params.
+  const { train: _train, validation, test, public: _public, ...data } = recipe.data;
   const { owners: _owners, ...deployment } = recipe.deployment;
   const { folder: _folder, ...quantization } = recipe.quantization;
   const own = { files: 'the owner’s own' };
@@ -159,7 +188,7 @@ function manifestOf(
     model: { source: sourceName(source), ...model },
     minCohort: sizes.quorum ?? sizes.cohortSize ?? 1,
     metrics: metricsOf(recipe, registries).metrics.map(({ id }) => id),
-    privacy: [],
+    privacy: recipe.privacy === undefined ? [] : ['client-level-central'],
   };
 }
 
@@ -170,9 +199,11 @@ function planOf(
   modelDigest: string,
   initial: InitialParams,
   owners: readonly OwnerCounts[],
+  numPublicExamples: number,
 ): RunPlan {
   const { federation, seed, data, evaluation } = recipe;
   const { rounds, localSteps, weighting, serverLearningRate, fixedPoint, keepBest } = federation;
+  const sizes = deploymentSizes(recipe, owners.length);
   const validates = data.validation !== undefined || data.validationFraction > 0;
   return createPlan(
     {
@@ -189,15 +220,16 @@ function planOf(
       weighting,
       serverLearningRate,
       fixedPoint,
+      privacy: clientPrivacy(recipe, sizes.cohortSize),
       earlyStopping: federation.earlyStopping ?? null,
       keepBest,
       arms: [],
       validateEveryRounds: validates ? evaluation.everyRounds : 0,
       test: data.test !== undefined || data.testFraction > 0,
-      ...deploymentSizes(recipe, owners.length),
+      ...sizes,
     },
     method,
-    clientFacts(recipe, registries),
+    { ...clientFacts(recipe, registries), numPublicExamples },
   );
 }
 

@@ -109,10 +109,17 @@ export const task = z.discriminatedUnion('kind', [
     kind: z.literal('train'),
     id: shortText,
     round: z.int().positive(),
+    /** What this owner is sent of the round's params. */
     params: blobRef,
+    /** What it has of them without being sent it: it makes these bytes itself, or fetches them. Null: nothing. */
+    rest: blobRef.nullable(),
+    /** Names the round's params: what the update was trained from. */
+    base: digest,
     steps: count,
     stepOffset: count,
     totalSteps: count,
+    /** The update is scaled down to this 2-norm, all its tensors together; absent: it is sent as it is. */
+    clipNorm: z.number().positive().optional(),
     /** Milliseconds left until the deadline; null: none. */
     remainingMs: z.number().nullable(),
     maxUploadBytes: count,

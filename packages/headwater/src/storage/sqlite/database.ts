@@ -43,8 +43,10 @@ export function openDatabase(path: string, options: DatabaseOptions = {}): Datab
   try {
     guarded('open the file', path, () => {
       checkFormat(connection, path, readOnly);
-      if (!readOnly)
-        connection.exec(`PRAGMA synchronous = ${options.durability === 'none' ? 'OFF' : 'FULL'}`);
+      if (readOnly) return;
+      connection.exec(`PRAGMA synchronous = ${options.durability === 'none' ? 'OFF' : 'FULL'}`);
+      // Secrets that were deleted are overwritten.
+      connection.exec('PRAGMA secure_delete = ON');
     });
     return databaseOver(connection, path);
   } catch (error) {

@@ -3,6 +3,7 @@
 import type { WireResponse } from '../../../federation/wire/transport.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
+import { toldReason } from '../withheld.ts';
 
 export async function reportFailure(
   { parts }: HandlerContext,
@@ -11,7 +12,9 @@ export async function reportFailure(
   const { state } = led;
   if (state === undefined) return jsonAnswer({ accepted: false });
   const { owner } = client;
-  parts.log.warn('client-failed', { run: led.run, owner, round: body.round, reason: body.reason });
-  const step = await led.submit({ type: 'client-failed', owner, ...body });
+  const { round } = body;
+  const reason = toldReason(state.plan, body.reason);
+  parts.log.warn('client-failed', { run: led.run, owner, round, reason });
+  const step = await led.submit({ type: 'client-failed', owner, round, reason });
   return jsonAnswer({ accepted: step.state !== state });
 }

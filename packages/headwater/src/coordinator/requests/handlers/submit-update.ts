@@ -12,6 +12,7 @@ import type { LedRun } from '../../lead/led-run.ts';
 import { maxUpdateBytes } from '../../limits.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
+import { toldUpdate } from '../withheld.ts';
 import { dryRun } from './dry-run.ts';
 import { sizeOf } from './sizes.ts';
 import { runningState } from './upload.ts';
@@ -81,6 +82,8 @@ async function decide(
   { check, tookMs }: { readonly check: UpdateCheck; readonly tookMs: number },
 ): Promise<Receipt> {
   const answeredMs = led.handedOut.answeredMs(clientId, round);
+  const { plan } = led.state!;
+  const works = await led.works();
   const { effects } = await led.submit({
     type: 'update-received',
     round,
@@ -88,9 +91,8 @@ async function decide(
     update: update.digest,
     personal: null,
     upBytes: update.bytes,
-    downBytes: await sizeOf(context, base),
-    check,
-    stats,
+    downBytes: works.downBytes?.(plan, round, owner) ?? (await sizeOf(context, base)),
+    ...toldUpdate(led.state!.plan, { check, stats }),
     observed: { tookMs, ...(answeredMs === undefined ? {} : { answeredMs }) },
   });
   const receipt = effects.find((effect) => effect.kind === 'receipt');

@@ -7,6 +7,7 @@ import type { WireResponse } from '../../../federation/wire/transport.ts';
 import type { LedRun } from '../../lead/led-run.ts';
 import { roundDeadlineMs } from '../../lead/times.ts';
 import { maxUpdateBytes } from '../../limits.ts';
+import type { DownPiece } from '../../ports.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
 import { sizeOf } from './sizes.ts';
@@ -54,18 +55,29 @@ async function wireTask(
   work: OwnerTask,
   owner: string,
 ): Promise<WireTask> {
-  const params = { digest: work.params, bytes: await sizeOf(context, work.params) };
+  const whole = { digest: work.params, bytes: await sizeOf(context, work.params) };
   if (work.kind === 'evaluate') {
     const { id, evaluation, split } = work;
-    return { kind: 'evaluate', id, evaluation, split, params };
+    return { kind: 'evaluate', id, evaluation, split, params: whole };
   }
-  const { id, round, steps, stepOffset, totalSteps } = work;
+  const { id, round, steps, stepOffset, totalSteps, clipNorm } = work;
   const { plan } = led.state!;
   const deadlineMs = roundDeadlineMs(led.state!, led.driver.times);
   const leftMs = deadlineMs === undefined ? null : Math.max(0, deadlineMs - context.parts.clock.nowMs());
-  const maxUploadBytes = maxUpdateBytes((await led.works()).updateBytes(plan, round, owner));
-  const amounts = { steps, stepOffset, totalSteps };
-  return { kind: 'train', id, round, params, ...amounts, remainingMs: leftMs, maxUploadBytes };
+  const works = await led.works();
+  const maxUploadBytes = maxUpdateBytes(works.updateBytes(plan, round, owner));
+  const down = await works.down?.(plan, { round, owner, params: work.params });
+  const sent = {
+    params: blobRef(down?.sent) ?? whole,
+    rest: blobRef(down?.rest ?? undefined) ?? null,
+    base: work.params,
+  };
+  const amounts = { steps, stepOffset, totalSteps, ...(clipNorm === undefined ? {} : { clipNorm }) };
+  return { kind: 'train', id, round, ...sent, ...amounts, remainingMs: leftMs, maxUploadBytes };
+}
+
+function blobRef(piece: DownPiece | undefined): WireTask['params'] | undefined {
+  return piece === undefined ? undefined : { digest: piece.digest, bytes: piece.bytes };
 }
 
 async function resultOf(context: HandlerContext, { state }: LedRun): Promise<TaskResponse['result']> {

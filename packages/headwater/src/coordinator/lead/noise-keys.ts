@@ -1,0 +1,76 @@
+/**
+ * The secrets behind the noise of a run's rounds. A round has one key, from the CSPRNG, made when its members are frozen and kept
+ * until its release is in the journal: whoever does the work again, after a crash too, makes the same release. Then the key is
+ * overwritten, and what stays says that it was: nobody can make another release of the same members.
+ */
+
+import { fromBase64url, toBase64url } from '../../base/base64url.ts';
+import { HeadwaterError } from '../../base/errors.ts';
+import { KEY_BYTES } from '../../privacy/keystream-node.ts';
+import type { Records } from '../../storage/store.ts';
+import { changeRecord, listRecords, readRecord } from '../records.ts';
+
+export interface NoiseKeys {
+  /** `membership`: digest of the frozen members, which are in the journal. Throws RUN_CORRUPT once the key was destroyed. */
+  of(round: number, membership: string): Promise<Uint8Array>;
+  /** Of rounds whose release is in the journal. */
+  destroyUpTo(round: number): Promise<void>;
+}
+
+export interface NoiseKeyParts {
+  readonly run: string;
+  readonly records: Records;
+  readonly entropy: (bytes: number) => Uint8Array;
+  /** Throws when this process leads the run no more. */
+  readonly confirm: () => Promise<void>;
+}
+
+/** A record under this name in the place of a round: no further release may be made. */
+const RESTORED = 'restored';
+
+export function createNoiseKeys({ run, records, entropy, confirm }: NoiseKeyParts): NoiseKeys {
+  return {
+    async of(round, membership) {
+      if ((await readRecord(records, 'noise-keys', `${run}/${RESTORED}`)) !== undefined) throw restored(run);
+      const fresh = { membership, key: toBase64url(entropy(KEY_BYTES)) };
+      // Whoever is first decides; all others find that key.
+      await changeRecord(records, 'noise-keys', `${run}/${round}`, (known) =>
+        known === undefined ? fresh : undefined,
+      );
+      const kept = await readRecord(records, 'noise-keys', `${run}/${round}`);
+      await confirm();
+      const key = kept?.membership === membership ? fromBase64url(kept.key ?? '') : undefined;
+      if (key?.byteLength !== KEY_BYTES) throw destroyed(run, round);
+      return key;
+    },
+    async destroyUpTo(round) {
+      for (const { key, value } of await listRecords(records, 'noise-keys', `${run}/`))
+        if (value.key !== null && Number(key.slice(run.length + 1)) <= round)
+          await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
+    },
+  };
+}
+
+/** Destroys all keys, and lets no run of these records make another one. */
+export async function forbidReleases(records: Records): Promise<void> {
+  for (const { key } of await listRecords(records, 'noise-keys'))
+    await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
+  for (const { key: run } of await listRecords(records, 'runs'))
+    await changeRecord(records, 'noise-keys', `${run}/${RESTORED}`, () => ({ membership: '', key: null }));
+}
+
+function destroyed(run: string, round: number): HeadwaterError {
+  return new HeadwaterError(
+    'RUN_CORRUPT',
+    `the noise key of round ${round} was destroyed, or made for other members: the round was released before`,
+    { where: run, hint: 'A second release of one round would tell more than its privacy budget allows.' },
+  );
+}
+
+function restored(run: string): HeadwaterError {
+  return new HeadwaterError(
+    'RUN_CORRUPT',
+    'this store was restored from a backup: rounds may have been released since that its privacy ledger does not know',
+    { where: run, hint: 'Stop the run to publish what it has, and start a new one from that adapter.' },
+  );
+}

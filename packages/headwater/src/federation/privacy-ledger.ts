@@ -1,0 +1,59 @@
+/**
+ * What a run has spent: each release is a row in its journal, in the same entry as the released params, and ε is a pure function of
+ * the rows, so a replay gives the same. Accounted without amplification by sampling: the cohorts follow from a seed that everybody
+ * has. For each owner, over the releases that it took part in (a participation cap).
+ */
+
+import { type PrivacyGuarantee, privacyGuarantee } from '../privacy/accounting/account.ts';
+import { calibrateNoise } from '../privacy/accounting/calibrate.ts';
+import type { ClientPrivacy } from './client-privacy.ts';
+import type { RunState } from './state.ts';
+
+const NEIGHBOURS = 'zero-out';
+
+/** Of an owner that took part in so many releases. */
+export function guaranteeFor(
+  { noiseMultiplier }: Pick<ClientPrivacy, 'noiseMultiplier'>,
+  delta: number,
+  participations: number,
+): PrivacyGuarantee {
+  const releases = [{ sampling: { kind: 'none' }, noiseMultiplier, steps: participations } as const];
+  return privacyGuarantee({ releases, neighbours: NEIGHBOURS, delta });
+}
+
+/** The most participations, up to `limit`, that cost no more than `targetEpsilon`. */
+export function participationsWithin(
+  noiseMultiplier: number,
+  budget: { readonly delta: number; readonly targetEpsilon: number },
+  limit: number,
+): number {
+  const affordable = (count: number) =>
+    guaranteeFor({ noiseMultiplier }, budget.delta, count).epsilon <= budget.targetEpsilon;
+  let [low, high] = [0, limit];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (affordable(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** The noise with which so many participations cost no more than `targetEpsilon`. */
+export function noiseFor(
+  budget: { readonly delta: number; readonly targetEpsilon: number },
+  participations: number,
+): number {
+  const releases = [{ sampling: { kind: 'none' }, steps: participations } as const];
+  return calibrateNoise({ ...budget, releases, neighbours: NEIGHBOURS }).noiseMultiplier;
+}
+
+/** Of the owner that took part most often. */
+export function mostParticipations({ roster }: Pick<RunState, 'roster'>): number {
+  return Object.values(roster).reduce((most, { participations = 0 }) => Math.max(most, participations), 0);
+}
+
+/** Whether an owner's part of the budget is spent. */
+export function isSpent({ plan, roster }: Pick<RunState, 'plan' | 'roster'>, owner: string): boolean {
+  const { privacy } = plan;
+  return privacy !== undefined && (roster[owner]?.participations ?? 0) >= privacy.maxParticipations;
+}
