@@ -34,9 +34,12 @@ export function storedShape({ inFeatures, outFeatures, stored }: LinearShape): r
   return stored === 'in-out' ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
 }
 
+/** What a vector holds in a network that has learnt nothing: scales of norms 1, or 0 where they are stored around 1; biases 0. */
+export type StartOfVector = 'one' | 'zero';
+
 export interface Sites {
   /** A parameter tensor as float32, e.g. `model.norm.weight`. Trainable in `full` tuning, frozen otherwise. */
-  parameter(name: string, shape: readonly number[]): Value;
+  parameter(name: string, shape: readonly number[], start?: StartOfVector): Value;
   /** `y = x Wᵀ + b`; x [N, D] → y [N, E]; W = `<module>.weight`, [E, D] unless the shape says how else it is stored. */
   linear(x: Value, module: string, shape: LinearShape): Value;
   /**

@@ -3,7 +3,7 @@
  * they are what the forward function asks of its sites, so the list cannot disagree with the network.
  */
 
-import { Graph, type Value } from '../graph/ir.ts';
+import { Graph } from '../graph/ir.ts';
 import { type Sites, storedShape } from '../graph/sites.ts';
 import type { LinearModule, ModelDefinition } from './model.ts';
 
@@ -35,14 +35,15 @@ function otherNamesOf({ tokenEmbedding, otherNames }: ModelFunctions): ModelDefi
   ];
 }
 
-type Layout = Pick<ModelDefinition, 'parameters' | 'linears' | 'embeddingScale'>;
+type Layout = Pick<ModelDefinition, 'parameters' | 'startAtZero' | 'linears' | 'embeddingScale'>;
 
 function layoutOf(model: ModelFunctions): Layout {
   const graph = new Graph();
   const parameters = new Map<string, readonly number[]>();
   const linears: LinearModule[] = [];
   const scales = new Map<string, number>();
-  const sites = recordingSites(graph, parameters, linears, scales);
+  const startAtZero = new Set<string>();
+  const sites = recordingSites(graph, { parameters, startAtZero, linears, scales });
   const hidden = model.forward({
     sites,
     tokens: graph.input('tokens', 'int32', [1, 1]),
@@ -52,25 +53,30 @@ function layoutOf(model: ModelFunctions): Layout {
     block: (_layer, x, body) => body(x),
   });
   model.output(sites, hidden);
-  return { parameters, linears, embeddingScale: scales.get(model.tokenEmbedding) ?? 1 };
+  return { parameters, startAtZero, linears, embeddingScale: scales.get(model.tokenEmbedding) ?? 1 };
+}
+
+interface Recorded {
+  readonly parameters: Map<string, readonly number[]>;
+  readonly startAtZero: Set<string>;
+  readonly linears: LinearModule[];
+  readonly scales: Map<string, number>;
 }
 
 /** Sites that compute nothing: every result is a placeholder of the right shape. */
-function recordingSites(
-  graph: Graph,
-  parameters: Map<string, readonly number[]>,
-  linears: LinearModule[],
-  scales: Map<string, number>,
-): Sites {
-  const placeholder = (name: string, shape: readonly number[]): Value => {
-    parameters.set(name, shape);
-    return graph.input(name, 'float32', shape);
-  };
+function recordingSites(graph: Graph, { parameters, startAtZero, linears, scales }: Recorded): Sites {
   return {
-    parameter: placeholder,
+    parameter(name, shape, start = name.endsWith('.bias') ? 'zero' : 'one') {
+      parameters.set(name, shape);
+      if (shape.length === 1 && start === 'zero') startAtZero.add(name);
+      return graph.input(name, 'float32', shape);
+    },
     linear(x, module, shape) {
       parameters.set(`${module}.weight`, storedShape(shape));
-      if (shape.bias) parameters.set(`${module}.bias`, [shape.outFeatures]);
+      if (shape.bias) {
+        parameters.set(`${module}.bias`, [shape.outFeatures]);
+        startAtZero.add(`${module}.bias`);
+      }
       linears.push({ module, ...shape });
       return graph.input(`${module}()`, 'float32', [x.shape[0] as number, shape.outFeatures]);
     },

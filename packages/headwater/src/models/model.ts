@@ -87,6 +87,8 @@ export interface ModelDefinition {
   readonly shape: ModelShape;
   /** Checkpoint tensors and shapes, in checkpoint names, tied tensors once. */
   readonly parameters: ReadonlyMap<string, readonly number[]>;
+  /** Vectors among them that are 0 in a network that has learnt nothing; other vectors are 1. */
+  readonly startAtZero: ReadonlySet<string>;
   /** Other names that checkpoints, or transformers in memory, have for one of these parameters. */
   otherNames(parameter: string): readonly string[];
   /** Linear modules in network order; the last projection to logits is not among them. */

@@ -128,12 +128,12 @@ describe('training', () => {
   it('learns: the loss of a repeated batch falls from ln V to less than half', async () => {
     for (const kind of [
       engine,
-      (await setup('huggingface/llama', (m) => full.bind({}, m.definition))).engine,
+      (await setup('huggingface/llama', (m) => full.bind(full.options.parse({}), m.definition))).engine,
     ]) {
       const start =
         kind === engine
           ? params
-          : (await setup('huggingface/llama', (m) => full.bind({}, m.definition))).params;
+          : (await setup('huggingface/llama', (m) => full.bind(full.options.parse({}), m.definition))).params;
       const optimizer = { ...TRAIN.optimizer, learningRate: 2e-2 };
       const few = examples.slice(0, 4);
       const result = await kind.train(start, few, { ...TRAIN, optimizer, steps: 100, totalSteps: 100 });

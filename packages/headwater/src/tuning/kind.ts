@@ -22,6 +22,8 @@ export interface TrainableTensor {
 export interface ModelLayout {
   readonly linears: readonly (LinearShape & { readonly module: string })[];
   readonly parameters: ReadonlyMap<string, readonly number[]>;
+  /** Vectors among them that are 0 in a network that has learnt nothing; other vectors are 1. */
+  readonly startAtZero: ReadonlySet<string>;
   readonly shape: {
     readonly hiddenSize: number;
     readonly numHiddenLayers: number;

@@ -142,7 +142,7 @@ describe('LoRA', () => {
 
 describe('full fine-tuning', () => {
   it('trains checkpoint tensors under their own names, from their own values', async () => {
-    const tuning = full.bind({}, layout);
+    const tuning = full.bind(full.options.parse({}), layout);
     expect(tuning.tensors.map(({ name }) => name)).toEqual(['e.weight', 'm.q.bias', 'm.q.weight']);
     const params = await tuning.init(rng(0), async (name) => weights.get(name)!.data);
     expect(params).toEqual(new Map([...weights].sort(([a], [b]) => (a < b ? -1 : 1))));

@@ -6,6 +6,7 @@ export function testLayout(parts: Partial<ModelLayout>): ModelLayout {
   return {
     linears: [],
     parameters: new Map(),
+    startAtZero: new Set(),
     shape: {
       hiddenSize: 8,
       numHiddenLayers: 2,

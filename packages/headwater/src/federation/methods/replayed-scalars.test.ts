@@ -13,7 +13,7 @@ import { decodeParams, differenceOf, encodeParams, selectParams } from '../param
 
 const bindLora = (layout: ModelLayout) =>
   lora.bind(lora.options.parse({ rank: 2, targetModules: ['q_proj', 'v_proj'] }), layout);
-const bindFull = (layout: ModelLayout) => full.bind({}, layout);
+const bindFull = (layout: ModelLayout) => full.bind(full.options.parse({}), layout);
 
 const bytes = (params: Params) => Buffer.from(encodeParams(params)).toString('base64');
 const model = ({ tuning }: ModelFederation, held: Params) => tuning.derivation?.forward(held) ?? held;
