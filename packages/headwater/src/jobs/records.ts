@@ -100,7 +100,7 @@ export function clientPrivacy(
     ...(delta === undefined ? {} : { delta }),
   };
   if (clip.kind === 'fixed') return common;
-  const { targetQuantile, learningRate } = clip;
+  const { targetQuantile = 0.5, learningRate = 0.2 } = clip;
   const countNoise = clip.countNoise ?? (cohortSize ?? 0) / 20;
   return { ...common, adaptive: { targetQuantile, learningRate, countNoise } };
 }

@@ -320,9 +320,13 @@ const clientLevel = z.strictObject({
           'C: an update, all its tensors together, is scaled down to this 2-norm by its client, and again by the server if it is longer. adaptive: where it begins.',
         ),
       targetQuantile: fraction
-        .default(0.5)
-        .describe('adaptive: the share of updates that shall stay unclipped.'),
-      learningRate: z.number().positive().default(0.2).describe('adaptive: how fast the norm moves.'),
+        .optional()
+        .describe('adaptive: the share of updates that shall stay unclipped. Default: 0.5.'),
+      learningRate: z
+        .number()
+        .positive()
+        .optional()
+        .describe('adaptive: how fast the norm moves. Default: 0.2.'),
       countNoise: z
         .number()
         .positive()
