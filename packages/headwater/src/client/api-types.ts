@@ -145,6 +145,17 @@ export interface TaskData {
                */
               bytes: number;
             };
+            rest: {
+              /** @pattern ^[0-9a-f]{64}$ */
+              digest: string;
+              /**
+               * @min 0
+               * @max 1000000000000
+               */
+              bytes: number;
+            } | null;
+            /** @pattern ^[0-9a-f]{64}$ */
+            base: string;
             /**
              * @min 0
              * @max 1000000000000
@@ -160,6 +171,8 @@ export interface TaskData {
              * @max 1000000000000
              */
             totalSteps: number;
+            /** @exclusiveMin 0 */
+            clipNorm?: number;
             remainingMs: number | null;
             /**
              * @min 0
@@ -286,6 +299,7 @@ export interface SubmitUpdatePayload {
     numTargets: number;
     meanLoss: number | null;
     lastLoss: number | null;
+    figures?: Partial<Record<string, number>>;
   };
 }
 

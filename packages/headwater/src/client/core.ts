@@ -68,7 +68,7 @@ async function work(
   trainer: Trainer,
   fetchBlob: FetchBlob,
 ): Promise<Over> {
-  const desk: Desk = { session, manifest, memory, trainer, fetchBlob, last: undefined };
+  const desk: Desk = { session, manifest, memory, trainer, fetchBlob, last: undefined, rest: undefined };
   await enrol(session, trainer, memory.lost);
   const left = memory.pending;
   if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true);

@@ -17,17 +17,23 @@ export interface Trainer {
   readonly counts: Omit<Enrolment, 'lostState'>;
   /** Most bytes that params of this run can have: what is announced to be larger is not fetched. */
   readonly maxParamsBytes: number;
-  /** `kept`: what the accepted training before this one left with the owner; undefined: none. */
+  /**
+   * `kept`: what the accepted training before this one left with the owner; undefined: none. `rest`: what was not sent;
+   * undefined: everything was.
+   */
   train(
     task: TrainTask,
     params: Uint8Array,
     kept: Uint8Array | undefined,
     signal: AbortSignal,
+    rest: Uint8Array | undefined,
   ): Promise<{
     readonly update: Uint8Array;
     readonly kept: Uint8Array | undefined;
     readonly stats: TrainingStats;
   }>;
+  /** What a client has without being sent it in a round, made from the manifest’s seed. Absent: it is fetched. */
+  rest?(round: number): Promise<Uint8Array>;
   evaluate(
     task: EvaluateTask,
     params: Uint8Array,

@@ -8,6 +8,7 @@ import type { Manifest } from '../federation/wire/messages.ts';
 import { deliver } from './deliver.ts';
 import { memorySink } from './download.ts';
 import { interrupted, notAsAgreed, refusalCode } from './failures.ts';
+import { digestOf, portableHasher } from './hashing.ts';
 import type { Memory } from './memory.ts';
 import type { EvaluateTask, FetchBlob, Trainer, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
@@ -22,7 +23,14 @@ export interface Desk {
   readonly trainer: Trainer;
   readonly fetchBlob: FetchBlob;
   /** Params used last: a round is validated and continued from the same ones. */
-  last: { readonly digest: string; readonly params: Uint8Array } | undefined;
+  last: Bytes | undefined;
+  /** What was not sent in the last round: as a rule nothing in it changes. */
+  rest: Bytes | undefined;
+}
+
+interface Bytes {
+  readonly digest: string;
+  readonly params: Uint8Array;
 }
 
 /** Trains, remembers, delivers. A training that diverges is reported, one that nobody waits for any more is given up. */
@@ -31,8 +39,10 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   checkAsked(manifest, task);
   const params = await paramsOf(desk, task.params);
   if (params === undefined) return;
+  const rest = await restOf(desk, task);
+  if (rest === 'gone') return;
   const trained = await whileWanted(session, manifest, task, async (signal) => {
-    const result = await trainer.train(task, params, memory.kept, signal);
+    const result = await trainer.train(task, params, memory.kept, signal, rest);
     if (result.update.byteLength > task.maxUploadBytes)
       throw new HeadwaterError(
         'UPDATE_REJECTED',
@@ -47,7 +57,7 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const pending = await memory.trained({
     round,
     taskId,
-    base: task.params.digest,
+    base: task.base,
     update,
     kept,
     stats: allowed,
@@ -82,6 +92,26 @@ async function paramsOf(
   blob: { readonly digest: string; readonly bytes: number },
 ): Promise<Uint8Array | undefined> {
   if (desk.last?.digest === blob.digest) return desk.last.params;
+  const params = await fetched(desk, blob);
+  if (params !== undefined) desk.last = { digest: blob.digest, params };
+  return params;
+}
+
+/** Fresh params are made here, to the same bytes; what began elsewhere, or came out otherwise on this machine, is fetched. */
+async function restOf(desk: Desk, { rest, round }: TrainTask): Promise<Uint8Array | undefined | 'gone'> {
+  if (rest === null) return undefined;
+  if (desk.rest?.digest === rest.digest) return desk.rest.params;
+  const { trainer, session } = desk;
+  const made = await trainer.rest?.(round);
+  const isIt = made !== undefined && digestOf(session.parts.hasher ?? portableHasher, made) === rest.digest;
+  const params = isIt ? made : await fetched(desk, rest);
+  if (params === undefined) return 'gone';
+  desk.rest = { digest: rest.digest, params };
+  return params;
+}
+
+/** Undefined: they are not handed out any more, because the task is over; ask again. */
+async function fetched(desk: Desk, blob: TrainTask['params']): Promise<Uint8Array | undefined> {
   const { session, trainer, fetchBlob } = desk;
   if (blob.bytes > trainer.maxParamsBytes)
     throw notAsAgreed(`params of ${blob.bytes} bytes; this run's have at most ${trainer.maxParamsBytes}`);
@@ -93,9 +123,7 @@ async function paramsOf(
     await sleep(session.parts.timers, jittered(ASK_AGAIN_MS, session.parts.entropy), session.signal);
     return undefined;
   }
-  const params = sink.whole();
-  desk.last = { digest: blob.digest, params };
-  return params;
+  return sink.whole();
 }
 
 const ASK_AGAIN_MS = 500;

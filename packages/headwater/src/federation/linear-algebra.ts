@@ -97,18 +97,20 @@ export function svd(matrix: Matrix): Svd {
 }
 
 /**
- * The SVD of B A, B [E, n] and A [n, D], without the matrix [E, D]: QR(B) = Q_B R_B, QR(Aᵀ) = Q_A R_A, and the SVD of the
- * core R_B R_Aᵀ = U S Vᵀ gives (Q_B U) S (Q_A V)ᵀ. Cost O(n² (E + D + n)).
+ * The SVD of B A, B [E, n] and A [n, D]. Where n is the smallest, without the matrix [E, D]: QR(B) = Q_B R_B,
+ * QR(Aᵀ) = Q_A R_A, and the SVD of the core R_B R_Aᵀ = U S Vᵀ gives (Q_B U) S (Q_A V)ᵀ, at O(n² (E + D + n)).
  */
 export function svdOfProduct(b: Matrix, a: Matrix): Svd {
+  if (b.columns >= Math.min(b.rows, a.columns)) return svd(b.mmul(a));
   const left = thinQr(b);
   const right = thinQr(a.transpose());
   const { u, s, v } = svd(left.r.mmul(right.r.transpose()));
   return withFixedSigns({ u: left.q.mmul(u), s, v: right.q.mmul(v) });
 }
 
-/** ‖B A‖_F, without the product: the square root of ⟨B A, B A⟩. */
+/** ‖B A‖_F; where that is less work without the product, the square root of ⟨B A, B A⟩. */
 export function productNorm(b: Matrix, a: Matrix): number {
+  if (b.columns * (b.rows + a.columns) > 2 * b.rows * a.columns) return b.mmul(a).norm('frobenius');
   const [columns, rows] = [columnsOf(b), rowsOf(a)];
   let sum = 0;
   for (let i = 0; i < rows.length; i++)

@@ -59,10 +59,9 @@ export function combineModules(
   sentAs: SentAs,
   rule: (module: ModuleCohort) => CombinedModule,
 ): Params {
-  const cohort = cohortOf(updates, params, sentAs);
-  const factors = new Set(cohort.flatMap(({ names }) => [names.a, names.b]));
+  const factors = new Set(factorPairs(updates).flatMap(({ a, b }) => [a, b]));
   const changes: [string, Tensor<'float32'>][] = [...meanOfOthers(updates, factors)];
-  for (const module of cohort) {
+  for (const module of cohortOf(updates, params, sentAs)) {
     const { a, b, residual } = rule(module);
     const { names, before } = module;
     if (a !== undefined) changes.push([names.a, tensorOf(Matrix.sub(a, before.a))]);
@@ -72,15 +71,14 @@ export function combineModules(
   return sortedParams(changes);
 }
 
-/** The modules whose two factors are in the updates. */
-export function cohortOf(updates: readonly WeightedUpdate[], params: Params, sentAs: SentAs): ModuleCohort[] {
+/** The modules whose two factors are in the updates, one at a time: as matrices a large cohort takes much room. */
+export function* cohortOf(
+  updates: readonly WeightedUpdate[],
+  params: Params,
+  sentAs: SentAs,
+): Generator<ModuleCohort, void, void> {
   const total = updates.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
-  const sent = updates[0]?.update ?? new Map();
-  const pairs = [...sent.keys()].flatMap((a) => {
-    const b = a.replace(/\.lora_A(\.[^.]+)$/, '.lora_B$1');
-    return loraFactor(a) === 'A' && sent.has(b) ? [{ a, b }] : [];
-  });
-  return pairs.map((names) => {
+  for (const names of factorPairs(updates)) {
     const before = { a: matrixOf(params.get(names.a)!), b: matrixOf(params.get(names.b)!) };
     const clients = updates.map(({ owner, aggregationWeight, update }) => {
       const a = matrixOf(update.get(names.a)!);
@@ -93,7 +91,15 @@ export function cohortOf(updates: readonly WeightedUpdate[], params: Params, sen
         b: plus(firstColumns(before.b, b.columns), b),
       };
     });
-    return { names, before, clients };
+    yield { names, before, clients };
+  }
+}
+
+function factorPairs(updates: readonly WeightedUpdate[]): ModuleCohort['names'][] {
+  const sent = updates[0]?.update ?? new Map();
+  return [...sent.keys()].flatMap((a) => {
+    const b = a.replace(/\.lora_A(\.[^.]+)$/, '.lora_B$1');
+    return loraFactor(a) === 'A' && sent.has(b) ? [{ a, b }] : [];
   });
 }
 

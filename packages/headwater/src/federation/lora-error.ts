@@ -26,8 +26,8 @@ export interface LoraError {
  * FedIT's: ‖B̄ Ā − Σ p_k B_k A_k‖ = ‖Σ p_k (B_k − B̄)(A_k − Ā)‖ with missing ranks as zeros, whatever the method made of the
  * updates. 0 for clients that agree.
  */
-export function averagingError(modules: readonly ModuleCohort[]): LoraError {
-  return inAll(modules.map((module) => ({ error: averagingNorm(module), whole: sentNorm(module) })));
+export function averagingError(modules: Iterable<ModuleCohort>): LoraError {
+  return inAll(Array.from(modules, (module) => ({ error: averagingNorm(module), whole: sentNorm(module) })));
 }
 
 /** Figures of one module, ‖ · ‖_F. */
@@ -85,7 +85,7 @@ export function loraFigures(sentAs: SentAs) {
     _options: unknown,
     round: RoundParams,
   ): Readonly<Record<string, number>> => {
-    const modules = cohortOf(updates, round.before, sentAs).map((module) => {
+    const modules = Array.from(cohortOf(updates, round.before, sentAs), (module) => {
       const whole = sentNorm(module);
       return {
         averaging: { error: averagingNorm(module), whole },

@@ -141,8 +141,19 @@ export interface InitialContext {
   readonly publicExamples?: PublicExamples | undefined;
 }
 
-/** What FedAvg has and a method may lack. `still-round`: where nobody moved, the params stay bit for bit. */
-export type MethodProperty = 'still-round';
+/** What FedAvg has and a method may lack, in words. Contract tests prove what a record declares of each. */
+export const METHOD_PROPERTIES = {
+  'one-owner':
+    'one owner alone (η = 1): what it uses after a round is what plain training of the tensors it trains gives',
+  'any-order':
+    'updates may be counted in any order: the same bits of a sum, the same within rounding of a rule',
+  'still-round': 'a round in which nobody moved leaves the params, bit for bit',
+  resumable: 'a round made again from what is stored gives the same bits',
+  'wire-size': 'what travels is as large as the record says before anything is trained',
+  'base-weights': 'the weights of the base stay: the result is an adapter where the tuning’s is',
+} as const;
+
+export type MethodProperty = keyof typeof METHOD_PROPERTIES;
 
 export interface Method<O> {
   /** The one id: file name, recipe, CLI, docs, metrics. */
@@ -158,7 +169,7 @@ export interface Method<O> {
    * rounding of the plan's fixed-point sums, which a rule over whole updates does not use.
    */
   readonly reducesTo?: readonly { readonly id: string; readonly when: O; readonly within?: 'quantum' }[];
-  /** Properties that it does not have, and why; the contract tests show a counterexample. */
+  /** Properties that it does not have, and why; all others it has. The contract tests show a counterexample to each. */
   readonly exceptions?: Readonly<Partial<Record<MethodProperty, string>>>;
   /** One sentence per unmet need (`n ≥ 2f + 3 …`). */
   preconditions?(facts: RunFacts, options: O): readonly string[];

@@ -36,9 +36,9 @@ export function shapeAtRank({ name, shape }: TrainableTensor, ofOwner: number): 
   return factor === 'B' ? [rows, Math.min(columns, ofOwner)] : shape;
 }
 
-/** `wire`, `encodeUp` and `encodeDown` of methods whose owners may have different ranks. */
+/** `wire`, `encodeUp`, `encodeDown` and `receivesAs` of methods whose owners may have different ranks. */
 export function rankSlots<O extends RankOptions>(): Required<
-  Pick<Method<O>, 'wire' | 'encodeUp' | 'encodeDown'>
+  Pick<Method<O>, 'wire' | 'encodeUp' | 'encodeDown' | 'receivesAs'>
 > {
   const cut = (params: Params, { owner }: ClientContext, options: O): Params => {
     const ofOwner = rankOf(owner, options);
@@ -57,6 +57,7 @@ export function rankSlots<O extends RankOptions>(): Required<
     },
     encodeUp: cut,
     encodeDown: cut,
+    receivesAs: (owner, options) => String(rankOf(owner, options)),
   };
 }
 

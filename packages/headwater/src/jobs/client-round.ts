@@ -7,24 +7,24 @@ import { type Rng, rng } from '../base/random.ts';
 import { type Params, tensor } from '../base/tensor.ts';
 import { numTargetsOf, numTokensOf } from '../data/pairs.ts';
 import type { TokenizedExample } from '../data/types.ts';
-import { paddedTo } from '../federation/blocks.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import { type LocalRound, standardRound, type Writing } from '../federation/local-round.ts';
 import type { BoundMethod } from '../federation/method.ts';
-import { addScaled, overlaid, selectParams } from '../federation/params.ts';
+import { addScaled, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
+import { beginning, type Receiver, restOf, sentDown } from '../federation/sent-down.ts';
 import type { TensorRole } from '../federation/tensor-role.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
 import { clippedToNorm } from '../privacy/clip.ts';
 import type { Engine, TrainOptions, TrainResult } from '../training/engine.ts';
 import { exampleStream } from '../training/example-stream.ts';
-import { scheduleFactor } from '../training/schedules.ts';
 import type { Derivation, TrainableTensor } from '../tuning/kind.ts';
 import type { OnStep } from './jobs.ts';
 import { keptOf, partsOf } from './kept.ts';
+import { learningRateOf, trainingOf, withSteps } from './learner.ts';
 
 export interface ClientRoundParts {
-  readonly engine: Pick<Engine, 'train' | 'gradients' | 'loss' | 'generateBatch'>;
+  readonly engine: Pick<Engine, 'train' | 'gradients' | 'loss' | 'distributions' | 'generateBatch'>;
   /** For methods that let the model write; omitted: it cannot. */
   readonly text?: TextFacts | undefined;
   readonly tensors: readonly TrainableTensor[];
@@ -42,7 +42,8 @@ export interface ClientRound {
   readonly seed: number;
   readonly round: number;
   readonly owner: string;
-  readonly params: Params;
+  /** Global params, or what came of them. */
+  readonly params: Params | Arrived;
   /** What the owner's last accepted round left with it. */
   readonly kept: Params | undefined;
   readonly examples: readonly TokenizedExample[];
@@ -51,12 +52,18 @@ export interface ClientRound {
   readonly clipNorm?: number | undefined;
 }
 
+/** As `sentDown` and `restOf` make it of global params. */
+export interface Arrived {
+  readonly sent: Params;
+  readonly rest: Params;
+}
+
 export interface ClientRoundResult {
   /** The file that travels. */
   readonly update: Uint8Array;
   /** Personal tensors and what the compression lost: current once the update is accepted. Undefined: nothing to keep. */
   readonly kept: Params | undefined;
-  /** Of the params that the client needs. */
+  /** Of what was sent down. */
   readonly downBytes: number;
   readonly stats: TrainingStats;
   /** ‖update‖₂ before clipping, where it is clipped. */
@@ -74,10 +81,10 @@ export async function trainClientRound(
   const random = (purpose: string) => rng(seed, owner, round, purpose);
   const context = (purpose: string) => ({ round, owner, random: random(purpose) });
   const roles = new Map(tensors.map((tensor) => [tensor.name, method.role(tensor, round)]));
-  const travelsDown = (name: string) => roles.get(name) === 'shared' || roles.get(name) === 'given';
-  const received = method.encodeDown(selectParams(params, travelsDown), context('encode-down'));
   const before = partsOf(kept);
-  const start = overlaid(overlaid(params, before.personal), paddedTo(params, received));
+  const to = { seed, round, owner };
+  const { sent: received, rest } = 'sent' in params ? params : arrivedOf(parts, params, to);
+  const start = beginning(parts, { sent: received, rest, own: before.personal }, to);
   const local = localRound(parts, input, { start, roles, random, memory: before.memory }, onStep);
   const outcome = await (method.client ?? standardRound)(local);
   const { sent, norm } = clippedUpdate(method.encodeUp(outcome.update, context('encode-up')), input.clipNorm);
@@ -90,10 +97,14 @@ export async function trainClientRound(
       memory: outcome.memory,
       residual,
     }),
-    downBytes: method.downBytes(received, context('encode-down')),
+    downBytes: encodedBytes(received),
     stats: outcome.stats,
     unclippedNorm: norm,
   };
+}
+
+function arrivedOf(parts: ClientRoundParts, params: Params, to: Receiver): Arrived {
+  return { sent: sentDown(parts, params, to), rest: restOf(parts, params, to.round) };
 }
 
 const NOTHING: Params = new Map();
@@ -136,16 +147,16 @@ function localRound(
     engine.loss(params, of, { batchSize: microBatchSize, maxLength });
   return {
     ...{ round, owner, start, random, memory, steps: options.steps, optimizer: options.optimizer },
-    learningRate:
-      options.optimizer.learningRate *
-      scheduleFactor(options.schedule, options.stepOffset, options.totalSteps),
+    learningRate: learningRateOf(options),
     wire: method.wire(tensors, round, owner),
     inputs: (params) => derivation?.forward(params) ?? params,
     role: (name) => roles.get(name) ?? 'frozen',
     examples: seen,
     writing: writingOf(parts, [seed, owner, round]),
-    async train(params, { examples = seen, frozen, extraGradient, ...rest } = {}) {
-      const trained = await engine.train(params, examples, options, onStep, {
+    async train(params, task = {}) {
+      const { frozen, extraGradient, ...rest } = trainingOf(task);
+      const how = withSteps(options, task.steps);
+      const trained = await engine.train(params, task.examples ?? seen, how, onStep, {
         ...rest,
         frozen: new Set([...still, ...(frozen ?? [])]),
         extraGradient: async (current, stepExamples) =>
@@ -154,6 +165,8 @@ function localRound(
       return { params: trained.params, steps: trained.steps, stats: statsOf(trained) };
     },
     loss: (params, step) => meanLoss(params, stepExamples(step)),
+    distributions: (params, of, how) =>
+      engine.distributions(params, of, { ...how, batchSize: microBatchSize, maxLength }),
     lossOnAll: (params) => meanLoss(params, examples),
     gradients: (params, step) => engine.gradients(params, stepExamples(step), { maxLength }),
     gradientsOn: (params, of, pass) => engine.gradients(params, of, { maxLength, ...pass }),

@@ -3,8 +3,6 @@
  * (it moves a word to the end of a map at every use). The same tokens in a third of the time. It knows no files.
  */
 
-import { BPE, ByteLevelPreTokenizer, SequencePreTokenizer, type Tokenizer } from '@huggingface/tokenizers';
-
 /** Words in one generation; two are kept, some tens of megabytes at most. */
 const CAPACITY = 50_000;
 /** Longer words hardly come again. */
@@ -43,15 +41,31 @@ export function wordMemo<V>(capacity: number): WordMemo<V> {
   };
 }
 
-export function rememberWords({ model, pre_tokenizer: splitter }: Tokenizer): void {
-  if (model instanceof BPE) Object.assign(model.cache, wordMemo<string[]>(CAPACITY));
+/** What is used of the backend; its classes have more, and its declarations do not say which they are. */
+export interface BackendParts {
+  readonly model: { readonly cache?: WordMemo<string[]> } | null;
+  readonly pre_tokenizer: Splitter | null;
+}
+
+export interface Splitter {
+  /** Of a sequence. */
+  readonly tokenizers?: readonly (Splitter | null)[];
+  /** Of the byte-level one. */
+  readonly byte_encoder?: object;
+  readonly use_regex?: boolean;
+  readonly add_prefix_space?: boolean;
+  pre_tokenize_text(text: string, options?: object): string[];
+}
+
+export function rememberWords({ model, pre_tokenizer: splitter }: BackendParts): void {
+  if (model?.cache !== undefined) Object.assign(model.cache, wordMemo<string[]>(CAPACITY));
   // With a rule of its own it gets whole texts, which do not repeat.
-  for (const part of splitter instanceof SequencePreTokenizer ? splitter.tokenizers : [splitter])
-    if (part instanceof ByteLevelPreTokenizer && !part.use_regex && !part.add_prefix_space)
+  for (const part of splitter?.tokenizers ?? [splitter])
+    if (part?.byte_encoder !== undefined && part.use_regex === false && part.add_prefix_space === false)
       rememberBytes(part);
 }
 
-function rememberBytes(part: ByteLevelPreTokenizer): void {
+function rememberBytes(part: Splitter): void {
   const memo = wordMemo<string[]>(CAPACITY);
   const make = part.pre_tokenize_text.bind(part);
   part.pre_tokenize_text = (word, options) => {

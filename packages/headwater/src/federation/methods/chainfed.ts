@@ -60,6 +60,7 @@ export const chainfed: Method<ChainFedOptions> = {
     ];
   },
   wire: (tensors, round, _owner, given) => inWindow(tensors, windowOf(tensors, round, given)),
+  receivesAs: () => 'all',
   encodeDown(params, { round }, given) {
     if (given.lambda > 0) return params;
     const { end = Infinity } = windowOf(named(params), round, given);

@@ -39,6 +39,7 @@ export const decomfl: Method<Options> = {
   source: 'Li et al., ICLR 2025, arXiv:2405.15861',
   options,
   secureAggregation: 'yes',
+  exceptions: { 'one-owner': 'gradients are estimated from losses' },
   preconditions: (facts) => [...needsPlainSteps(facts), ...needsRounds(facts)],
   tuning(bound, _layout, { perturbations, distribution: kind }, run) {
     assert(run !== undefined, 'the record has as many rows as the run has rounds');
@@ -52,6 +53,7 @@ export const decomfl: Method<Options> = {
   selectTrainable: ({ name }) => (name === RECORD ? 'given' : 'frozen'),
   wire: (tensors) =>
     tensors.flatMap(({ name, shape }) => (name === RECORD ? [{ name: SCALARS, shape: shape.slice(1) }] : [])),
+  receivesAs: () => 'all',
   encodeDown(params, { round }) {
     const { shape, data } = params.get(RECORD)!;
     const rows = round - 1;

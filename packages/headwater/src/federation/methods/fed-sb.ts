@@ -55,6 +55,7 @@ export const fedSb: Method<FedSbOptions> = {
       ? tensors.filter(({ name }) => isFixedFactor(name))
       : tensors.filter(({ name }) => roleOf(name, round, given) === 'shared'),
   client: (local, given) => (sketches(local.round, given) ? sketchRound(local) : standardRound(local)),
+  receivesAs: () => 'all',
   encodeDown: (params, { round }, given) =>
     sketches(round, given) ? selectParams(params, (name) => !isFixedFactor(name)) : params,
   serverStep: (input) =>

@@ -36,6 +36,7 @@ export const fedadapter: Method<FedAdapterOptions> = {
   source: 'Cai et al., MobiCom 2023, arXiv:2205.10162',
   options,
   secureAggregation: 'yes',
+  exceptions: { 'one-owner': 'adapters that have not grown yet are not trained' },
   preconditions: (facts) => [
     ...(facts.tensors.some(({ name }) => partOf(name) !== undefined)
       ? []
@@ -50,6 +51,7 @@ export const fedadapter: Method<FedAdapterOptions> = {
     new Map([...params].map(([name, value]) => [name, withoutRows(name, value, width)])),
   wire: (tensors, round, _owner, given) => present(tensors, round, given),
   encodeUp: (update, { round }, given) => cutTo(update, round, given),
+  receivesAs: () => 'all',
   encodeDown: (params, { round }, given) => {
     const tensors = [...params].map(([name, { shape }]) => ({ name, shape }));
     const here = new Set(present(tensors, round, given).map(({ name }) => name));

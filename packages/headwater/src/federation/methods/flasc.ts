@@ -5,8 +5,8 @@
  * sent: as it is, or through FedAdam as in the paper; elements that were not sent down keep their values. Masks are over all
  * tensors together. Densities may differ by owner. With densities of 1 it is FedAvg, or FedAdam.
  *
- * An element that travels costs 8 bytes: its value and its distance from the one before. Bytes down are counted so; a
- * deployment's clients fetch all of θ and cut it themselves.
+ * An element that travels costs 8 bytes: its value and its distance from the one before. Where half of them or more go down
+ * all do, zeros among them.
  */
 
 import { z } from 'zod';
@@ -16,7 +16,6 @@ import { needsLora } from '../lora-factors.ts';
 import { meanOfHolders } from '../mean-of-holders.ts';
 import { fedAvgStep, type Method } from '../method.ts';
 import { levelOf, ownerLevels } from '../owner-levels.ts';
-import { encodedBytes } from '../params.ts';
 import { fromSparse, largestOf, numElements, numKept, sparseTensors, toSparse } from '../sparse-update.ts';
 import { adamOptions } from './fedadam.ts';
 
@@ -46,6 +45,7 @@ export const flasc: Method<FlascOptions> = {
     { id: 'fedavg', when: options.parse(DENSE), within: 'quantum' },
     { id: 'fedadam', when: options.parse({ ...DENSE, server: 'fedadam' }), within: 'quantum' },
   ],
+  exceptions: { 'one-owner': 'only the largest elements travel' },
   preconditions({ tensors, compression = 'none' }) {
     const sparse = 'federation.compression would round the places of elements: it must be none';
     return [...needsLora(tensors), ...(compression === 'none' ? [] : [sparse])];
@@ -76,12 +76,20 @@ export const flasc: Method<FlascOptions> = {
     const share = densityOf(owner, down);
     return share === 1 ? params : largestOf(params, numKept(numElements([...params.values()]), share));
   },
-  downBytes(received, { owner }, { down }) {
-    const share = densityOf(owner, down);
-    if (share === 1) return encodedBytes(received);
-    return encodedBytes(toSparse(received, numKept(numElements([...received.values()]), share)));
+  downForm: {
+    pack(received, { owner }, { down }) {
+      const share = densityOf(owner, down);
+      if (!isSparse(share)) return received;
+      return toSparse(received, numKept(numElements([...received.values()]), share));
+    },
+    unpack: (packed, whole, { owner }, { down }) =>
+      isSparse(densityOf(owner, down)) ? fromSparse(packed, whole) : packed,
   },
+  receivesAs: (owner, { down }) => String(densityOf(owner, down)),
 };
+
+/** From half of the elements on, all of them are fewer bytes. */
+const isSparse = (share: number) => share < 0.5;
 
 function densityOf(owner: string, level: FlascOptions['up']): number {
   return levelOf(owner, level) ?? 1;

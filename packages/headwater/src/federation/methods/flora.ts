@@ -25,6 +25,10 @@ export const flora: Method<z.infer<typeof options>> = {
   source: 'Wang et al., NeurIPS 2024, arXiv:2409.05976',
   options,
   secureAggregation: { noBecause: 'the server multiplies the factors of each client' },
+  exceptions: {
+    'one-owner': 'clients begin their factors afresh in every round',
+    'base-weights': 'what factors cannot hold goes into a residual of the base',
+  },
   preconditions: (facts, own) => [
     ...needsResidual(facts.tensors),
     ...needsRounds(facts),
@@ -35,6 +39,7 @@ export const flora: Method<z.infer<typeof options>> = {
   selectTrainable: residualRole,
   ...rankSlots(),
   client: stackedRound,
+  receivesAs: () => 'all',
   encodeDown: withoutFactors,
   aggregate: {
     kind: 'canonical',

@@ -30,6 +30,10 @@ export const florist: Method<z.infer<typeof options>> = {
   options,
   reducesTo: [{ id: 'flora', when: { energy: 1, residual: 'dense' }, within: 'quantum' }],
   secureAggregation: { noBecause: 'the server multiplies the factors of each client' },
+  exceptions: {
+    'one-owner': 'clients begin their factors afresh in every round',
+    'base-weights': 'what factors cannot hold goes into a residual of the base',
+  },
   preconditions: (facts, own) => [
     ...needsResidual(facts.tensors),
     ...needsRounds(facts),
@@ -40,6 +44,7 @@ export const florist: Method<z.infer<typeof options>> = {
   selectTrainable: residualRole,
   ...rankSlots(),
   client: stackedRound,
+  receivesAs: () => 'all',
   encodeDown: withoutFactors,
   aggregate: {
     kind: 'canonical',
@@ -53,8 +58,8 @@ export const florist: Method<z.infer<typeof options>> = {
 };
 
 /** Directions kept, on average over the modules. */
-function meanRank(modules: readonly ModuleCohort[], energy: number): number {
-  const ranks = modules.map((module) => thresholded(module, energy).a.rows);
+function meanRank(modules: Iterable<ModuleCohort>, energy: number): number {
+  const ranks = Array.from(modules, (module) => thresholded(module, energy).a.rows);
   return ranks.reduce((sum, rank) => sum + rank, 0) / ranks.length;
 }
 

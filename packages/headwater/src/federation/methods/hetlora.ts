@@ -37,6 +37,7 @@ export const hetlora: Method<Options> = {
   source: 'Cho et al., EMNLP 2024, arXiv:2401.06432',
   options,
   secureAggregation: { noBecause: 'weights depend on the norms of the clients’ products' },
+  exceptions: { 'one-owner': 'the penalty on the last ranks joins the loss' },
   preconditions: (facts, own) => [
     ...needsLora(facts.tensors),
     ...needsRounds(facts),
@@ -57,10 +58,9 @@ export const hetlora: Method<Options> = {
 };
 
 /** w_k over all modules; equal where nobody has a product yet. */
-export function normWeights(modules: readonly ModuleCohort[]): number[] {
-  const norms = (modules[0]?.clients ?? []).map((_, k) =>
-    Math.hypot(...modules.map(({ clients }) => productNorm(clients[k]!.b, clients[k]!.a))),
-  );
+export function normWeights(modules: Iterable<ModuleCohort>): number[] {
+  const ofModules = Array.from(modules, ({ clients }) => clients.map(({ a, b }) => productNorm(b, a)));
+  const norms = (ofModules[0] ?? []).map((_, k) => Math.hypot(...ofModules.map((own) => own[k]!)));
   const sum = norms.reduce((a, b) => a + b, 0);
   return norms.map((norm) => (sum === 0 ? 1 / norms.length : norm / sum));
 }

@@ -10,7 +10,7 @@ import { Refusal } from '../../../federation/wire/refusals.ts';
 import type { WireResponse } from '../../../federation/wire/transport.ts';
 import type { ByteRange } from '../../../storage/blobs.ts';
 import type { LedRun } from '../../lead/led-run.ts';
-import type { IncomingRequest } from '../../ports.ts';
+import type { DownPiece, IncomingRequest } from '../../ports.ts';
 import { nothing, once } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
 import { sizeOf } from './sizes.ts';
@@ -20,8 +20,13 @@ export async function blob(
   { led, client, params, request }: ClientCall<'blob'>,
 ): Promise<WireResponse> {
   const { digest } = params;
-  if (led.state === undefined || !mayRead(led.state, client.owner, digest))
-    return modelFileAnswer(led, digest, request.headers);
+  const { state } = led;
+  if (state === undefined || !mayRead(state, client.owner, digest)) {
+    const piece = state === undefined ? undefined : await downPiece(led, state, client.owner, digest);
+    return piece === undefined
+      ? modelFileAnswer(led, digest, request.headers)
+      : pieceAnswer(piece, request.headers);
+  }
   const { blobs } = context.parts;
   const bytes = await sizeOf(context, digest);
   if (bytes === 0) throw unknownBlob();
@@ -33,6 +38,30 @@ export async function blob(
   // As it lies there: the client checks the digest, once for both of them.
   const whole = { offset: 0, length: bytes };
   return bytesAnswer(digest, bytes, request.headers, (range = whole) => blobs.stream(digest, range));
+}
+
+/** Of the params that this owner is to train from now. */
+async function downPiece(
+  led: LedRun,
+  state: RunState,
+  owner: string,
+  digest: string,
+): Promise<DownPiece | undefined> {
+  const work = taskOf(state, owner);
+  if (work?.kind !== 'train') return undefined;
+  const { round, params } = work;
+  const down = await (await led.works()).down?.(state.plan, { round, owner, params });
+  return [down?.sent, down?.rest ?? undefined].find((piece) => piece?.digest === digest);
+}
+
+async function pieceAnswer(
+  { digest, bytes, file }: DownPiece,
+  headers: IncomingRequest['headers'],
+): Promise<WireResponse> {
+  const whole = await file();
+  return bytesAnswer(digest, bytes, headers, ({ offset, length } = { offset: 0, length: bytes }) =>
+    once(whole.subarray(offset, offset + length)),
+  );
 }
 
 function mayRead(state: RunState, owner: string, digest: string): boolean {
