@@ -33,7 +33,7 @@ export interface PrivacyGuarantee {
   readonly accountant: Accountant;
   readonly bounds: {
     readonly rdp: RdpEpsilon;
-    /** Between which the exact ε lies; Poisson sampling only, absent where its grid would be too large. */
+    /** Between which the exact ε lies; Poisson sampling only, absent where that takes too much or says too little. */
     readonly prv?: PrvEpsilon;
     /** The exact ε; without sampling only. */
     readonly gaussian?: number;

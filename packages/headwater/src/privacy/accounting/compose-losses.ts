@@ -26,7 +26,7 @@ const UNIT = 2 ** -53;
 export function composeLosses(parts: readonly Repeated[], { step, count }: GridSize): ComposedLoss {
   const product = { re: new Float64Array(count).fill(1), im: new Float64Array(count) };
   const sizes = { logs: new Float64Array(count / 2 + 1), weights: new Float64Array(count / 2 + 1) };
-  const transformError = 5.5 * Math.log2(count) * UNIT;
+  const transformError = 7 * Math.log2(count) * UNIT;
   for (const { pmf, steps } of parts) {
     const spectrum = { re: pmf.probabilities.slice(), im: new Float64Array(count) };
     fourier(spectrum);
@@ -77,7 +77,7 @@ function multiplyByPower(product: Spectrum, factor: Spectrum, steps: number): vo
 
 /**
  * How far rounding moves E[g] for a g of total variation at most 2 on the circle. Each Fourier coefficient of a pmf is off by at most
- * ψ = 5.5 u log2(n) (one butterfly: product √5 u, twiddle 2u, sum u), each complex product by √5 u, so the product of all is off by
+ * ψ = 7 u log2(n) (one butterfly: product √5 u, twiddle 3.5 u, sum u), each complex product by √5 u, so the product of all is off by
  * E_k = Π|F|^T (ψ Σ T/|F| + √5 u ΣT); g's own coefficients are at most n/2k (summation by parts), and 1 · n for k = 0. The inverse
  * transform adds at most ψ in 2-norm, √n of it in 1-norm.
  */

@@ -22,11 +22,14 @@ export interface RepeatedSample extends GaussianSample {
 }
 
 const LARGEST_COUNT = 2 ** 20;
+/** An ε beyond this protects nobody, and would take the largest grids to compute. */
+const WORTH_NOTHING = 500;
 /** Of the ε by Rényi divergence: an error beyond this is no gain over it. */
 const USEFUL_ERROR = 0.1;
 
 /**
- * Bounds of the exact ε(δ) of the composition; undefined when a grid fine enough to be of use would be too large.
+ * Bounds of the exact ε(δ) of the composition; undefined where it is 0 or beyond all use, where δ is so small that
+ * rounding counts, and where a grid fine enough to be of use would be too large.
  *
  * @param samples rates and noise above 0
  */
@@ -34,9 +37,9 @@ export function prvEpsilon(samples: readonly RepeatedSample[], delta: number): P
   const rdp = samples.map(({ rate, sigma }) => sampledGaussianRdp(rate, sigma, ORDERS));
   const total = ORDERS.map((_, i) => samples.reduce((sum, { steps }, s) => sum + steps * rdp[s]![i]!, 0));
   const rough = epsilonOfRdp(total, delta).epsilon;
-  if (rough === 0 || !Number.isFinite(rough)) return undefined;
   const numSteps = samples.reduce((sum, { steps }) => sum + steps, 0);
   const deltaError = delta / 1000;
+  if (rough === 0 || rough > WORTH_NOTHING || cdfError(samples) > delta / 10) return undefined;
   for (
     let epsilonError = Math.min(0.01, rough / 50);
     epsilonError <= rough * USEFUL_ERROR;
@@ -94,15 +97,18 @@ function bounds(
 ): PrvEpsilon {
   const parts = samples.map(({ steps, ...sample }) => ({ pmf: lossPmf(sample, direction, grid), steps }));
   const composed = composeLosses(parts, grid);
-  // The distribution functions are right to a few last bits, which each step adds once.
-  const cdfError = samples.reduce((sum, { steps, sigma }) => sum + steps * (2 + 1 / sigma) * 1e-15, 0);
-  const lost = deltaError + composed.rounding + cdfError;
+  const lost = deltaError + composed.rounding + cdfError(samples);
   // What truncation and rounding do to the means (truncation: Pr(|loss| > L) · (2L + 1/(α − 1)) per step).
   const slack = deltaError * (grid.step * grid.count + 2) + numSteps * 1e-14;
   return {
     lower: Math.max(0, epsilonAt(composed, grid.step, delta + lost, -SUMMATION) - epsilonError - slack),
     upper: Math.max(0, epsilonAt(composed, grid.step, delta - lost, SUMMATION) + epsilonError + slack),
   };
+}
+
+/** The distribution functions are right to a few last bits, which each release adds once to the error of δ. */
+function cdfError(samples: readonly RepeatedSample[]): number {
+  return samples.reduce((sum, { steps, sigma }) => sum + steps * (2 + 1 / sigma) * 1e-15, 0);
 }
 
 /** Relative error of a sum of at most LARGEST_COUNT positive doubles. */
