@@ -6,9 +6,9 @@
 import type { Rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
-import type { DistributionOptions, ScoredDistributions, Teacher } from '../training/distillation.ts';
 import type { LocalTraining, OptimizerOptions, StepReport } from '../training/engine.ts';
 import type { Pass } from '../training/pass.ts';
+import type { DistributionOptions, ScoredDistributions, Teacher } from '../training/teacher.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import { differenceOf, selectParams } from './params.ts';
 import type { TensorRole } from './tensor-role.ts';

@@ -5,7 +5,7 @@
 
 import { type Params, type Tensor, tensor } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
-import type { ScoredDistributions, TargetDistributions } from '../training/distillation.ts';
+import type { ScoredDistributions, TargetDistributions } from '../training/teacher.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 
 /** How much is told in a round. */

@@ -98,7 +98,11 @@ export function planOf(
     {
       ...clientFacts(recipe, registries),
       ownerNames: names,
-      numPublicExamples: numExamplesOf(publicExamples),
+      // Where they are not read, the recipe says whether there are any.
+      numPublicExamples:
+        publicExamples === undefined && recipe.data.public !== undefined
+          ? undefined
+          : numExamplesOf(publicExamples),
     },
   );
 }

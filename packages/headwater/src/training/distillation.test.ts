@@ -9,7 +9,8 @@ import { gradients } from '../graph/autodiff.ts';
 import { Graph } from '../graph/ir.ts';
 import { interpret } from '../graph/reference.ts';
 import { lora } from '../tuning/lora.ts';
-import { type ScoredDistributions, type TargetDistributions, taughtBy } from './distillation.ts';
+import { taughtBy } from './distillation.ts';
+import type { ScoredDistributions, TargetDistributions } from './teacher.ts';
 
 const { engine, params, model } = await setup('huggingface/llama', ({ definition }) =>
   lora.bind(lora.options.parse({ rank: 2, targetModules: ['q_proj', 'v_proj'] }), definition),

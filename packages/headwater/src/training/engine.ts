@@ -5,11 +5,11 @@
 
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
-import type { DistributionOptions, ScoredDistributions } from './distillation.ts';
 import type { Generated, GenerationRequest, Generator } from './generation/generator.ts';
 import type { GenerateOptions, OnToken } from './generation/options.ts';
 import type { BoundObjective } from './objectives/objective.ts';
 import type { Pass } from './pass.ts';
+import type { DistributionOptions, ScoredDistributions } from './teacher.ts';
 
 export type { GenerateOptions, OnToken } from './generation/options.ts';
 

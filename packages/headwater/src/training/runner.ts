@@ -12,11 +12,11 @@ import type { Model } from '../models/model.ts';
 import type { Executor, Session, SessionOptions } from '../runtime/executor.ts';
 import type { BoundTuning, DropoutSite, VirtualPositions } from '../tuning/kind.ts';
 import type { BatchLoss } from './batch-loss.ts';
-import type { DistributionOptions } from './distillation.ts';
 import { describePart, type Pass } from './pass.ts';
 import { type DecodeShape, decodeProgram, prefixProgram } from './programs/decode.ts';
 import { likeliestProgram, logitsProgram, scoreProgram } from './programs/score.ts';
 import { gradientOutput, trainProgram } from './programs/train.ts';
+import type { DistributionOptions } from './teacher.ts';
 
 export interface RunnerParts {
   readonly model: Pick<Model, 'definition' | 'storedTypes' | 'weights' | 'quantized'>;

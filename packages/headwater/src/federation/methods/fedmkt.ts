@@ -13,14 +13,16 @@
  * Other than in the paper: all models are adapters of one base model, so that no tokens are to be aligned (its edit distance
  * between tokenizers has no place here) and owners may differ in rank alone; server and owners learn from the same q, where
  * the paper sends down what the server's model says after its step; what of a distribution lies outside of the k tokens is
- * left out and the rest scaled to 1, as its program does. Reconstructed from a summary of paper and program. An owner that is
- * first asked in a later round begins with the server's adapter of then, which downBytes does not count.
+ * left out and the rest scaled to 1, as its program does. Reconstructed from a summary of paper and program.
+ *
+ * An owner that is first asked in a later round begins with the server's adapter of then; a deployment hands that out beside
+ * what counts as sent. Steps and tokens in tables are those of private training.
  */
 
 import { z } from 'zod';
 import type { Params } from '../../base/tensor.ts';
 import type { TokenizedExample } from '../../data/types.ts';
-import type { Teacher } from '../../training/distillation.ts';
+import type { Teacher } from '../../training/teacher.ts';
 import { withExtraTensors } from '../../tuning/extra-tensors.ts';
 import { leadingBlock, paddedTo } from '../blocks.ts';
 import type { Learner, LocalOutcome, LocalRound, ServerRound, ServerTrained } from '../local-round.ts';
@@ -101,6 +103,8 @@ export const fedmkt: Method<Options> = {
     noBecause: 'the server compares owners row by row, and sorts the tokens that they name',
   },
   exceptions: {
+    'any-order': 'of owners who know a row equally well the first by name is heard',
+    'one-owner': 'knowledge travels, and the owner learns from the server’s too',
     'still-round': 'what was known about the last public rows gives way to what is known about new ones',
   },
   preconditions: (facts, own) => [

@@ -5,7 +5,7 @@ import { likeliest } from '../../graph/distillation.ts';
 import { Graph } from '../../graph/ir.ts';
 import { logitsOf } from '../../graph/projection.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
-import type { DistributionOptions } from '../distillation.ts';
+import type { DistributionOptions } from '../teacher.ts';
 import {
   network,
   type ProgramModel,
