@@ -35,8 +35,9 @@ import {
 } from './held-out.ts';
 import { requireConsent } from './programs/consent.ts';
 import type { OnProgress, Progress } from './progress.ts';
+import { loadPublicExamples } from './public-data.ts';
 import { bindObjective, type RunRegistries, recordOf } from './records.ts';
-import { type SharedExamples, shareExamples } from './shared-examples.ts';
+import { type SharedExamples, shareExamples, viewExamples } from './shared-examples.ts';
 
 /** Numbers about the data, as they are kept with the run and shown in reports. */
 export interface DataFacts {
@@ -77,6 +78,8 @@ export interface PreparedRun {
   readonly owners: readonly OwnerCounts[];
   readonly train: ReadonlyMap<string, SharedExamples>;
   readonly heldOut: HeldOutSets;
+  /** Of `data.public`; undefined: none, or not here. */
+  readonly publicExamples?: SharedExamples | undefined;
   /** SHA-256 over all tokens in use, to notice changed data at a restart. */
   readonly dataDigest: string;
   readonly facts: DataFacts;
@@ -127,7 +130,8 @@ export async function prepareRun(
   const parts = await loaded();
   const partition = partitionExamples(parts.train, recipe.partition, recipe.seed, registries.partitioners);
   const context = { recipe: withClasses(recipe, model), registries, model: computing, codec };
-  return prepareParts(context, parts, partition);
+  const publicExamples = await loadPublicExamples(recipe, registries, codec);
+  return prepareParts(context, parts, partition, publicExamples);
 }
 
 /** The model with its weights in the bits that the recipe wants, made the first time. Throws MODEL_INVALID, STORAGE_FAILED. */
@@ -172,6 +176,7 @@ export async function prepareParts(
   { recipe, registries, model, codec }: PrepareContext,
   parts: HeldOutParts,
   partition: Partition,
+  publicExamples?: SharedExamples,
 ): Promise<PreparedRun> {
   const { examples: wanted } = bindObjective(recipe, registries);
   const options = { maxLength: recipe.data.maxLength, pairs: wanted === 'pairs' };
@@ -185,7 +190,8 @@ export async function prepareParts(
     owners: [...held].map(([owner, examples]) => countsOf(owner, examples)),
     train: new Map([...held].map(([owner, examples]) => [owner, shareExamples(examples)])),
     heldOut,
-    dataDigest: digestOf(held, heldOut),
+    publicExamples,
+    dataDigest: digestOf(held, heldOut, publicExamples),
     facts: {
       summary: summarizePartition(parts.train, partition, tokenized),
       tokenization: tokenized.report,
@@ -260,7 +266,11 @@ export function metricsOf(
   };
 }
 
-function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOut: HeldOutSets): string {
+function digestOf(
+  held: ReadonlyMap<string, readonly TokenizedExample[]>,
+  heldOut: HeldOutSets,
+  publicExamples: SharedExamples | undefined,
+): string {
   const digest = (examples: readonly TokenizedExample[]) => {
     const hash = createHash('sha256');
     const sequences = examples.flatMap(({ rejected, ...chosen }) =>
@@ -275,6 +285,7 @@ function digestOf(held: ReadonlyMap<string, readonly TokenizedExample[]>, heldOu
   };
   return digestJson({
     train: [...held].map(([owner, examples]) => [owner, digest(examples)]),
+    ...(publicExamples === undefined ? {} : { public: digest(viewExamples(publicExamples)) }),
     heldOut: Object.entries(heldOut).map(([split, set]) => [
       split,
       digest(set.pieces),
