@@ -55,7 +55,6 @@ describe.each<[Backend, number]>([
       bound.bind(bound.options.parse(options), definition),
     );
     const examples = toyExamples([9, 24, 17], model.definition.shape.vocabSize);
-    const subject = { params: paramsText(params), examples: examples.map(plain) };
     const tab = await openEnginePage(browser, server);
     const url = `/fixtures/huggingface/${folder}`;
     const opened = await tab.call('open', {
@@ -63,14 +62,15 @@ describe.each<[Backend, number]>([
       noFallback: backend === 'webgpu',
     });
     expect(opened.choice.backend).toBe(backend);
+    await tab.call('take', { params: paramsText(params), examples: examples.map(plain) });
     const expected = await engine.gradients(params, examples, { maxLength: 64 });
-    const actual = await tab.call('gradients', { ...subject, maxLength: 64 });
+    const actual = await tab.call('gradients', { maxLength: 64 });
     expect(Math.abs(actual.loss - expected.loss)).toBeLessThan(tolerance);
     expect(expected.grads.size).toBeGreaterThan(10);
     expect(worst(paramsOf(actual.grads), expected.grads)).toBeLessThan(tolerance);
     const reference = await engine.train(params, examples, THREE_STEPS);
-    const trained = await tab.call('train', { ...subject, options: THREE_STEPS });
-    expect(worst(paramsOf(trained.params), reference.params)).toBeLessThan(10 * tolerance);
+    await tab.call('train', THREE_STEPS);
+    expect(worst(paramsOf(await tab.call('trained', null)), reference.params)).toBeLessThan(10 * tolerance);
     await tab.close();
   });
 });

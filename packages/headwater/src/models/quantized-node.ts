@@ -7,10 +7,10 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
-import { sameShape } from '../base/tensor.ts';
 import type { BlockFormat } from '../graph/ops/index.ts';
 import type { WeightLocation } from '../runtime/executor.ts';
 import type { LinearModule, Model } from './model.ts';
+import { locateQuantized } from './quantize-model.ts';
 import {
   QUANTIZED_ENTRY,
   QUANTIZED_WEIGHTS,
@@ -18,8 +18,6 @@ import {
   quantizedDigest,
   quantizedEntry,
   quantizedModules,
-  quantizedName,
-  quantizedTypes,
 } from './quantized-format.ts';
 import { openSafetensors, streamBytes } from './safetensors-node.ts';
 import { readJson } from './shards-node.ts';
@@ -71,20 +69,13 @@ async function locate(
       where,
       `it has ${file.fileBytes} bytes, ${QUANTIZED_ENTRY} says ${entry.weights.sizeBytes}`,
     );
-  const locations = new Map<string, WeightLocation>();
-  for (const module of modules)
-    for (const [part, type] of Object.entries(quantizedTypes(module, format))) {
-      const name = quantizedName(module.module, part as 'packed');
-      const found = file.entries.get(name);
-      if (found?.dtype !== type.dtype || !sameShape(found.shape, type.shape))
-        throw invalid(
-          where,
-          `tensor "${name}" is ${found === undefined ? 'missing' : `${found.format} [${found.shape}]`}, expected ${type.dtype} [${type.shape}]`,
-        );
-      const { offsetBytes, lengthBytes } = found;
-      locations.set(name, { kind: 'file', path: file.path, offsetBytes, lengthBytes, type });
-    }
-  return locations;
+  const found = locateQuantized(modules, format, file.entries);
+  return new Map(
+    [...found].map(([name, { offsetBytes, lengthBytes, type }]) => [
+      name,
+      { kind: 'file', path: file.path, offsetBytes, lengthBytes, type },
+    ]),
+  );
 }
 
 /** Files that look as they did when they were rounded hold what they held; otherwise their content decides. */

@@ -8,12 +8,10 @@ import { join } from 'node:path';
 import { cacheFolder } from '../base/cache-folder-node.ts';
 import { writeSynced } from '../base/durable-node.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import { firstNonFinite } from '../base/half.ts';
-import { bytesOf, type TensorType, tensor } from '../base/tensor.ts';
 import type { BlockFormat } from '../graph/ops/index.ts';
 import { readWeight } from '../models/checkpoint-node.ts';
 import type { LinearModule, Model } from '../models/model.ts';
-import { quantizeMatrix } from '../models/quantize-blocks.ts';
+import { quantizedFileBytes, quantizedPieces } from '../models/quantize-model.ts';
 import {
   newEntry,
   QUANTIZATION_BITS,
@@ -21,11 +19,8 @@ import {
   QUANTIZED_WEIGHTS,
   quantizedDigest,
   quantizedModules,
-  quantizedName,
-  quantizedTypes,
 } from '../models/quantized-format.ts';
 import { fileDigest, openQuantized, sourceFiles } from '../models/quantized-node.ts';
-import { layoutSafetensors } from '../models/safetensors.ts';
 import { writeFolder } from './folder-node.ts';
 
 /** As a recipe says it. */
@@ -131,43 +126,20 @@ async function writeWeights(
   path: string,
   onProgress: OnQuantized | undefined,
 ): Promise<number> {
-  const types = new Map<string, TensorType>(
-    modules.flatMap((module) =>
-      Object.entries(quantizedTypes(module, format)).map(
-        ([part, type]) => [quantizedName(module.module, part as 'packed'), type] as const,
-      ),
-    ),
-  );
-  const { header, fileBytes, starts } = layoutSafetensors(types);
   const file = await open(path, 'wx');
   try {
-    await writeAt(file, header, 0);
-    for (const [i, module] of modules.entries()) {
-      const arrays = quantizeMatrix(
-        await finiteWeight(model, `${module.module}.weight`),
-        [module.outFeatures, module.inFeatures],
-        format,
-        module.stored === 'in-out',
-      );
-      for (const [part, data] of Object.entries(arrays))
-        await writeAt(file, bytesOf(data), starts.get(quantizedName(module.module, part as 'packed'))!);
-      onProgress?.(i + 1, modules.length);
+    const pieces = quantizedPieces(modules, format, (name) => readWeight(model.weights, name));
+    let before = 0;
+    for await (const { offsetBytes, bytes, done } of pieces) {
+      await writeAt(file, bytes, offsetBytes);
+      if (done > before) onProgress?.(done, modules.length);
+      before = done;
     }
     await file.sync();
   } finally {
     await file.close();
   }
-  return fileBytes;
-}
-
-async function finiteWeight({ weights, folder }: Model, name: string): Promise<Float32Array> {
-  const values = await readWeight(weights, name);
-  const at = firstNonFinite(tensor('float32', [values.length], values));
-  if (at < 0) return values;
-  throw new HeadwaterError('MODEL_INVALID', `tensor "${name}" has NaN or infinity at element ${at}`, {
-    where: folder,
-    hint: 'The base model is broken; no training can repair it. Get another copy.',
-  });
+  return quantizedFileBytes(modules, format);
 }
 
 async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -6,6 +6,9 @@
 export const BACKENDS = ['webgpu', 'wasm-threads', 'wasm'] as const;
 export type Backend = (typeof BACKENDS)[number];
 
+/** How base weights are held: as the checkpoint has them, widened exactly, or matrices rounded to half the bytes. */
+export type WeightFormat = 'stored' | 'float32' | 'float16';
+
 export interface BrowserFacts {
   /** Memory can be shared between threads: COOP and COEP headers, and a browser that heeds them. */
   readonly crossOriginIsolated: boolean;
@@ -35,6 +38,11 @@ export interface BackendChoice {
   readonly build: 'wasm' | 'webgpu' | 'jspi';
   /** One plain sentence each: for the backend that was taken and for each better one that was not. */
   readonly why: readonly string[];
+}
+
+/** GPUs know no bfloat16; WebAssembly reads any. */
+export function defaultWeights(backend: Backend): WeightFormat {
+  return backend === 'webgpu' ? 'float32' : 'stored';
 }
 
 /** More threads than this wait for each other in matrices of this size. */

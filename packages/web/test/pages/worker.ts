@@ -1,21 +1,30 @@
 /** The worker of the test page: opens a model in the store and does with the engine what a test asks. */
 
 import { systemTimers } from '@headwater/base/clock.ts';
-import type { Params } from '@headwater/base/tensor.ts';
+import { type Params, tensor } from '@headwater/base/tensor.ts';
 import { blobFetcher } from '@headwater/client/download.ts';
 import type { TokenizedExample } from '@headwater/data/types.ts';
 import { decodeParams, encodeParams } from '@headwater/federation/params.ts';
+import { Graph } from '@headwater/graph/ir.ts';
+import { matmul } from '@headwater/graph/ops/index.ts';
+import type { Executor } from '@headwater/runtime/executor.ts';
 import type { Engine, StepReport } from '@headwater/training/engine.ts';
 import { createEngine } from '@headwater/training/engine-core.ts';
 import { tuningKinds } from '@headwater/tuning/registry.ts';
-import { chooseBackend } from '../../src/engine/backend.ts';
+import { chooseBackend, defaultWeights } from '../../src/engine/backend.ts';
 import { openBlobStore } from '../../src/engine/worker/blob-store.ts';
 import { createWebExecutor } from '../../src/engine/worker/executor.ts';
 import { browserFacts } from '../../src/engine/worker/facts.ts';
+import { quantizedInTab } from '../../src/engine/worker/quantized-model.ts';
 import { openStoredModel } from '../../src/engine/worker/stored-model.ts';
+import { convertingOpener, weightsAs } from '../../src/engine/worker/weight-format.ts';
 import type { Commands, PlainExample } from './commands.ts';
 
 let engine: Engine;
+let executor: Executor;
+let subject: { readonly params: Params; readonly examples: readonly TokenizedExample[] };
+let trained: Params;
+let downloaded = 0;
 
 const commands: Commands = {
   facts: browserFacts,
@@ -30,7 +39,9 @@ const commands: Commands = {
       {
         timers: systemTimers,
         entropy: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
-        onEvent: () => undefined,
+        onEvent: (event) => {
+          if (event.type === 'downloading') downloaded = event.doneBytes;
+        },
       },
       async (digest, headers, signal) => {
         const { path } = request.files.find((file) => file.digest === digest)!;
@@ -46,39 +57,93 @@ const commands: Commands = {
     for (const file of request.files)
       if ((await store.ensure(file, fetchBlob)).fetched) fetched.push(file.path);
     const fetchMs = performance.now() - started;
-    const model = await openStoredModel(store, { source: request.model, files: request.files });
+    const stored = await openStoredModel(store, { source: request.model, files: request.files });
+    const { quantized, weights = defaultWeights(choice.backend) } = request;
+    const rounded = quantized === undefined ? stored : await quantizedInTab(store, stored, quantized);
+    const model = weightsAs(rounded, weights);
     const kind = tuningKinds.get(request.tuning.kind)!;
     const tuning = kind.bind(kind.options.parse(request.tuning.options), model.definition);
     const { noFallback, prepack, kernels, maxWeightBytes } = request;
-    const executor = await createWebExecutor({
+    executor = await createWebExecutor({
       choice,
-      openFile: (path) => store.open(path),
+      openFile: convertingOpener((path) => store.open(path)),
       ...(noFallback === undefined ? {} : { noFallback }),
       ...(prepack === undefined ? {} : { prepack }),
       ...(kernels === undefined ? {} : { kernels }),
       ...(maxWeightBytes === undefined ? {} : { maxWeightBytes }),
     });
-    engine = createEngine({ model, tuning, executor });
+    engine = createEngine({ model, tuning, executor: timed(executor) });
     return { choice, fetched, fetchMs };
   },
 
-  async gradients({ params, examples, maxLength }) {
-    const { loss, grads } = await engine.gradients(fromText(params), examples.map(exampleOf), { maxLength });
+  downloaded: async () => downloaded,
+
+  async take({ params, examples }) {
+    subject = { params: fromText(params), examples: examples.map(exampleOf) };
+  },
+
+  async gradients({ maxLength }) {
+    const { loss, grads } = await engine.gradients(subject.params, subject.examples, { maxLength });
     return { loss, grads: toText(grads) };
   },
 
-  async train({ params, examples, options }) {
+  async train(options) {
     const times: number[] = [];
+    insideMs = 0;
     let last = performance.now();
     const onStep = (_: StepReport) => {
       const now = performance.now();
       times.push(now - last);
       last = now;
     };
-    const result = await engine.train(fromText(params), examples.map(exampleOf), options, onStep);
-    return { params: toText(result.params), meanLoss: result.meanLoss, times };
+    const result = await engine.train(subject.params, subject.examples, options, onStep);
+    trained = result.params;
+    return { meanLoss: result.meanLoss, numTokens: result.numTokens, times, insideMs };
+  },
+
+  trained: async () => toText(trained),
+
+  async matmulSpeed() {
+    const [rows, inner, columns] = [256, 256, 1024];
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', [rows, inner]);
+    const w = graph.input('w', 'float32', [inner, columns]);
+    graph.output('y', matmul(x, w));
+    const session = await executor.load(graph, { locate: () => Promise.reject() as never });
+    const feeds = new Map([
+      ['x', tensor('float32', [rows, inner], new Float32Array(rows * inner).fill(0.1))],
+      ['w', tensor('float32', [inner, columns], new Float32Array(inner * columns).fill(0.1))],
+    ]);
+    let best = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 30; i++) {
+      const started = performance.now();
+      await session.run(feeds);
+      best = Math.min(best, performance.now() - started);
+    }
+    return (2 * rows * inner * columns) / best / 1e6;
   },
 };
+
+/** Spent in sessions, copies in and out included, since a training began. */
+let insideMs = 0;
+
+function timed(executor: Executor): Executor {
+  return {
+    ...executor,
+    async load(graph, weights, options) {
+      const session = await executor.load(graph, weights, options);
+      return {
+        ...session,
+        async run(inputs) {
+          const started = performance.now();
+          const outputs = await session.run(inputs);
+          insideMs += performance.now() - started;
+          return outputs;
+        },
+      };
+    },
+  };
+}
 
 function exampleOf({ tokens, supervised }: PlainExample): TokenizedExample {
   return {

@@ -9,7 +9,7 @@ import type { TokenizedExample } from '../../../headwater/src/data/types.ts';
 import { decodeParams, encodeParams } from '../../../headwater/src/federation/params.ts';
 import { isModelFile } from '../../../headwater/src/federation/wire/model-file.ts';
 import type { Commands, PlainExample } from '../pages/commands.ts';
-import { type StaticServer, startStaticServer } from './static-server.ts';
+import { type StaticServer, type StaticServerOptions, startStaticServer } from './static-server.ts';
 
 const web = join(import.meta.dirname, '../..');
 const headwater = join(web, '../headwater');
@@ -20,7 +20,9 @@ const MODELS = {
   '/assets-of-headwater/': join(headwater, 'assets'),
 };
 
-export function startEngineServer(options: { isolated?: boolean } = {}): Promise<StaticServer> {
+export function startEngineServer(
+  options: Pick<StaticServerOptions, 'isolated' | 'alter'> = {},
+): Promise<StaticServer> {
   return startStaticServer({ mounts: { '/': join(web, 'dist-test'), ...MODELS }, ...options });
 }
 

@@ -1,7 +1,7 @@
 /** Files over HTTP with the headers that the coordinator sends: cross-origin isolation, a strict content policy, ranges. */
 
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
@@ -28,8 +28,11 @@ export interface StaticServerOptions {
   readonly mounts: Readonly<Record<string, string>>;
   /** Without it there are no shared memory and no threads. Default: true. */
   readonly isolated?: boolean;
-  /** May answer a request itself, by returning true. */
-  readonly intercept?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** What is sent instead of a file's bytes; behind them the connection breaks (`cut`) or nothing more comes (`hang`). */
+  readonly alter?: (
+    path: string,
+    bytes: Uint8Array,
+  ) => { readonly bytes: Uint8Array; readonly after: 'end' | 'cut' | 'hang' } | undefined;
 }
 
 export interface StaticServer {
@@ -42,7 +45,6 @@ export interface StaticServer {
 export async function startStaticServer(options: StaticServerOptions): Promise<StaticServer> {
   const served: StaticServer['served'] = [];
   const server = createServer((request, response) => {
-    if (options.intercept?.(request, response)) return;
     answer(request, response, options, served).catch((cause) => response.destroy(cause));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -61,7 +63,7 @@ export async function startStaticServer(options: StaticServerOptions): Promise<S
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { mounts, isolated = true }: StaticServerOptions,
+  { mounts, isolated = true, alter }: StaticServerOptions,
   served: StaticServer['served'],
 ): Promise<void> {
   const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
@@ -84,7 +86,10 @@ async function answer(
     ...(isolated ? ISOLATED : {}),
     ...(partial ? { 'content-range': `bytes ${start}-${info.size - 1}/${info.size}` } : {}),
   });
-  createReadStream(file, { start }).pipe(response);
+  const altered = alter?.(path, (await readFile(file)).subarray(start));
+  if (altered === undefined) createReadStream(file, { start }).pipe(response);
+  else if (altered.after === 'end') response.end(altered.bytes);
+  else response.write(altered.bytes, () => altered.after === 'cut' && response.destroy());
 }
 
 function fileOf(path: string, mounts: Readonly<Record<string, string>>): string | undefined {

@@ -13,12 +13,22 @@ export interface BlobName {
   readonly bytes: number;
 }
 
+/** Something computed from blobs: its name says from which, and how. */
+export interface MadeName {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export type WriteAt = (bytes: Uint8Array, offsetBytes: number) => void;
+
 export interface BlobStore {
   /** Whole, and checked when it was written. */
   has(blob: BlobName): Promise<boolean>;
   /** Fetches what is not there. Tabs that want the same wait for the first. `fetched`: whether anything had to be. */
   ensure(blob: BlobName, fetchBlob: FetchBlob, signal?: AbortSignal): Promise<{ readonly fetched: boolean }>;
-  open(digest: string): Promise<Reader>;
+  /** As `ensure`, for what is computed here: `fill` writes every byte of it. */
+  make(blob: MadeName, fill: (write: WriteAt) => Promise<void>): Promise<{ readonly made: boolean }>;
+  open(name: string): Promise<Reader>;
   read(digest: string): Promise<Uint8Array<ArrayBuffer>>;
   /** Of everything that is there, begun downloads included. */
   storedBytes(): Promise<number>;
@@ -47,6 +57,13 @@ export async function openBlobStore(): Promise<BlobStore> {
         if (await store.has(blob)) return { fetched: false };
         await fetchInto(folder, blob, fetchBlob, signal);
         return { fetched: true };
+      });
+    },
+    async make({ name, bytes }, fill) {
+      return navigator.locks.request(`${FOLDER}/${name}`, async () => {
+        if (await store.has({ digest: name, bytes })) return { made: false };
+        await makeInto(folder, { name, bytes }, fill);
+        return { made: true };
       });
     },
     async open(digest) {
@@ -124,6 +141,36 @@ async function fetchInto(
   await folder.getFileHandle(whole(blob.digest), { create: true });
 }
 
+async function makeInto(
+  folder: FileSystemDirectoryHandle,
+  { name, bytes }: MadeName,
+  fill: (write: WriteAt) => Promise<void>,
+): Promise<void> {
+  await checkSpace(bytes);
+  const access = await accessHandle(await folder.getFileHandle(name, { create: true }), 'readwrite');
+  try {
+    access.truncate(0);
+    await fill((piece, offsetBytes) => writeAt(access, piece, offsetBytes, name));
+    access.flush();
+  } finally {
+    access.close();
+  }
+  await folder.getFileHandle(whole(name), { create: true });
+}
+
+function writeAt(
+  access: FileSystemSyncAccessHandle,
+  bytes: Uint8Array,
+  offsetBytes: number,
+  where: string,
+): void {
+  try {
+    access.write(bytes as Uint8Array<ArrayBuffer>, { at: offsetBytes });
+  } catch (cause) {
+    throw storageFailed('cannot write', where, cause);
+  }
+}
+
 /** Said before gigabytes were loaded in vain. What browsers tell is an estimate: without one, writing decides. */
 async function checkSpace(neededBytes: number): Promise<void> {
   const { quota, usage } = await navigator.storage.estimate();
@@ -145,11 +192,7 @@ function sinkOf(access: FileSystemSyncAccessHandle, where: string): BlobSink {
       return have;
     },
     async write(piece) {
-      try {
-        access.write(piece as Uint8Array<ArrayBuffer>, { at: have });
-      } catch (cause) {
-        throw storageFailed('cannot write the download', where, cause);
-      }
+      writeAt(access, piece, have, where);
       have += piece.byteLength;
       hash?.update(piece);
     },

@@ -98,7 +98,11 @@ async function storedTensors(
   return all;
 }
 
-async function shardTensors(store: BlobStore, file: ModelFile): Promise<Map<string, StoredTensor>> {
+/** The tensors of a safetensors blob; `path` is for messages. */
+export async function shardTensors(
+  store: BlobStore,
+  file: Pick<ModelFile, 'path' | 'digest'>,
+): Promise<Map<string, StoredTensor>> {
   return using(store, file.digest, (reader) => {
     const options = { mode: 'model', where: file.path } as const;
     const start = readFrom(reader, 0, Math.min(8, reader.sizeBytes));

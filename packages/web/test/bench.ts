@@ -1,0 +1,187 @@
+/**
+ * `npm run bench:browser`: LoRA training of seed-lm-7m as in the quickstart, in Chromium and in Node on the same machine, in
+ * turn. Prints tokens per second, how much of it is ONNX Runtime, and how long the page's main thread was ever blocked.
+ *
+ *   --variants   also other threads, kernels and packing
+ */
+
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { build } from 'vite';
+import { rng } from '../../headwater/src/base/random.ts';
+import { loadDataset } from '../../headwater/src/data/dataset-node.ts';
+import { tokenizeExamples } from '../../headwater/src/data/tokenize.ts';
+import type { TokenizedExample } from '../../headwater/src/data/types.ts';
+import { openCheckpoint, readWeight } from '../../headwater/src/models/checkpoint-node.ts';
+import { loadTokenizer } from '../../headwater/src/models/tokenizer-node.ts';
+import { createNodeExecutor } from '../../headwater/src/runtime/onnx-node.ts';
+import type { TrainOptions } from '../../headwater/src/training/engine.ts';
+import { createEngine } from '../../headwater/src/training/engine-core.ts';
+import { lora } from '../../headwater/src/tuning/lora.ts';
+import type { OpenRequest } from './pages/commands.ts';
+import { launchChromium } from './support/chromium.ts';
+import { modelFiles, openEnginePage, paramsText, plain, startEngineServer } from './support/engine-page.ts';
+import type { StaticServer } from './support/static-server.ts';
+
+const assets = join(import.meta.dirname, '../../headwater/assets');
+const LORA = { rank: 16, alpha: 32, targetModules: 'all-linear' };
+const STEPS = 6;
+const REPEATS = 5;
+
+/** The quickstart's training (recipes/quickstart.yaml), six steps. */
+const OPTIONS: TrainOptions = {
+  optimizer: {
+    ...{ kind: 'adamw', learningRate: 2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    ...{ weightDecay: 0, momentum: 0 },
+  },
+  schedule: { kind: 'linear', warmupSteps: 0, minFactor: 0 },
+  ...{ steps: STEPS, stepOffset: 0, totalSteps: STEPS, batchSize: 8, microBatchSize: 8 },
+  ...{ maxLength: 64, packing: false, seedPath: ['bench'] },
+};
+
+/** One contestant: trains the same steps again and again. */
+interface Contestant {
+  readonly name: string;
+  /** Milliseconds of each step, and of all steps inside ONNX Runtime where that is known. */
+  train(): Promise<{
+    readonly times: readonly number[];
+    readonly insideMs?: number;
+    readonly meanLoss: number;
+  }>;
+  close(): Promise<string>;
+}
+
+async function examplesOf(folder: string): Promise<TokenizedExample[]> {
+  const schema = { kind: 'prompt-completion', prompt: '{text}', completion: '{intent}', chat: true } as const;
+  const files = { files: [join(assets, 'clinc150/train.csv')] };
+  const rows = await loadDataset(files as never, schema as never, {}, '.');
+  const codec = { ...(await loadTokenizer(folder)), labels: undefined };
+  return tokenizeExamples(rows.slice(0, STEPS * 8), codec, { maxLength: 64 }).tokenized as TokenizedExample[];
+}
+
+async function subject() {
+  const folder = join(assets, 'seed-lm-7m');
+  const model = await openCheckpoint(folder);
+  const tuning = lora.bind(lora.options.parse(LORA), model.definition);
+  const params = await tuning.init(
+    rng('bench', 'init'),
+    (name) => readWeight(model.weights, name),
+    async () => {
+      throw new Error('no text here');
+    },
+  );
+  return { model, tuning, params, examples: await examplesOf(folder) };
+}
+
+type Bench = Awaited<ReturnType<typeof subject>>;
+
+async function nodeContestant(
+  { model, tuning, params, examples }: Bench,
+  threads: number,
+): Promise<Contestant> {
+  const executor = createNodeExecutor({ threads, prepack: true });
+  const engine = createEngine({ model, tuning, executor });
+  return {
+    name: `Node CPU, ${threads} threads`,
+    async train() {
+      const times: number[] = [];
+      let last = performance.now();
+      const { meanLoss } = await engine.train(params, examples, OPTIONS, () => {
+        times.push(performance.now() - last);
+        last = performance.now();
+      });
+      return { times, meanLoss };
+    },
+    async close() {
+      await executor.dispose();
+      return '';
+    },
+  };
+}
+
+type Variant = Pick<OpenRequest, 'backend' | 'threads' | 'kernels' | 'prepack'>;
+
+async function tabContestant(
+  browser: Browser,
+  server: StaticServer,
+  { params, examples }: Bench,
+  variant: Variant,
+): Promise<Contestant> {
+  const tab = await openEnginePage(browser, server);
+  const model = '/assets-of-headwater/seed-lm-7m';
+  await tab.call('open', {
+    ...{ model, files: modelFiles(model), tuning: { kind: 'lora', options: LORA } },
+    ...variant,
+  });
+  await tab.call('take', { params: paramsText(params), examples: examples.map(plain) });
+  const longTasks = () =>
+    tab.page.evaluate(() => (globalThis as unknown as { longTasks: number[] }).longTasks.splice(0));
+  await longTasks();
+  return {
+    name: `tab, ${JSON.stringify(variant)}`,
+    train: () => tab.call('train', OPTIONS),
+    async close() {
+      const longest = Math.max(0, ...(await longTasks()));
+      const speed = await tab.call('matmulSpeed', null);
+      await tab.close();
+      return `main thread blocked for ${longest} ms at most; products at ${speed.toFixed(1)} GFLOP/s`;
+    },
+  };
+}
+
+/** In turn; the first training makes the sessions. Of each step its fastest time counts: other work on the machine only adds. */
+async function race(contestants: readonly Contestant[], numTokens: number): Promise<void> {
+  for (const contestant of contestants) await contestant.train();
+  const runs = contestants.map(() => [] as Awaited<ReturnType<Contestant['train']>>[]);
+  for (let repeat = 0; repeat < REPEATS; repeat++)
+    for (const [i, contestant] of contestants.entries()) runs[i]!.push(await contestant.train());
+  for (const [i, { name, close }] of contestants.entries()) {
+    const best = OPTIONS_STEPS.map((step) => Math.min(...runs[i]!.map(({ times }) => times[step]!)));
+    const totalMs = best.reduce((sum, ms) => sum + ms, 0);
+    const shares = runs[i]!.flatMap(({ insideMs, times }) =>
+      insideMs === undefined ? [] : [insideMs / times.reduce((sum, ms) => sum + ms, 0)],
+    );
+    const inside = shares.length === 0 ? '' : `, ${Math.round(100 * median(shares))} % of it in ONNX Runtime`;
+    const speed = ((1000 * numTokens) / totalMs).toFixed(0);
+    console.log(`${name}: ${speed} tokens/s${inside}; mean loss ${runs[i]![0]!.meanLoss.toFixed(5)}`);
+    console.log(`  ${await close()}`);
+  }
+}
+
+const OPTIONS_STEPS = Array.from({ length: STEPS }, (_, step) => step);
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+const BEST: Variant = { backend: 'wasm-threads', threads: 2 };
+const VARIANTS: readonly Variant[] = [
+  BEST,
+  { ...BEST, prepack: true },
+  { ...BEST, kernels: 'portable' },
+  { ...BEST, kernels: 'portable', prepack: true },
+  { backend: 'wasm', threads: 1 },
+];
+
+async function main(): Promise<void> {
+  const configFile = join(import.meta.dirname, '../vite.config.ts');
+  await build({ configFile, logLevel: 'warn', mode: 'test' });
+  const bench = await subject();
+  const server = await startEngineServer();
+  const browser = await launchChromium();
+  const { length } = cpus();
+  console.log(`${length} × ${cpus()[0]?.model}, Node ${process.version}, Chromium ${browser.version()}`);
+  try {
+    const variants = process.argv.includes('--variants') ? VARIANTS : [BEST];
+    const contestants = [await nodeContestant(bench, 2)];
+    for (const variant of variants) contestants.push(await tabContestant(browser, server, bench, variant));
+    const numTokens = bench.examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    await race(contestants, numTokens);
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+}
+
+await main();
