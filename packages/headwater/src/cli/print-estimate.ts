@@ -1,15 +1,15 @@
 /** An estimate in the terminal. */
 
 import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
+import type { ClientPrivacy } from '../federation/client-privacy.ts';
+import { guaranteeFor } from '../federation/privacy-ledger.ts';
+import { clientPrivacy } from '../jobs/records.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Estimate } from '../runs/estimate.ts';
 import { paint, renderTable } from './style.ts';
 
-export function printEstimate(
-  { name, federation, privacy }: Recipe,
-  estimate: Estimate,
-  tokensPerSecond: number | undefined,
-): void {
+export function printEstimate(recipe: Recipe, estimate: Estimate, tokensPerSecond: number | undefined): void {
+  const { name, federation } = recipe;
   const { owners, rounds, asked, counted } = estimate;
   const buffered = federation.mode.kind === 'buffered';
   const who = buffered
@@ -18,20 +18,23 @@ export function printEstimate(
   console.log(`${paint.bold(name)}: ${who}; updates travel as ${federation.compression.kind}\n`);
   console.log(renderTable({ head: ['', 'client and round', 'round', 'run'], rows: amounts(estimate) }));
   console.log(`\n${renderTable({ head: ['', 'memory', 'disk or download'], rows: needs(estimate) })}\n`);
-  if (privacy !== undefined) console.log(privacyNote(privacy.clientLevel, estimate.counted));
+  const privacy = clientPrivacy(recipe, estimate.counted);
+  if (privacy !== undefined) console.log(privacyNote(privacy, estimate.counted));
   for (const line of notes(estimate, tokensPerSecond, federation.earlyStopping !== undefined))
     console.log(paint.dim(line));
 }
 
-function privacyNote(
-  { clip, noiseMultiplier }: NonNullable<Recipe['privacy']>['clientLevel'],
-  cohortSize: number,
-): string {
-  const std = significant((noiseMultiplier * clip.norm) / cohortSize);
-  const norm = clip.kind === 'fixed' ? clip.norm : `${clip.norm} at first, which then adapts`;
+function privacyNote(privacy: ClientPrivacy, cohortSize: number): string {
+  const { clipNorm, noiseMultiplier, adaptive, maxParticipations, delta } = privacy;
+  const std = significant((noiseMultiplier * clipNorm) / cohortSize);
+  const norm = adaptive === undefined ? clipNorm : `${clipNorm} at first, which then adapts`;
+  const spent =
+    delta === undefined
+      ? 'No δ is given, so a deployment would be refused.'
+      : `A deployment spends at most (ε, δ) = (${significant(guaranteeFor(privacy, delta, maxParticipations).epsilon)}, ${delta}) of an owner that takes part ${maxParticipations} times.`;
   return (
-    `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${noiseMultiplier} · ${clip.norm} on their sum, ` +
-    `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` only: SIMULATED, no ε is claimed.`
+    `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${noiseMultiplier} · ${clipNorm} on their sum, ` +
+    `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` simulates it from the seed and claims no ε. ${spent}`
   );
 }
 

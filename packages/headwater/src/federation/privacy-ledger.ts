@@ -5,7 +5,6 @@
  */
 
 import { type PrivacyGuarantee, privacyGuarantee } from '../privacy/accounting/account.ts';
-import { calibrateNoise } from '../privacy/accounting/calibrate.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import type { RunState } from './state.ts';
 
@@ -36,15 +35,6 @@ export function participationsWithin(
     else high = middle - 1;
   }
   return low;
-}
-
-/** The noise with which so many participations cost no more than `targetEpsilon`. */
-export function noiseFor(
-  budget: { readonly delta: number; readonly targetEpsilon: number },
-  participations: number,
-): number {
-  const releases = [{ sampling: { kind: 'none' }, steps: participations } as const];
-  return calibrateNoise({ ...budget, releases, neighbours: NEIGHBOURS }).noiseMultiplier;
 }
 
 /** Of the owner that took part most often. */

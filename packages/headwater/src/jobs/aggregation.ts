@@ -100,6 +100,8 @@ const FIGURES_ELEMENTS = 2 ** 23;
 /** Of a linear method's round, from the updates themselves. Undefined where it has none to say or they are too many. */
 async function figuresOf(parts: AggregationParts, job: AggregationJob, after: string) {
   const { method, blobs } = parts;
+  // Figures get no noise.
+  if (job.release?.noise.kind === 'secret') return undefined;
   const { members, params } = job.work;
   // Stale updates began from other params than the round's.
   const stale = members.some(({ freshWeight, aggregationWeight }) => (freshWeight ?? 0) > aggregationWeight);

@@ -49,6 +49,20 @@ journalConformance({
 const textsOf = async (journal: Journal) => (await journal.readAll()).map(({ event }) => event);
 
 describe('a store in a SQLite file', () => {
+  it('keeps nothing of a replaced value in its files once it was scrubbed', async () => {
+    const file = newPath();
+    const store = await openSqliteStore(file);
+    const secret = 'a secret that must not stay';
+    const holds = () => [file, `${file}-wal`].some((part) => readFileSync(part).includes(secret));
+    await store.records.put('secrets', 'a', { key: secret }, 0);
+    expect(holds()).toBe(true);
+    await store.records.put('secrets', 'a', { key: null }, 1);
+    await store.records.scrub!();
+    expect(holds()).toBe(false);
+    expect(await store.records.get('secrets', 'a')).toEqual({ value: { key: null }, version: 2 });
+    await store.close();
+  });
+
   it('changes asked for at once share a commit; one that is refused takes none with it', async () => {
     const store = await openSqliteStore(newPath());
     const journal = await store.journals.open('r');

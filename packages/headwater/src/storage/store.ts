@@ -41,6 +41,11 @@ export interface Records {
   /** All of a collection, sorted by key; with a prefix only keys that begin so. */
   list(collection: string, prefix?: string): Promise<(StoredRecord & { readonly key: string })[]>;
   delete(collection: string, key: string): Promise<void>;
+  /**
+   * Removes from the store's own files what deleted and replaced values left there. Absent where that is the business of whoever
+   * runs the database (vacuum, archived logs).
+   */
+  scrub?(): Promise<void>;
 }
 
 /** At most one holder at a time. Times are the store's own clock, never the caller's. */

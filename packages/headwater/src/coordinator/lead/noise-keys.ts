@@ -44,9 +44,13 @@ export function createNoiseKeys({ run, records, entropy, confirm }: NoiseKeyPart
       return key;
     },
     async destroyUpTo(round) {
-      for (const { key, value } of await listRecords(records, 'noise-keys', `${run}/`))
-        if (value.key !== null && Number(key.slice(run.length + 1)) <= round)
-          await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
+      let destroyed = false;
+      for (const { key, value } of await listRecords(records, 'noise-keys', `${run}/`)) {
+        if (value.key === null || Number(key.slice(run.length + 1)) > round) continue;
+        await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
+        destroyed = true;
+      }
+      if (destroyed) await records.scrub?.();
     },
   };
 }
@@ -55,8 +59,11 @@ export function createNoiseKeys({ run, records, entropy, confirm }: NoiseKeyPart
 export async function forbidReleases(records: Records): Promise<void> {
   for (const { key } of await listRecords(records, 'noise-keys'))
     await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
-  for (const { key: run } of await listRecords(records, 'runs'))
+  for (const { key: run, value } of await listRecords(records, 'runs')) {
+    if ((value.recipe as { readonly privacy?: unknown } | null)?.privacy === undefined) continue;
     await changeRecord(records, 'noise-keys', `${run}/${RESTORED}`, () => ({ membership: '', key: null }));
+  }
+  await records.scrub?.();
 }
 
 function destroyed(run: string, round: number): HeadwaterError {

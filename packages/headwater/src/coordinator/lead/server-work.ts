@@ -10,6 +10,7 @@ import { outstandingWork } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import type { Log, RunWorks } from '../ports.ts';
+import { toldReport } from '../requests/withheld.ts';
 import type { Garbage } from '../upkeep/garbage.ts';
 import type { NoiseKeys } from './noise-keys.ts';
 
@@ -110,7 +111,7 @@ async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: Run
       type: 'aggregated',
       round,
       membership,
-      ...result,
+      ...{ ...result, report: toldReport(state.plan, result.report) },
       observed: { tookMs, ...(observed as object | undefined) },
     });
     // Now the release is in the journal. A crash before this line leaves it to whoever takes the run up.

@@ -3,7 +3,9 @@
  * data, and get no noise. What remains follows from the plan. Pure.
  */
 
+import { assert } from '../../base/errors.ts';
 import { REJECTIONS, type UpdateCheck } from '../../federation/events.ts';
+import type { AggregationReport } from '../../federation/fixed-point.ts';
 import type { RunPlan } from '../../federation/plan.ts';
 import type { TrainingStats } from '../../federation/training-stats.ts';
 
@@ -21,4 +23,19 @@ export function toldUpdate({ privacy }: Pick<RunPlan, 'privacy'>, told: Told): T
 
 export function toldReason({ privacy }: Pick<RunPlan, 'privacy'>, reason: string): string {
   return privacy === undefined ? reason : 'it could not train; why is withheld in runs with privacy';
+}
+
+/** Named one by one, so that nothing that a method or a figure adds to a report later is told by mistake. */
+export function toldReport(
+  { privacy }: Pick<RunPlan, 'privacy'>,
+  report: AggregationReport,
+): AggregationReport {
+  if (privacy === undefined) return report;
+  const { totalWeight, numUpdates, coordinates, quantisationErrorBound, release } = report;
+  assert(
+    release?.noise === 'secret',
+    'a round of a deployment with privacy was released without secret noise',
+  );
+  const { observed: _observed, ...row } = release;
+  return { totalWeight, numUpdates, coordinates, quantisationErrorBound, clamped: 0, release: row };
 }

@@ -100,6 +100,20 @@ describe('backup and restore', () => {
     expect(await (await openFileBlobs(storePaths(target).blobs)).list()).toEqual([initialParams]);
   });
 
+  it('no key of a round’s noise is in the copy', async () => {
+    const { folder, store } = await served();
+    const key = 'k'.repeat(43);
+    await store.records.put('noise-keys', 'r/1', { membership: 'm', key }, 0);
+    const copy = newFolder();
+    await backUpStore(folder, copy, 5);
+    const { database } = storePaths(copy);
+    expect(readFileSync(`${storePaths(folder).database}-wal`).includes(key)).toBe(true);
+    expect(readFileSync(database).includes(key)).toBe(false);
+    const copied = await openSqliteStore(database);
+    expect((await copied.records.get('noise-keys', 'r/1'))?.value).toEqual({ membership: 'm', key: null });
+    await copied.close();
+  });
+
   it('results beside the store are copied too, and the copy is for its owner alone', async () => {
     const { folder, store } = await served();
     const copy = newFolder();
