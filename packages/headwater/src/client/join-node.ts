@@ -110,7 +110,7 @@ async function checkFiles({ train, validation, test }: OwnerData): Promise<void>
 }
 
 function software(): string {
-  return `headwater/${describeEnvironment().headwater} node/${process.versions.node}`;
+  return `headwater/${describeEnvironment().headwater} (node ${process.versions.node})`;
 }
 
 interface Opening {

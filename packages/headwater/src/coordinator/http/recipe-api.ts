@@ -10,16 +10,21 @@ import { checkRecipeText } from '../../recipe/text.ts';
 import { operatorRoutes } from './admin-routes.ts';
 import { handle } from './handle.ts';
 
+function startingTexts() {
+  return shippedRecipes().map((shipped) => {
+    const { name, description } = shipped;
+    return { name, description, text: shippedText(shipped) };
+  });
+}
+
 export function addRecipes(app: FastifyInstance): void {
   const { recipes, checkRecipe } = operatorRoutes;
-  handle(app, recipes, () => ({
-    recipes: shippedRecipes().map((shipped) => ({
-      name: shipped.name,
-      description: shipped.description,
-      text: shippedText(shipped),
-    })),
-    schema: recipeJsonSchema(recipeShape, builtinRegistries),
-  }));
+  /** Made when first asked for; neither changes while the process runs. */
+  let known: object | undefined;
+  handle(app, recipes, () => {
+    known ??= { recipes: startingTexts(), schema: recipeJsonSchema(recipeShape, builtinRegistries) };
+    return known;
+  });
   handle(app, checkRecipe, async ({ body: { text } }) => {
     const registries = await registriesWith(pluginsIn(text, process.cwd()));
     return { mistakes: checkRecipeText(text, { registries }).mistakes };

@@ -142,7 +142,7 @@ function draw(element: HTMLElement, props: ChartProps): uPlot {
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: false, range: (_, low, high) => xRange(low, high) }, y: { range: yRange } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map((tick) => tickText(props, tick)), space: 56 },
+      { ...axis, values: (_, ticks) => ticks.map((tick) => tickText(props, tick)), space: 56, size: 34 },
       { ...axis, values: (_, ticks) => ticks.map((tick) => valueText(props, tick)), size: 68 },
     ],
     series: [

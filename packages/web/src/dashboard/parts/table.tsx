@@ -16,32 +16,51 @@ export interface TableProps<Row> {
   readonly keyOf: (row: Row) => string | number;
   /** Shown below a row over all columns. */
   readonly below?: (row: Row) => ReactNode;
+  /** On narrow screens cells stand below each other, each with its head. */
+  readonly stacks?: boolean;
 }
 
-export function Table<Row>({ caption, columns, rows, keyOf, below }: TableProps<Row>) {
+/** Tables that are laid out as blocks are tables no more to some browsers, unless it is said. */
+const ROLES = {
+  table: { role: 'table' },
+  group: { role: 'rowgroup' },
+  row: { role: 'row' },
+  head: { role: 'columnheader' },
+};
+
+export function Table<Row>({ caption, columns, rows, keyOf, below, stacks = false }: TableProps<Row>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it
     <section className="scroll" tabIndex={0} aria-label={caption}>
-      <table>
+      <table {...(stacks ? { ...ROLES.table, className: 'stacks' } : {})}>
         <caption className="visually-hidden">{caption}</caption>
-        <thead>
-          <tr>
+        <thead {...(stacks ? ROLES.group : {})}>
+          <tr {...(stacks ? ROLES.row : {})}>
             {columns.map(({ head, number }) => (
-              <th scope="col" key={head} className={number ? 'number' : undefined}>
+              <th
+                {...(stacks ? ROLES.head : {})}
+                scope="col"
+                key={head}
+                className={number ? 'number' : undefined}
+              >
                 {head}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody {...(stacks ? ROLES.group : {})}>
           {rows.map((row) => {
             const more = below?.(row);
             return (
               <Fragment key={keyOf(row)}>
-                <tr>{columns.map((column, i) => cellOf(column, row, i === 0))}</tr>
+                <tr {...(stacks ? ROLES.row : {})}>
+                  {columns.map((column, i) => cellOf(column, row, i === 0, stacks))}
+                </tr>
                 {more !== undefined && more !== null && (
-                  <tr className="below">
-                    <td colSpan={columns.length}>{more}</td>
+                  <tr className="below" {...(stacks ? ROLES.row : {})}>
+                    <td {...(stacks ? { role: 'cell' } : {})} colSpan={columns.length}>
+                      {more}
+                    </td>
                   </tr>
                 )}
               </Fragment>
@@ -53,15 +72,20 @@ export function Table<Row>({ caption, columns, rows, keyOf, below }: TableProps<
   );
 }
 
-function cellOf<Row>({ head, cell, number }: Column<Row>, row: Row, first: boolean): ReactNode {
+function cellOf<Row>(
+  { head, cell, number }: Column<Row>,
+  row: Row,
+  first: boolean,
+  stacks: boolean,
+): ReactNode {
   const className = number ? 'number' : undefined;
   return first ? (
-    <th scope="row" key={head} className={className}>
+    <th {...(stacks ? { role: 'rowheader' } : {})} scope="row" key={head} className={className}>
       {cell(row)}
     </th>
   ) : (
-    <td key={head} className={className}>
-      {cell(row)}
+    <td {...(stacks ? { role: 'cell', 'data-label': head } : {})} key={head} className={className}>
+      {stacks ? <div>{cell(row)}</div> : cell(row)}
     </td>
   );
 }

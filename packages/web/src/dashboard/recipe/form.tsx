@@ -74,7 +74,20 @@ function Part(props: PartProps) {
   }
 }
 
+/** The recipe's own parts open on demand, or when there is something wrong inside. */
 function Group({ schema, path, label, form }: PartProps) {
+  if (path.length === 1)
+    return (
+      <details className="section" open={hasMistakes(form.mistakes, path) || undefined}>
+        <summary>
+          {label} <span className="hint">{contentText(at(form.value, path))}</span>
+        </summary>
+        <div className="stack">
+          {schema.description !== undefined && <p className="hint">{schema.description}</p>}
+          <Fields schema={schema} path={path} form={form} />
+        </div>
+      </details>
+    );
   return (
     <fieldset>
       <legend>{label}</legend>
@@ -82,6 +95,21 @@ function Group({ schema, path, label, form }: PartProps) {
       <Fields schema={schema} path={path} form={form} />
     </fieldset>
   );
+}
+
+function hasMistakes(mistakes: readonly Mistake[], [part]: Path): boolean {
+  return mistakes.some(({ path }) => path?.[0] === part);
+}
+
+/** What is set, in a few words. */
+function contentText(value: unknown): string {
+  if (value === null || typeof value !== 'object') return '';
+  const words = Object.entries(value).map(([key, inner]) => {
+    const { kind } = (inner ?? {}) as { kind?: unknown };
+    if (typeof kind === 'string') return kind;
+    return typeof inner === 'object' ? labelOf(key).toLowerCase() : `${labelOf(key).toLowerCase()} ${inner}`;
+  });
+  return words.slice(0, 5).join(', ');
 }
 
 /** `kind` picks the record, whose own options follow. */

@@ -53,6 +53,7 @@ export function Clients({ run, view, about }: PartProps) {
         rows={rows}
         keyOf={({ key }) => key}
         columns={columns}
+        stacks
         below={({ key, owner }) =>
           key === open ? <UpdatesOf run={run} owner={owner} seq={view.seq} /> : null
         }
@@ -82,7 +83,7 @@ function columnsOf(now: number): Column<ClientRow>[] {
   return [
     { head: 'Standing', cell: ({ standing }) => <Badge status={standing} /> },
     { head: 'Device', cell: ({ client }) => <Device client={client} /> },
-    { head: 'Heard', cell: ({ seenMs }) => ago(seenMs, now) },
+    { head: 'Heard', cell: ({ seenMs }) => <span className="nowrap-text">{ago(seenMs, now)}</span> },
     {
       head: 'Speed',
       number: true,

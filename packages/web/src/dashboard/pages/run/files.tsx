@@ -44,6 +44,7 @@ export function Files({ run, view }: PartProps) {
       caption={`Files of ${run}`}
       rows={value.files}
       keyOf={(file) => file.path}
+      stacks
       columns={[
         {
           head: 'File',

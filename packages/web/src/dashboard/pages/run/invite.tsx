@@ -145,7 +145,8 @@ function Tokens({ tokens }: { readonly tokens: ReturnType<typeof useLoad<{ token
   if (error !== undefined)
     return <Failure title="The invitations cannot be listed." error={error} retry={reload} />;
   if (value === undefined) return <Loading what="the invitations" />;
-  if (value.tokens.length === 0) return <Empty title="There are none." />;
+  const open = value.tokens.filter(({ usesLeft, expiresMs }) => usesLeft > 0 && expiresMs > Date.now());
+  if (open.length === 0) return <Empty title="There are none." />;
   const revoke = (id: string) => async () => {
     await remove(`/tokens/${id}`);
     reload();
@@ -153,14 +154,15 @@ function Tokens({ tokens }: { readonly tokens: ReturnType<typeof useLoad<{ token
   return (
     <Table
       caption="Open invitations"
-      rows={value.tokens}
+      rows={open}
       keyOf={({ id }) => id}
+      stacks
       columns={[
         { head: 'Owner', cell: ({ owner }) => owner ?? 'any' },
         { head: 'Uses left', number: true, cell: ({ usesLeft }) => usesLeft },
         {
           head: 'Works until',
-          cell: ({ expiresMs }) => (expiresMs < Date.now() ? 'expired' : dateTime(expiresMs)),
+          cell: ({ expiresMs }) => dateTime(expiresMs),
         },
         {
           head: 'Actions',

@@ -15,7 +15,9 @@ export function Overview({ run, view, about }: PartProps) {
   const now = useNow(5_000);
   if (view.totals === null)
     return (
-      <Empty title={`${view.summary.owners} joined so far.`}>
+      <Empty
+        title={`${view.summary.owners} ${view.summary.owners === 1 ? 'owner has' : 'owners have'} joined so far.`}
+      >
         <p className="hint">The run begins when enough owners are there.</p>
         {about.kind === 'coordinator' && (
           <a className="button primary" href={href(['runs', run, 'invite'])}>

@@ -62,7 +62,7 @@ export function RunPage({ run, part = '', about }: RunPageProps) {
       {view !== undefined && (
         <>
           <Head view={view} followed={followed} about={about} />
-          <nav aria-label={`Sides of ${run}`} className="tabs">
+          <nav aria-label={`Sides of ${run}`} className="tabs" ref={showCurrent}>
             {parts.map(({ id, label }) => (
               <a
                 key={id}
@@ -83,6 +83,11 @@ export function RunPage({ run, part = '', about }: RunPageProps) {
       )}
     </Page>
   );
+}
+
+/** On narrow screens the tabs scroll. */
+function showCurrent(tabs: HTMLElement | null): void {
+  tabs?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 }
 
 interface HeadProps {

@@ -1,0 +1,133 @@
+/**
+ * `node packages/web/test/screenshots.ts [name …]`: pictures of every page of the dashboard into docs/screenshots, on a
+ * desktop, on a phone and in the dark, from a real coordinator. Needs `npm run build:web` before.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { launchChromium } from './support/chromium.ts';
+import { openScene } from './support/dashboard-scene.ts';
+
+const root = join(import.meta.dirname, '../../..');
+const folder = join(root, 'docs/screenshots');
+const wanted = process.argv.slice(2);
+
+const LOOKS = {
+  desktop: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  phone: {
+    viewport: { width: 390, height: 844 },
+    colorScheme: 'light',
+    deviceScaleFactor: 1.5,
+    isMobile: true,
+    hasTouch: true,
+  },
+  dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
+} as const;
+
+interface Shot {
+  readonly name: string;
+  readonly hash: string;
+  /** What must be there before the picture is taken. */
+  readonly ready: string;
+  readonly act?: (page: Page) => Promise<unknown>;
+}
+
+const SHOTS: readonly Shot[] = [
+  { name: 'runs', hash: '#/', ready: '.cards h2' },
+  { name: 'run', hash: '#/runs/three-sites', ready: '.chart canvas' },
+  {
+    name: 'rounds',
+    hash: '#/runs/live/rounds',
+    ready: 'tbody tr',
+    act: (page) => page.locator('tbody button').nth(1).click(),
+  },
+  { name: 'clients', hash: '#/runs/live/clients', ready: 'tbody tr' },
+  { name: 'recipe', hash: '#/runs/three-sites/recipe', ready: 'pre' },
+  { name: 'journal', hash: '#/runs/live/journal', ready: 'tbody tr' },
+  { name: 'files', hash: '#/runs/three-sites/files', ready: 'tbody tr' },
+  { name: 'waiting', hash: '#/runs/next', ready: '.empty' },
+  { name: 'compare', hash: '#/compare?runs=three-sites,proximal', ready: '.chart canvas' },
+  { name: 'new-run', hash: '#/new', ready: '.right' },
+  { name: 'mistakes', hash: '#/new', ready: '.right', act: makeMistakes },
+  { name: 'invite', hash: '#/runs/next/invite', ready: 'form', act: invite },
+];
+
+async function makeMistakes(page: Page): Promise<void> {
+  const text = page.locator('#text');
+  await text.fill(
+    (await text.inputValue()).replace(/rounds: \d+/, 'rounds: 0').replace('kind: fedavg', 'kind: fedavgg'),
+  );
+  await page.locator('ul.wrong').waitFor();
+}
+
+async function invite(page: Page): Promise<void> {
+  await page.getByLabel('Name of the owner').fill('clinic-north');
+  await page.getByRole('button', { name: 'Make an invitation' }).click();
+  await page.locator('.qr').waitFor();
+}
+
+async function takeAll(
+  browser: Browser,
+  url: string,
+  token: string,
+  look: keyof typeof LOOKS,
+): Promise<void> {
+  const context = await browser.newContext({ ...LOOKS[look], reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.getByLabel('Admin token').waitFor();
+  await save(page, 'sign-in', look);
+  await page.getByLabel('Admin token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Runs' }).waitFor();
+  for (const { name, hash, ready, act } of SHOTS) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    // Another address behind `#` alone would not load the page anew.
+    await page.goto('about:blank');
+    await page.goto(`${url}/${hash}`);
+    await page.locator(ready).first().waitFor();
+    await act?.(page);
+    await page.waitForTimeout(300);
+    await save(page, name, look);
+  }
+  await context.close();
+}
+
+async function save(page: Page, name: string, look: string): Promise<void> {
+  if (wanted.length > 0 && !wanted.includes(name)) return;
+  await page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: true });
+}
+
+mkdirSync(folder, { recursive: true });
+const scene = await openScene(join(root, 'packages/headwater/assets/web'));
+const browser = await launchChromium();
+try {
+  const steps = [
+    'evaluation.tasks[0].kind=token-accuracy',
+    'federation.localSteps=3',
+    'training.optimizer.learningRate=0.02',
+  ];
+  await scene.finish('three-sites', [
+    ...steps,
+    'federation.rounds=12',
+    'description=Three owners with one animal each learn what it says.',
+  ]);
+  await scene.finish('proximal', [
+    ...steps,
+    'federation.rounds=8',
+    'federation.method.kind=fedprox',
+    'federation.method.mu=0.1',
+  ]);
+  await scene.wait('next');
+  await scene.begin(
+    'live',
+    ['federation.rounds=40', 'evaluation.everyRounds=2', 'evaluation.tasks[0].kind=token-accuracy'],
+    9,
+  );
+  for (const look of Object.keys(LOOKS) as (keyof typeof LOOKS)[])
+    await takeAll(browser, scene.server.adminUrl, scene.server.adminToken, look);
+} finally {
+  await browser.close();
+  await scene.close();
+}
