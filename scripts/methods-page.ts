@@ -1,7 +1,11 @@
 /** docs/methods.md: every registered method as its record tells it. What is asked of the records is in `method-facts.ts`. */
 
 import { formatBytes } from '../packages/headwater/src/base/format.ts';
-import type { Method } from '../packages/headwater/src/federation/method.ts';
+import {
+  METHOD_PROPERTIES,
+  type Method,
+  type MethodProperty,
+} from '../packages/headwater/src/federation/method.ts';
 import { methods } from '../packages/headwater/src/federation/methods/registry.ts';
 import { shapeOf } from '../packages/headwater/src/recipe/describe.ts';
 import { keyRows } from '../packages/headwater/src/recipe/reference-page.ts';
@@ -17,6 +21,10 @@ const INTRO = [
   'Memory of a client follows *trained*: five float32 copies of each trained number (value, gradient, two moments, update), beside weights and activations, which `headwater plan` estimates. Methods without back-propagation keep no activations for it; the estimate does not know that.',
   '',
   '*Client-level privacy*: whether `privacy.clientLevel` (clipping and noise) can bound what one client changes.',
+  '',
+  'What a method *declares* is proved by a contract test over all of them, which also shows a counterexample to each *not*:',
+  '',
+  ...Object.entries(METHOD_PROPERTIES).map(([property, words]) => `- *${property}*: ${words}.`),
   '',
   '*Secure aggregation*: whether the server could do with masked sums. Whatever does not go together is refused before a run starts, in the words below.',
   '',
@@ -78,19 +86,23 @@ function section(method: Method<unknown>, facts: MethodFacts): string[] {
       ({ id: other, when, within }) =>
         `- With \`${JSON.stringify(when)}\` it is \`${other}\`${within === 'quantum' ? ', within the rounding of its sums' : ', bit for bit'}.`,
     ),
-    ...Object.entries(method.exceptions ?? {}).map(
-      ([property, why]) => `- Not ${PROPERTIES[property] ?? property}: ${why}.`,
-    ),
+    ...declarations(method),
     ...[...facts.needs, ...facts.asksOfOptimizer].map((need) => `- Asks for more than defaults: ${need}.`),
     ...refusals(facts),
     '',
   ];
 }
 
-/** What the exceptions of records are called. */
-const PROPERTIES: Readonly<Record<string, string>> = {
-  'still-round': 'true that the params stay bit for bit where nobody moved',
-};
+function declarations({ exceptions = {} }: Method<unknown>): string[] {
+  const all = Object.keys(METHOD_PROPERTIES) as MethodProperty[];
+  const has = all.filter((property) => exceptions[property] === undefined);
+  return [
+    `- Declares: ${has.map((property) => `*${property}*`).join(', ')}.`,
+    ...all.flatMap((property) =>
+      exceptions[property] === undefined ? [] : [`- Not *${property}*: ${exceptions[property]}.`],
+    ),
+  ];
+}
 
 function trafficLine({ traffic, kinds }: MethodFacts): string[] {
   if (traffic === undefined) return [];

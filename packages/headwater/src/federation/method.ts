@@ -146,7 +146,7 @@ export const METHOD_PROPERTIES = {
   'one-owner':
     'one owner alone (η = 1): what it uses after a round is what plain training of the tensors it trains gives',
   'any-order':
-    'updates may be counted in any order: the same bits of a sum, the same within rounding of a rule',
+    'updates may be counted in any order (they are counted by the owners’ names, whoever answers first): the same bits of a sum, the same within rounding of another rule',
   'still-round': 'a round in which nobody moved leaves the params, bit for bit',
   resumable: 'a round made again from what is stored gives the same bits',
   'wire-size': 'what travels is as large as the record says before anything is trained',

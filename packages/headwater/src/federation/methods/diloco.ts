@@ -20,5 +20,6 @@ export const diloco: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { momentum: 0 } }],
+  exceptions: { 'one-owner': 'the outer momentum goes further than the update' },
   serverStep: (input) => nesterovStep(input, input.options.momentum),
 };

@@ -46,6 +46,10 @@ export const fdlora: Method<FdLoraOptions> = {
   source: 'FDLoRA 2024, arXiv:2406.07925',
   options,
   secureAggregation: 'yes',
+  exceptions: {
+    'one-owner':
+      'the outer momentum goes further than the update, and an owner uses an adapter of its own beside the global one',
+  },
   preconditions: (facts) => [...needsTwoAdapters(facts.tensors), ...needsRounds(facts)],
   tuning: (bound) => withSecondAdapter(bound, 'factors'),
   selectTrainable: adapterRole,

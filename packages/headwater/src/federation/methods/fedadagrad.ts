@@ -16,5 +16,6 @@ export const fedadagrad: Method<z.infer<typeof options>> = {
   source: 'Reddi et al., ICLR 2021, arXiv:2003.00295',
   options,
   secureAggregation: 'yes',
+  exceptions: { 'one-owner': 'steps have the size of the server learning rate, not that of the update' },
   serverStep: (input) => adaptiveStep({ secondMoment: (v, square) => v + square }, input),
 };

@@ -20,5 +20,6 @@ export const fedadam: Method<z.infer<typeof options>> = {
   source: 'Reddi et al., ICLR 2021, arXiv:2003.00295',
   options,
   secureAggregation: 'yes',
+  exceptions: { 'one-owner': 'steps have the size of the server learning rate, not that of the update' },
   serverStep: adamStep,
 };

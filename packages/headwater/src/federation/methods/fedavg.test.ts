@@ -1,13 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { methodConformance } from '../../../test/support/method-conformance.ts';
 import { type Params, tensor } from '../../base/tensor.ts';
 import { aggregateRound } from '../aggregate.ts';
 import { planFixedPoint } from '../fixed-point.ts';
 import { bindMethod, type Method } from '../method.ts';
 import { fedavg } from './fedavg.ts';
-import { methods } from './registry.ts';
-
-for (const method of methods.values()) methodConformance(method, methods);
 
 const params = (...values: number[]): Params =>
   new Map([['w', tensor('float32', [values.length], Float32Array.from(values))]]);

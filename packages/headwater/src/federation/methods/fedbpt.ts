@@ -56,7 +56,11 @@ export const fedbpt: Method<Options> = {
   source: 'Sun et al. 2023, arXiv:2310.01467',
   options,
   secureAggregation: { noBecause: 'the server ranks the clients’ means by their losses' },
-  exceptions: { 'still-round': 'paths and covariance of the search shrink also when all means agree' },
+  exceptions: {
+    'one-owner': 'the prompt is searched for, not trained',
+    'any-order': 'of owners of equal fitness the first by name counts more',
+    'still-round': 'paths and covariance of the search shrink also when all means agree',
+  },
   preconditions: (facts) => [
     ...needsPromptRows(facts.tensors),
     ...needsRounds(facts),

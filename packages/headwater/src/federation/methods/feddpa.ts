@@ -32,6 +32,7 @@ export const feddpa: Method<FedDpaOptions> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { localWeight: 0, order: 'together' } }],
+  exceptions: { 'one-owner': 'an owner uses an adapter of its own beside the global one' },
   preconditions(facts, { order, globalRounds }) {
     const { tensors, rounds } = facts;
     const mistakes = [...needsTwoAdapters(tensors), ...(order === 'together' ? [] : needsRounds(facts))];

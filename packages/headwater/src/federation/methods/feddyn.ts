@@ -42,7 +42,10 @@ export const feddyn: Method<z.infer<typeof options>> = {
   source: 'Acar et al., ICLR 2021, arXiv:2111.04263',
   options,
   secureAggregation: 'yes',
-  exceptions: { 'still-round': 'clients begin at w̄ + h, and where they stay w̄ comes there too' },
+  exceptions: {
+    'one-owner': 'a term of its own joins the client’s loss, and the server adds its memory',
+    'still-round': 'clients begin at w̄ + h, and where they stay w̄ comes there too',
+  },
   preconditions: ({ mode }) => (mode === 'buffered' ? ['its memories are for synchronous rounds'] : []),
   tuning: (bound) =>
     withExtraTensors(

@@ -23,6 +23,7 @@ export const fedexLora: Method<z.infer<typeof options>> = {
   source: 'Singhal et al., ACL 2025, arXiv:2410.09432',
   options,
   secureAggregation: { noBecause: 'the server multiplies the factors of each client' },
+  exceptions: { 'base-weights': 'what factors cannot hold goes into a residual of the base' },
   preconditions: (facts) => [
     ...needsResidual(facts.tensors),
     ...needsRounds(facts),

@@ -44,6 +44,7 @@ export const fedkseed: Method<Options> = {
   source: 'Qin et al., ICML 2024, arXiv:2312.06353',
   options,
   secureAggregation: 'yes',
+  exceptions: { 'one-owner': 'gradients are estimated from losses' },
   preconditions: (facts) => needsPlainSteps(facts),
   tuning: (bound, _layout, { seeds, choice, distribution: kind }) =>
     replayedTuning(bound, {

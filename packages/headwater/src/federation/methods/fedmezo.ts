@@ -25,6 +25,7 @@ export const fedmezo: Method<z.infer<typeof options>> = {
   source: 'Ling et al., KDD 2024, arXiv:2402.05926; Malladi et al., NeurIPS 2023, arXiv:2305.17333',
   options,
   secureAggregation: 'yes',
+  exceptions: { 'one-owner': 'gradients are estimated from losses' },
   client(local, { epsilon, perturbations, distribution: kind }) {
     const trained = (name: string) => ['shared', 'personal'].includes(local.role(name));
     return standardRound(local, {

@@ -20,6 +20,7 @@ export const fedprox: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { mu: 0 } }],
+  exceptions: { 'one-owner': 'the proximal term holds the client back' },
   aggregate: { kind: 'linear', figures: loraFigures('difference') },
   localObjective({ params, start }, { mu }) {
     if (mu === 0) return undefined;

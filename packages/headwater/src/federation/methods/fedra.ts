@@ -33,6 +33,7 @@ export const fedra: Method<FedRaOptions> = {
   options,
   secureAggregation: { noBecause: 'the server divides each block by the weight of those who had it' },
   reducesTo: [{ id: 'fedavg', when: { capacity: { default: 1 }, allocationSeed: 0 }, within: 'quantum' }],
+  exceptions: { 'one-owner': 'an owner trains some of the layers in a round' },
   preconditions: (facts) => [
     ...needsRounds(facts),
     ...(adaptedLayers(facts.tensors).length > 1

@@ -14,8 +14,8 @@ import type { Params } from '../../base/tensor.ts';
 import { withSecondAdapter } from '../../tuning/second-adapter.ts';
 import type { LocalOutcome, LocalRound } from '../local-round.ts';
 import type { Method } from '../method.ts';
-import { needsAnswers } from '../needs.ts';
 import { differenceOf, overlaid, selectParams } from '../params.ts';
+import { needsAnswers } from '../needs.ts';
 import { rewrittenExamples } from '../rewriting.ts';
 import { statsOfBoth } from '../training-stats.ts';
 import { adapterRole, needsTwoAdapters, secondOf, trainOne, weighted } from '../two-adapters.ts';
@@ -55,6 +55,9 @@ export const fedsdr: Method<FedSdrOptions> = {
   source: 'FedSDR, ICML 2026, arXiv:2605.18028',
   options,
   secureAggregation: 'yes',
+  exceptions: {
+    'one-owner': 'an owner uses an adapter of its own, and the server what is left of the updates',
+  },
   preconditions: (facts) => [
     ...needsTwoAdapters(facts.tensors),
     ...needsAnswers(facts, 'this method has the model write each answer anew'),

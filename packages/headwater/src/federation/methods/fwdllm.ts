@@ -56,6 +56,10 @@ export const fwdllm: Method<Options> = {
   source: 'Xu et al., USENIX ATC 2024, arXiv:2308.13894',
   options,
   secureAggregation: { noBecause: 'the server compares two halves of the estimates' },
+  exceptions: {
+    'one-owner': 'gradients are estimated from losses',
+    'any-order': 'estimates are dealt to the halves one after the other, in the order of the owners’ names',
+  },
   preconditions: (facts) => [...needsPlainSteps(facts), ...needsRounds(facts)],
   wire: (tensors) => [...tensors, { name: RATE, shape: [1] }],
   client: clientRound,

@@ -43,6 +43,7 @@ export const ifca: Method<Options> = {
   options,
   secureAggregation: { noBecause: 'the server averages each cluster apart, by the choice of each owner' },
   reducesTo: [{ id: 'fedavg', when: { clusters: 1, spread: 0.02, chooseOn: 'all' }, within: 'quantum' }],
+  exceptions: { 'one-owner': 'an owner trains the one of several models that fits it best' },
   preconditions: ({ compression = 'none' }, { clusters }) =>
     compression === 'none' || clusters === 1
       ? []

@@ -31,6 +31,7 @@ export const qFedavg: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: { noBecause: 'the server weighs each update by its own loss and length' },
   reducesTo: [{ id: 'fedavg', when: { q: 0 }, within: 'quantum' }],
+  exceptions: { 'one-owner': 'the step is as short as the assumed curvature of the loss asks for' },
   wire: (tensors) => [...tensors, ...FACTS].sort((a, b) => (a.name < b.name ? -1 : 1)),
   async client(local) {
     const loss = await local.lossOnAll(local.start);

@@ -32,6 +32,9 @@ export const slora: Method<SLoraOptions> = {
   source: 'Babakniya et al. 2023, arXiv:2308.06522',
   options,
   secureAggregation: 'yes',
+  exceptions: {
+    'one-owner': 'what was trained sparsely becomes the best factors of their rank, which is not all of it',
+  },
   preconditions(facts, { sparseRounds }) {
     const { tensors, rounds } = facts;
     const lora = needsLora(tensors);

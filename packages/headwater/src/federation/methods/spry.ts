@@ -62,6 +62,7 @@ export const spry: Method<Options> = {
   source: 'Panchal et al., NeurIPS 2024, arXiv:2405.15551',
   options,
   secureAggregation: { noBecause: 'the server needs to know who held which tensor' },
+  exceptions: { 'one-owner': 'gradients are estimated along random directions, of a part of the tensors' },
   preconditions: (facts, chosen) => [
     ...needsRounds(facts),
     ...needsParts(facts, chosen),
