@@ -9,15 +9,10 @@ import { Graph } from '@headwater/graph/ir.ts';
 import { matmul } from '@headwater/graph/ops/index.ts';
 import type { Executor } from '@headwater/runtime/executor.ts';
 import type { Engine, StepReport } from '@headwater/training/engine.ts';
-import { createEngine } from '@headwater/training/engine-core.ts';
 import { tuningKinds } from '@headwater/tuning/registry.ts';
-import { chooseBackend, defaultWeights } from '../../src/engine/backend.ts';
 import { openBlobStore } from '../../src/engine/worker/blob-store.ts';
-import { createWebExecutor } from '../../src/engine/worker/executor.ts';
 import { browserFacts } from '../../src/engine/worker/facts.ts';
-import { quantizedInTab } from '../../src/engine/worker/quantized-model.ts';
-import { openStoredModel } from '../../src/engine/worker/stored-model.ts';
-import { convertingOpener, weightsAs } from '../../src/engine/worker/weight-format.ts';
+import { openTabEngine } from '../../src/engine/worker/open-engine.ts';
 import type { Commands, PlainExample } from './commands.ts';
 
 let engine: Engine;
@@ -30,8 +25,6 @@ const commands: Commands = {
   facts: browserFacts,
 
   async open(request) {
-    const choice = chooseBackend(await browserFacts(), request);
-    if (!('backend' in choice)) throw new Error(choice.why);
     const started = performance.now();
     const store = await openBlobStore();
     const fetched: string[] = [];
@@ -57,23 +50,18 @@ const commands: Commands = {
     for (const file of request.files)
       if ((await store.ensure(file, fetchBlob)).fetched) fetched.push(file.path);
     const fetchMs = performance.now() - started;
-    const stored = await openStoredModel(store, { source: request.model, files: request.files });
-    const { quantized, weights = defaultWeights(choice.backend) } = request;
-    const rounded = quantized === undefined ? stored : await quantizedInTab(store, stored, quantized);
-    const model = weightsAs(rounded, weights);
-    const kind = tuningKinds.get(request.tuning.kind)!;
-    const tuning = kind.bind(kind.options.parse(request.tuning.options), model.definition);
-    const { noFallback, prepack, kernels, maxWeightBytes } = request;
-    executor = await createWebExecutor({
-      choice,
-      openFile: convertingOpener((path) => store.open(path)),
-      ...(noFallback === undefined ? {} : { noFallback }),
-      ...(prepack === undefined ? {} : { prepack }),
-      ...(kernels === undefined ? {} : { kernels }),
-      ...(maxWeightBytes === undefined ? {} : { maxWeightBytes }),
+    const { backend, threads, tuning, model, files, ...rest } = request;
+    const kind = tuningKinds.get(tuning.kind)!;
+    const opened = await openTabEngine({
+      ...rest,
+      store,
+      model: { source: model, files },
+      wish: { ...(backend && { backend }), ...(threads && { threads }) },
+      bindTuning: (definition) => kind.bind(kind.options.parse(tuning.options), definition),
+      watch: timed,
     });
-    engine = createEngine({ model, tuning, executor: timed(executor) });
-    return { choice, fetched, fetchMs };
+    ({ engine, executor } = opened);
+    return { choice: opened.choice, fetched, fetchMs };
   },
 
   downloaded: async () => downloaded,
