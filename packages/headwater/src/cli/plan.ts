@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { rng } from '../base/random.ts';
 import { prepareRun } from '../jobs/prepare.ts';
-import { bindTuning, type RunRegistries } from '../jobs/records.ts';
+import { bindObjective, bindTuning, type RunRegistries } from '../jobs/records.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
@@ -86,7 +86,9 @@ async function modelAndData(recipe: Recipe, registries: RunRegistries, numOwners
       const download = (progress: object) =>
         onProgress({ type: 'download', ...progress } as Parameters<typeof onProgress>[0]);
       const model = await openModel(recipe.model, { onProgress: download, labels: recipe.labels });
-      return { model, numOwners, tokensPerExample: recipe.data.maxLength, tokensAreAtMost: true };
+      const { sequencesPerExample } = bindObjective(recipe, registries);
+      const tokensPerExample = sequencesPerExample * recipe.data.maxLength;
+      return { model, numOwners, tokensPerExample, tokensAreAtMost: true };
     }
     const { model, owners } = await prepareRun(recipe, registries, { onProgress, allowCodeExecution: true });
     return { model, ...amountsOf(owners) };
@@ -105,6 +107,7 @@ async function measuredSpeed(
   tokensPerExample: number,
 ): Promise<number> {
   const { device, threadsPerSession: threads, frozenWeights, training } = recipe;
+  const { sequencesPerExample } = bindObjective(recipe, registries);
   const executor = createNodeExecutor({ device, threads, prepack: frozenWeights === 'packed' });
   const tuning = bindTuning(recipe, model.definition, registries);
   const params = await tuning.init(
@@ -115,8 +118,8 @@ async function measuredSpeed(
   const quantized = await quantizedModel(model, recipe.quantization);
   const engine = createEngine({ model: quantized, tuning, executor, recompute: training.recompute });
   const { tokensPerSecond } = await benchTraining(engine, params, {
-    batchSize: training.microBatchSize ?? training.batchSize,
-    length: Math.max(2, Math.round(tokensPerExample)),
+    batchSize: sequencesPerExample * (training.microBatchSize ?? training.batchSize),
+    length: Math.max(2, Math.round(tokensPerExample / sequencesPerExample)),
     steps: MEASURED_STEPS,
     ...drawnFrom(model),
     seed: recipe.seed,

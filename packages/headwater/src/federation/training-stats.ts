@@ -8,7 +8,7 @@ export interface TrainingStats {
   readonly meanLoss: number | null;
   readonly lastLoss: number | null;
   /** Means of what else the training objective has to say, by name. */
-  readonly figures?: Readonly<Record<string, number>> | undefined;
+  readonly figures?: Readonly<Record<string, number>>;
 }
 
 /** Of two trainings in one round; the losses are those of the second. */

@@ -9,6 +9,7 @@ import type { OwnerCounts } from '../federation/plan.ts';
 import { privacyMistakes } from '../federation/privacy-needs.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
 import {
+  bindObjective,
   bindRecipeCompression,
   bindRecipeMethod,
   bindTuning,
@@ -22,7 +23,7 @@ import type { EstimateInput } from './estimate.ts';
 
 type FromModel = Pick<
   EstimateInput,
-  'recipe' | 'method' | 'compression' | 'tensors' | 'virtual' | 'model' | 'weights'
+  'recipe' | 'method' | 'compression' | 'tensors' | 'virtual' | 'model' | 'weights' | 'sequencesPerExample'
 >;
 type FromData = Pick<EstimateInput, 'numOwners' | 'tokensPerExample' | 'tokensAreAtMost'>;
 
@@ -38,6 +39,7 @@ export function estimateParts(recipe: Recipe, registries: RunRegistries, model: 
     virtual,
     model: model.definition,
     weights: weightsOf(model),
+    sequencesPerExample: bindObjective(recipe, registries).sequencesPerExample,
   };
 }
 

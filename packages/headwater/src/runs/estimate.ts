@@ -20,7 +20,9 @@ import type { BoundTuning } from '../tuning/kind.ts';
 export interface EstimateInput {
   readonly recipe: Recipe;
   readonly numOwners: number;
-  /** Mean over owners of the tokens in one of their examples. */
+  /** That the training objective makes of an example; omitted: one. */
+  readonly sequencesPerExample?: number;
+  /** Mean over owners of the tokens in one of their examples, all its sequences together. */
   readonly tokensPerExample: number;
   /** Where there are no data yet `tokensPerExample` is the longest that the recipe allows. */
   readonly tokensAreAtMost: boolean;
@@ -165,7 +167,14 @@ function evaluations({ recipe: { data, evaluation, federation } }: EstimateInput
  * probabilities, H · T a layer; within a tenth of what was measured on a model of 7 million weights. Computed again in the
  * backward pass: the inputs of the blocks and the inside of one. The loss holds three chunks of logits.
  */
-function clientMemory({ recipe, model, tensors, virtual, weights }: EstimateInput): ClientMemory {
+function clientMemory({
+  recipe,
+  model,
+  tensors,
+  virtual,
+  weights,
+  sequencesPerExample = 1,
+}: EstimateInput): ClientMemory {
   const { training, data } = recipe;
   const { numAttentionHeads, numHiddenLayers, hiddenSize, numLogits } = model.shape;
   const linears = model.linears.reduce(
@@ -176,7 +185,7 @@ function clientMemory({ recipe, model, tensors, virtual, weights }: EstimateInpu
   const fed = virtual?.as === 'tokens' ? seen : data.maxLength;
   const perToken = linears + numHiddenLayers * numAttentionHeads * seen;
   const kept = training.recompute ? numHiddenLayers * hiddenSize + perToken / numHiddenLayers : perToken;
-  const rows = training.microBatchSize ?? training.batchSize;
+  const rows = sequencesPerExample * (training.microBatchSize ?? training.batchSize);
   const loss = 3 * Math.min(LOSS_CHUNK_BYTES, 4 * rows * fed * numLogits);
   const parts = {
     weights: weightBytes(recipe, model, weights),

@@ -171,7 +171,7 @@ export const trainingStats = z.strictObject({
   figures: z
     .record(z.string().regex(/^[a-zA-Z]{1,40}$/), z.number())
     .refine((figures) => Object.keys(figures).length <= 16, 'at most 16 figures')
-    .optional(),
+    .exactOptional(),
 });
 
 export const updateRequest = z.strictObject({
