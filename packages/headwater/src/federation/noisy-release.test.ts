@@ -272,6 +272,10 @@ describe('what does not go together', () => {
     expect(mistakesOf({ weighting: 'examples' })).toEqual([expect.stringContaining('as often as it says')]);
     expect(mistakesOf({ pace: { mode: 'buffered' } })).toEqual([expect.stringContaining('synchronous')]);
     expect(mistakesOf({ selection: { kind: 'oort' } })).toEqual([expect.stringContaining('without noise')]);
+    const spent = { ...facts.privacy, maxParticipations: 0 };
+    expect(mistakesOf({ privacy: spent })).toEqual([expect.stringContaining('not even one release')]);
+    const wide = { privacy: { ...facts.privacy, delta: 0.2 }, owners: Array(10).fill('o') };
+    expect(mistakesOf(wide)).toEqual([expect.stringContaining('more than one in 10 owners')]);
     expect(mistakesOf({ fixedPoint: { fractionBits: 8 } })).toEqual([
       expect.stringContaining('fractionBits by 2'),
     ]);
