@@ -96,7 +96,7 @@ async function serve(recipes: readonly string[], options: ServeCommandOptions): 
   });
   const interrupt = interruptSignal();
   try {
-    say(`coordinator on ${server.url}, admin API on ${server.adminUrl}`);
+    say(`coordinator on ${server.url}, dashboard and admin API on ${server.adminUrl}`);
     for (const recipe of found) await beginRun(server, recipe, options, say);
     await sayRuns(server, say);
     say(`results go to ${server.resultsFolder}`);
