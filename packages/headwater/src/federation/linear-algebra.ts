@@ -3,7 +3,7 @@
  * their dense matrix. Deterministic. It knows no methods and no tensors' names.
  */
 
-import { Matrix, QrDecomposition, SingularValueDecomposition } from 'ml-matrix';
+import { EigenvalueDecomposition, Matrix, QrDecomposition, SingularValueDecomposition } from 'ml-matrix';
 import { type Tensor, tensor } from '../base/tensor.ts';
 
 export { Matrix, solve } from 'ml-matrix';
@@ -129,6 +129,22 @@ export function productInner(b: Matrix, a: Matrix, d: Matrix, c: Matrix): number
   return sum;
 }
 
+/** All ⟨B_i A_i, B_j A_j⟩ without the products: O(r² (E + D)) for each pair. */
+export function productGram(factors: readonly { readonly b: Matrix; readonly a: Matrix }[]): number[][] {
+  const split = factors.map(({ b, a }) => ({ left: columnsOf(b), right: rowsOf(a) }));
+  const gram = split.map(() => new Array<number>(split.length).fill(0));
+  for (const [i, one] of split.entries())
+    for (const [j, other] of split.slice(0, i + 1).entries()) {
+      let sum = 0;
+      for (let p = 0; p < one.left.length; p++)
+        for (let q = 0; q < other.left.length; q++)
+          sum += dot(one.left[p]!, other.left[q]!) * dot(one.right[p]!, other.right[q]!);
+      gram[i]![j] = sum;
+      gram[j]![i] = sum;
+    }
+  return gram;
+}
+
 function rowsOf(matrix: Matrix): Float64Array[] {
   return Array.from({ length: matrix.rows }, (_, i) => Float64Array.from(matrix.getRow(i)));
 }
@@ -149,6 +165,16 @@ function dot(x: Float64Array, y: Float64Array): number {
   }
   for (let i = whole; i < x.length; i++) s0 += x[i]! * y[i]!;
   return s0 + s1 + (s2 + s3);
+}
+
+/** The eigenvector of a symmetric matrix’s largest eigenvalue, of length 1 and any sign. */
+export function symmetricLeading(rows: readonly (readonly number[])[]): readonly number[] {
+  const matrix = new Matrix(rows.map((row) => [...row]));
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, {
+    assumeSymmetric: true,
+  });
+  const largest = realEigenvalues.reduce((best, value, i) => (value > realEigenvalues[best]! ? i : best), 0);
+  return eigenvectorMatrix.getColumn(largest);
 }
 
 /** Scales column j by factors[j]. */
