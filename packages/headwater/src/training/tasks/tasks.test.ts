@@ -46,10 +46,12 @@ function listFor(kind: string): readonly Example[] {
   if (kind === 'classification')
     return examples.map(({ meta }) => ({ kind, text: meta.where, label: meta.label!, meta }));
   const facts: Partial<ExampleMeta> = {
-    ...(kind === 'preference' ? { options: ['yes', 'no'] } : { options: ['yes', 'no', 'perhaps not'] }),
+    ...(kind.startsWith('preference')
+      ? { options: ['yes', 'no'] }
+      : { options: ['yes', 'no', 'perhaps not'] }),
     ...{ group: 'anatomy', program: { before: '', after: '' } },
   };
-  const list = kind === 'preference' ? examples.slice(0, 3) : examples;
+  const list = kind.startsWith('preference') ? examples.slice(0, 3) : examples;
   return list.map((example) => ({ ...example, meta: { ...example.meta, ...facts } }));
 }
 
@@ -188,4 +190,20 @@ describe('classification', () => {
     const text: Example = { kind: 'classification', text: 'x', label: 'a', meta: { where: 't:1' } };
     expect(task.requests!([text], {}, context)).toEqual([{ example: 0, texts: [text], answer: 0 }]);
   });
+});
+
+it('implicit rewards compare with a reference, and prefer nothing where there is none', () => {
+  const task = tasks.get('preference-reward')!;
+  const options = task.options.parse({ beta: 0.5 });
+  const score = (nll: number, referenceNll?: number) => ({
+    ...{ nll, numTargets: 4, numCorrect: 0 },
+    ...(referenceNll === undefined ? {} : { referenceNll }),
+  });
+  const request = (...scores: ReturnType<typeof score>[]) => ({ example: 0, texts: [], answer: 0, scores });
+  const verdict = (...scores: ReturnType<typeof score>[]) =>
+    task.judge!(request(...scores), examples[0]!, options);
+  // Likelier by 2 and by 1 than under the reference: 0.5 · (2 − 1), although the rejected answer is the likelier one.
+  expect(verdict(score(10, 12), score(3, 4))).toEqual({ margin: 0.5, right: 1 });
+  expect(verdict(score(10, 11), score(3, 5))).toEqual({ margin: -0.5, right: 0 });
+  expect(verdict(score(10), score(3))).toEqual({ margin: 0, right: 0.5 });
 });
