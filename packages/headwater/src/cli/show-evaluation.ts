@@ -3,7 +3,7 @@
 import { formatCount } from '../base/format.ts';
 import type { EvaluationResult, Scores } from '../federation/events.ts';
 import type { TaskFacts } from '../jobs/held-out.ts';
-import type { DataFacts } from '../jobs/prepare.ts';
+import type { DataFacts } from '../jobs/tokenize-parts.ts';
 import { formatChange, formatInterval, formatScore, metricLabel } from '../report/metrics.ts';
 import { paint, renderTable } from './style.ts';
 

@@ -1,7 +1,8 @@
 /** `headwater join --dry-run` for people: the run, the verdict, the examples with what is learnt, what leaves and what stays. */
 
 import { formatBytes, formatCount } from '../base/format.ts';
-import type { Preview, ShownPart } from '../client/preview-node.ts';
+import type { ShownPart } from '../client/look.ts';
+import type { Preview } from '../client/preview-node.ts';
 import { paint, renderTable } from './style.ts';
 
 export interface PreviewContext {

@@ -7,7 +7,7 @@ import { systemTimers } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { runAggregationWorker } from '../coordinator/aggregation/worker.ts';
 import { openStorage } from '../coordinator/open-storage.ts';
-import { registriesWith } from '../jobs/records.ts';
+import { registriesWith } from '../jobs/plugins-node.ts';
 import { isDatabaseAddress } from '../storage/postgres/address.ts';
 import { interruptSignal } from './interrupt.ts';
 import { openLog } from './log.ts';

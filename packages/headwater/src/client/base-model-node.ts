@@ -5,18 +5,18 @@
 
 import { join } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
-import type { TextCodec } from '../data/tokenize.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { isHubId } from '../federation/wire/model-file.ts';
 import { codecOf } from '../jobs/prepare.ts';
 import { openModel } from '../models/checkpoint-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
-import type { Model, ModelDefinition } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { definitionOf } from '../models/registry.ts';
 import { readJson } from '../models/shards-node.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import { quantization } from '../recipe/schema.ts';
 import { computingDigest, type QuantizationChoice } from '../training/quantized-model-node.ts';
+import type { ModelTexts } from './look.ts';
 import { cachedModel, differingFiles, isWeights, type ModelCache } from './model-cache-node.ts';
 
 export interface BaseModelOptions extends ModelCache {
@@ -45,12 +45,6 @@ export async function openBaseModel(manifest: Manifest, options: BaseModelOption
   const different = await differingFiles(texts, model.folder);
   if (different.length > 0) throw differs(place, `its ${different.join(', ')} differ from those of the run`);
   return model;
-}
-
-/** What turns text into tokens, and the shapes of the model: all but the weights, where the coordinator has them. */
-export interface ModelTexts {
-  readonly codec: TextCodec;
-  readonly definition: ModelDefinition;
 }
 
 /** Throws like `openBaseModel`. */

@@ -3,22 +3,15 @@
 import { resolve } from 'node:path';
 import { HeadwaterError } from '../base/errors.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
-import type { HeldOutParts } from '../jobs/held-out.ts';
 import { loadOwnerParts, type OwnerData } from '../jobs/owner-data.ts';
-import { type RunRegistries, registriesWith } from '../jobs/records.ts';
-import type { Recipe } from '../recipe/schema.ts';
-import { recipeOf } from './manifest-recipe-node.ts';
+import { registriesWith } from '../jobs/plugins-node.ts';
+import type { OwnerRun } from './look.ts';
+import { recipeOf } from './manifest-recipe.ts';
 
 export interface OwnerRunOptions {
   readonly data: OwnerData;
   readonly plugins?: readonly string[];
   readonly threads?: number;
-}
-
-export interface OwnerRun {
-  readonly recipe: Recipe;
-  readonly registries: RunRegistries;
-  readonly parts: HeldOutParts;
 }
 
 /** Throws JOIN_REFUSED, PLUGIN_INVALID, DATA_*, OPTION_INVALID. */

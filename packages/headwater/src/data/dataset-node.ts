@@ -6,10 +6,10 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { HeadwaterError } from '../base/errors.ts';
 import { storageError } from '../base/io-errors.ts';
-import { didYouMean } from '../base/suggest.ts';
-import { type DatasetColumns, readExamples } from './dataset.ts';
+import type { DatasetColumns } from './dataset.ts';
 import type { RowSource } from './readers/reader.ts';
 import { readerFor } from './readers/registry.ts';
+import { readChosen, type SchemaChoice } from './schema-choice.ts';
 import { schemas } from './schemas/registry.ts';
 import type { DataSchema } from './schemas/schema.ts';
 import type { Example } from './types.ts';
@@ -20,47 +20,23 @@ export interface DataFiles {
   readonly format?: string | undefined;
 }
 
-/** The recipe's `data.schema`: `{ kind: 'alpaca', …options }`. */
-export interface SchemaChoice {
-  readonly kind: string;
-  readonly [option: string]: unknown;
-}
-
 /**
  * All examples of the files, in file order. Relative paths start at `baseFolder`.
  * Throws DATA_NOT_FOUND (no such file, no permission), DATA_INVALID (content), OPTION_INVALID (schema).
  */
 export async function loadDataset(
   { files, format }: DataFiles,
-  { kind, ...rawOptions }: SchemaChoice,
+  schema: SchemaChoice,
   columns: DatasetColumns,
   baseFolder: string,
   registry: ReadonlyMap<string, DataSchema<unknown>> = schemas,
 ): Promise<Example[]> {
-  const schema = schemaOf(kind, registry);
-  const options = parseOptions(schema, rawOptions);
   const names = typeof files === 'string' ? [files] : files;
   const opened = names.map((name) => ({
     source: fileSource(name, resolve(baseFolder, name)),
     reader: readerFor(name, format),
   }));
-  return await readExamples(opened, schema, options, columns);
-}
-
-function schemaOf(kind: string, registry: ReadonlyMap<string, DataSchema<unknown>>): DataSchema<unknown> {
-  const schema = registry.get(kind);
-  if (schema !== undefined) return schema;
-  throw new HeadwaterError(
-    'OPTION_INVALID',
-    `unknown data schema "${kind}"; ${didYouMean(kind, [...registry.keys()])}`,
-  );
-}
-
-function parseOptions<O>(schema: DataSchema<O>, raw: unknown): O {
-  const result = schema.options.safeParse(raw);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) => [...path, message].join(': '));
-  throw new HeadwaterError('OPTION_INVALID', `data schema "${schema.id}": ${issues.join('; ')}`);
+  return await readChosen(opened, schema, columns, registry);
 }
 
 export function fileSource(name: string, path: string): RowSource {

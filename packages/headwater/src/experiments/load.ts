@@ -5,7 +5,8 @@
 
 import { dirname, join, resolve } from 'node:path';
 import { type Document, LineCounter } from 'yaml';
-import { type RunRegistries, registriesWith } from '../jobs/records.ts';
+import { registriesWith } from '../jobs/plugins-node.ts';
+import type { RunRegistries } from '../jobs/records.ts';
 import { checkRecipe } from '../recipe/check.ts';
 import { type Issue, type Path, parseAt, pathText } from '../recipe/issues.ts';
 import { mistakesIn, pluginsNamedBy, readRecipeSource } from '../recipe/load-node.ts';

@@ -1,7 +1,6 @@
 /** The held-out examples of a run, sampled and made ready for the recipe's evaluation tasks, and the facts about them. */
 
 import { rng } from '../base/random.ts';
-import { loadDataset } from '../data/dataset-node.ts';
 import type { Partition } from '../data/partition/partitioner.ts';
 import { stratifiedSample } from '../data/split.ts';
 import type { TextCodec } from '../data/tokenize.ts';
@@ -79,16 +78,6 @@ export function taskChoices(recipe: Recipe, registries: Pick<RunRegistries, 'tas
     const { record: task, options } = recordOf(registries.tasks, choice);
     return { task, options };
   });
-}
-
-/** What tasks use beside the held-out examples. Throws DATA_*, OPTION_INVALID. */
-export async function loadTaskContext({ data }: Recipe, registries: RunRegistries): Promise<TaskContext> {
-  const { shots, general } = data;
-  return {
-    shots: shots === undefined ? [] : await loadDataset(shots, data.schema, data, '.', registries.schemas),
-    general:
-      general === undefined ? [] : await loadDataset(general, general.schema, {}, '.', registries.schemas),
-  };
 }
 
 /**

@@ -5,19 +5,15 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import { type DataFiles, loadDataset } from '../data/dataset-node.ts';
-import { stratifiedSplit } from '../data/split.ts';
-import type { Example } from '../data/types.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type HeldOutParts, taskChoices } from './held-out.ts';
-import { type PrepareContext, type PreparedRun, prepareParts } from './prepare.ts';
+import { type OwnerSources, ownerColumns, ownerParts } from './owner-parts.ts';
+import { type PreparedRun, prepareParts } from './prepare.ts';
 import { requireConsent } from './programs/consent.ts';
 import { bindObjective, type RunRegistries } from './records.ts';
+import type { PrepareContext } from './tokenize-parts.ts';
 
-export interface OwnerData {
-  readonly train: DataFiles;
-  /** Held-out files; where one is missing, the recipe's fraction is split off. */
-  readonly validation?: DataFiles | undefined;
-  readonly test?: DataFiles | undefined;
+export interface OwnerData extends OwnerSources<DataFiles> {
   /** The recipe's column → the owner's, or a template over the owner's columns. */
   readonly mapping?: ReadonlyMap<string, string> | undefined;
 }
@@ -29,25 +25,9 @@ export async function loadOwnerParts(
   owner: string,
   own: OwnerData,
 ): Promise<HeldOutParts> {
-  const { labelColumn, groupColumn, optionsColumn } = data;
-  const columns = { labelColumn, groupColumn, optionsColumn, mapping: own.mapping };
-  const load = async (files: DataFiles | undefined): Promise<Example[]> => {
-    if (files === undefined) return [];
-    const examples = await loadDataset(files, data.schema, columns, '.', registries.schemas);
-    return examples.map((example) => ({ ...example, meta: { ...example.meta, owner } }));
-  };
-  const given = await load(own.train);
-  const fractions = {
-    validation: own.validation === undefined ? data.validationFraction : 0,
-    test: own.test === undefined ? data.testFraction : 0,
-  };
-  const split = stratifiedSplit(given, fractions, seed);
-  const at = (positions: readonly number[]) => positions.map((position) => given[position]!);
-  return {
-    train: at(split.train),
-    validation: own.validation === undefined ? at(split.validation) : await load(own.validation),
-    test: own.test === undefined ? at(split.test) : await load(own.test),
-  };
+  const columns = ownerColumns(data, own.mapping);
+  const load = (files: DataFiles) => loadDataset(files, data.schema, columns, '.', registries.schemas);
+  return ownerParts({ data, seed }, owner, own, load);
 }
 
 /** Throws DATA_INVALID when nothing is left to learn, CODE_EXECUTION_REFUSED for tasks that run programs. */
@@ -69,6 +49,12 @@ export async function checkDeployable(
   registries: Pick<RunRegistries, 'tasks' | 'objectives'>,
 ): Promise<void> {
   await requireConsent(taskChoices(recipe, registries), 'none');
+  if (recipe.simulation?.attack !== undefined)
+    throw new HeadwaterError(
+      'RECIPE_INVALID',
+      `simulation.attack: ${recipe.simulation.attack.kind} is for \`headwater run\`; a deployment attacks nobody`,
+      { hint: 'Leave `simulation` out.' },
+    );
   refuseUnknownReference(recipe, registries);
   checkPrivateDeployment(recipe);
   for (const key of ['shots', 'general'] as const)

@@ -5,14 +5,11 @@
 
 import { createHash } from 'node:crypto';
 import { digestJson } from '../base/canonical.ts';
-import { HeadwaterError } from '../base/errors.ts';
 import { loadDataset } from '../data/dataset-node.ts';
-import { numTokensOf } from '../data/pairs.ts';
 import type { Partition } from '../data/partition/partitioner.ts';
 import { partitionExamples } from '../data/partition/registry.ts';
 import { stratifiedSplit } from '../data/split.ts';
-import { type DataSummary, summarizePartition } from '../data/summary.ts';
-import { type TextCodec, type TokenizeReport, tokenizeExamples } from '../data/tokenize.ts';
+import type { TextCodec } from '../data/tokenize.ts';
 import { classesOf } from '../data/tokenize-class.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
@@ -23,53 +20,15 @@ import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { quantizedModel } from '../training/quantized-model-node.ts';
-import { chanceLevels } from './evaluation-set.ts';
-import {
-  type HeldOutParts,
-  type HeldOutSets,
-  loadTaskContext,
-  prepareHeldOut,
-  type TaskFacts,
-  taskChoices,
-  taskFacts,
-} from './held-out.ts';
+import { poisoned } from './attacking.ts';
+import { type HeldOutParts, type HeldOutSets, taskChoices } from './held-out.ts';
 import { requireConsent } from './programs/consent.ts';
 import type { OnProgress, Progress } from './progress.ts';
 import { loadPublicExamples } from './public-data.ts';
-import { bindObjective, type RunRegistries, recordOf } from './records.ts';
+import { bindRecipeAttack, type RunRegistries } from './records.ts';
 import { type SharedExamples, shareExamples, viewExamples } from './shared-examples.ts';
-
-/** Numbers about the data, as they are kept with the run and shown in reports. */
-export interface DataFacts {
-  readonly summary: DataSummary;
-  readonly tokenization: TokenizeReport;
-  readonly heldOut: Partial<
-    Readonly<
-      Record<
-        'validation' | 'test',
-        {
-          readonly numExamples: number;
-          readonly available: number;
-          readonly leftOut: number;
-          /** Of evaluation tasks: prompts that lost tokens from their left, answers from their right. */
-          readonly textsCut?: number;
-        }
-      >
-    >
-  >;
-  /** What guessing gets on the test set, by metric. */
-  readonly chance: Readonly<Record<string, number>>;
-  /** Figures of the evaluation; the first metric of the recipe's first task is the one that tables show. */
-  readonly metrics: readonly {
-    readonly id: string;
-    readonly summary: string;
-    readonly higherIsBetter: boolean;
-    readonly comparedWithBase?: boolean;
-  }[];
-  readonly mainMetric: string;
-  /** How the tasks asked; absent where nobody saw all examples. */
-  readonly tasks?: readonly TaskFacts[];
-}
+import { loadTaskContext } from './task-context-node.ts';
+import { type DataFacts, type PrepareContext, tokenizeParts } from './tokenize-parts.ts';
 
 export interface PreparedRun {
   readonly recipe: Recipe;
@@ -80,6 +39,8 @@ export interface PreparedRun {
   readonly heldOut: HeldOutSets;
   /** Of `data.public`; undefined: none, or not here. */
   readonly publicExamples?: SharedExamples | undefined;
+  /** Adversaries of a simulation, sorted by name; undefined: there are none. */
+  readonly attackers?: readonly string[] | undefined;
   /** SHA-256 over all tokens in use, to notice changed data at a restart. */
   readonly dataDigest: string;
   readonly facts: DataFacts;
@@ -131,7 +92,11 @@ export async function prepareRun(
   const partition = partitionExamples(parts.train, recipe.partition, recipe.seed, registries.partitioners);
   const context = { recipe: withClasses(recipe, model), registries, model: computing, codec };
   const publicExamples = await loadPublicExamples(recipe, registries, codec);
-  return prepareParts(context, parts, partition, publicExamples);
+  const attack = bindRecipeAttack(recipe, registries);
+  if (attack === undefined) return prepareParts(context, parts, partition, publicExamples);
+  const { train, attackers } = poisoned(attack, parts.train, partition, recipe.seed);
+  const prepared = await prepareParts(context, { ...parts, train }, partition, publicExamples);
+  return { ...prepared, attackers };
 }
 
 /** The model with its weights in the bits that the recipe wants, made the first time. Throws MODEL_INVALID, STORAGE_FAILED. */
@@ -164,42 +129,25 @@ export async function codecOf(model: Model): Promise<TextCodec> {
   return { ...codec, labels: classifier?.labels };
 }
 
-export interface PrepareContext {
-  readonly recipe: Recipe;
-  readonly registries: RunRegistries;
-  readonly model: Model;
-  readonly codec: TextCodec;
-}
-
 /** Examples and who holds them → a run that can begin. */
 export async function prepareParts(
-  { recipe, registries, model, codec }: PrepareContext,
+  context: PrepareContext,
   parts: HeldOutParts,
   partition: Partition,
   publicExamples?: SharedExamples,
 ): Promise<PreparedRun> {
-  const { examples: wanted } = bindObjective(recipe, registries);
-  const options = { maxLength: recipe.data.maxLength, pairs: wanted === 'pairs' };
-  const tokenized = tokenizeExamples(parts.train, codec, options);
-  const held = heldByOwner(partition, tokenized);
-  const heldOut = prepareHeldOut({ recipe, registries, model, codec }, parts, partition);
+  const { recipe, model } = context;
+  const { held, heldOut, owners, facts } = tokenizeParts(context, parts, partition);
   return {
     recipe,
     model,
     modelDigest: await model.digest(),
-    owners: [...held].map(([owner, examples]) => countsOf(owner, examples)),
+    owners,
     train: new Map([...held].map(([owner, examples]) => [owner, shareExamples(examples)])),
     heldOut,
     publicExamples,
     dataDigest: digestOf(held, heldOut, publicExamples),
-    facts: {
-      summary: summarizePartition(parts.train, partition, tokenized),
-      tokenization: tokenized.report,
-      heldOut: sizesOf(heldOut, parts),
-      chance: chanceLevels(taskChoices(recipe, registries), parts.test),
-      ...metricsOf(recipe, registries),
-      tasks: taskFacts(heldOut.test ?? heldOut.validation),
-    },
+    facts,
   };
 }
 
@@ -214,56 +162,6 @@ async function loadParts(recipe: Recipe, registries: RunRegistries): Promise<Hel
   const validation = data.validation === undefined ? at(split.validation) : await load(data.validation);
   const test = data.test === undefined ? at(split.test) : await load(data.test);
   return { train: at(split.train), validation, test, context: await loadTaskContext(recipe, registries) };
-}
-
-/** Owners whose examples all lost their targets to maxLength do not take part. */
-function heldByOwner(
-  partition: Partition,
-  {
-    tokenized,
-    source,
-  }: { readonly tokenized: readonly TokenizedExample[]; readonly source: readonly number[] },
-): Map<string, TokenizedExample[]> {
-  const ownerOf = new Map(
-    [...partition].flatMap(([owner, positions]) => positions.map((p) => [p, owner] as const)),
-  );
-  const held = new Map<string, TokenizedExample[]>();
-  for (const owner of [...partition.keys()].sort()) held.set(owner, []);
-  for (const [i, example] of tokenized.entries()) held.get(ownerOf.get(source[i]!)!)!.push(example);
-  for (const [owner, examples] of held) if (examples.length === 0) held.delete(owner);
-  if (held.size > 0) return held;
-  throw new HeadwaterError('DATA_INVALID', 'no training example has a target left', {
-    hint: 'Raise data.maxLength, or check the schema: only completions and assistant messages are learnt.',
-  });
-}
-
-function countsOf(owner: string, examples: readonly TokenizedExample[]): OwnerCounts {
-  const numTokens = examples.reduce((sum, example) => sum + numTokensOf(example), 0);
-  return { owner, numExamples: examples.length, numTokens };
-}
-
-function sizesOf(heldOut: HeldOutSets, parts: HeldOutParts): DataFacts['heldOut'] {
-  const entries = (['validation', 'test'] as const).flatMap((split) => {
-    const set = heldOut[split];
-    if (set === undefined) return [];
-    const { examples, leftOut, textsCut } = set;
-    return [[split, { numExamples: examples.length, available: parts[split].length, leftOut, textsCut }]];
-  });
-  return Object.fromEntries(entries);
-}
-
-/** Figures that the recipe's tasks give, and the one that tables show. */
-export function metricsOf(
-  recipe: Recipe,
-  registries: RunRegistries,
-): Pick<DataFacts, 'metrics' | 'mainMetric'> {
-  const tasks = recipe.evaluation.tasks.map((choice) => recordOf(registries.tasks, choice).record);
-  const metrics = tasks.flatMap((task) => [...task.metrics]);
-  const loss = { id: 'loss', summary: 'nats per supervised token', higherIsBetter: false };
-  return {
-    metrics: metrics.some(({ id }) => id === 'loss') ? metrics : [...metrics, loss],
-    mainMetric: tasks[0]!.metrics[0].id,
-  };
 }
 
 function digestOf(

@@ -18,7 +18,6 @@ import { methods } from '../federation/methods/registry.ts';
 import { participationsWithin } from '../federation/privacy-ledger.ts';
 import { selections } from '../federation/selection/registry.ts';
 import type { Selection } from '../federation/selection/selection.ts';
-import { withPlugins } from '../recipe/plugins-node.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { meanOverTargets } from '../training/objectives/language-modelling.ts';
@@ -50,11 +49,6 @@ export const builtinRegistries: RunRegistries = {
   partitioners,
   schemas,
 };
-
-/** Throws PLUGIN_INVALID. */
-export function registriesWith(plugins: readonly string[]): Promise<RunRegistries> {
-  return withPlugins(builtinRegistries, plugins);
-}
 
 /** `{ kind, …options }` → the record and its parsed options. Throws RECIPE_INVALID. */
 export function recordOf<R extends RecipeRecord>(

@@ -7,7 +7,8 @@ import { pathText } from '../recipe/issues.ts';
 import { loadRecipe, pluginsIn, pluginsNamedBy, recipeFromText } from '../recipe/load-node.ts';
 import { withAbsolutePaths } from '../recipe/paths-node.ts';
 import type { Recipe, RecipeInput } from '../recipe/schema.ts';
-import { type RunRegistries, registriesWith } from './records.ts';
+import { registriesWith } from './plugins-node.ts';
+import type { RunRegistries } from './records.ts';
 
 export interface ResolvedRecipe {
   readonly recipe: Recipe;

@@ -6,19 +6,13 @@
 import { availableParallelism } from 'node:os';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Engine } from '../training/engine.ts';
-import { bucketLength } from '../training/generation/pieces.ts';
 import { type Writer, writeTexts } from '../training/generation/write-texts.ts';
+import { answeringJobs, writingTokens } from './answering-jobs.ts';
 import { programsOf, type SetAnswers } from './evaluation-figures.ts';
-import { longestWriting } from './evaluation-prompts.ts';
 import type { EvaluationSet } from './evaluation-set.ts';
 import type { ScoreJob } from './jobs.ts';
 import type { Pool } from './pool.ts';
 import { runPrograms } from './programs/sandbox.ts';
-
-/** Sequences in one scoring job: fixed, so that the batches do not depend on the number of workers. */
-const SCORED_AT_ONCE = 256;
-/** Texts in one writing job. */
-const WRITTEN_AT_ONCE = 64;
 
 /** What params answer to the set, and the workers' time. Throws what the jobs throw, CODE_EXECUTION_REFUSED. */
 export async function answerSet(
@@ -28,14 +22,9 @@ export async function answerSet(
   { evaluation, data }: Pick<Recipe, 'evaluation' | 'data'>,
   rank: number,
 ): Promise<{ readonly answers: SetAnswers; readonly tookMs: number }> {
-  const what = { split, params, personal, batchSize: evaluation.batchSize };
-  const scoring = spans(set.pieces.length, SCORED_AT_ONCE).map((span) =>
-    pool.run({ kind: 'score', ...what, ...span, maxLength: data.maxLength }, rank),
-  );
-  const maxTokens = writingTokens(set);
-  const writing = spans(set.prompts.length, WRITTEN_AT_ONCE).map((span) =>
-    pool.run({ kind: 'write', ...what, ...span, maxTokens }, rank),
-  );
+  const jobs = answeringJobs(set, { split, params, personal }, { evaluation, data });
+  const scoring = jobs.score.map((job) => pool.run(job, rank));
+  const writing = jobs.write.map((job) => pool.run(job, rank));
   const [scored, written] = await Promise.all([Promise.all(scoring), Promise.all(writing)]);
   const outputs = written.flatMap(({ result }) => result);
   const answers = {
@@ -59,11 +48,6 @@ export async function answerHere(
   return { scores, outputs, runs: await runsOf(set, outputs) };
 }
 
-/** Few capacities: each is a session of its own. */
-function writingTokens({ prompts }: Pick<EvaluationSet, 'prompts'>): number {
-  return bucketLength(longestWriting(prompts));
-}
-
 /** Runs the programs of all requests. The user's consent was asked for when the set was made. */
 async function runsOf(set: EvaluationSet, outputs: readonly string[]): Promise<SetAnswers['runs']> {
   const programs = programsOf(set, outputs);
@@ -75,10 +59,4 @@ async function runsOf(set: EvaluationSet, outputs: readonly string[]): Promise<S
       return [request, all.slice(begin - own.length, begin)];
     }),
   );
-}
-
-function spans(count: number, size: number): { readonly begin: number; readonly end: number }[] {
-  return Array.from({ length: Math.ceil(count / size) }, (_, i) => {
-    return { begin: i * size, end: Math.min((i + 1) * size, count) };
-  });
 }

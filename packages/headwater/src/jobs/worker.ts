@@ -20,16 +20,17 @@ import { wholeParams, writeModelFolder } from '../training/model-folder-node.ts'
 import type { BoundTuning } from '../tuning/kind.ts';
 import type { HeldOut } from './answering.ts';
 import type { TextFacts } from './client-round.ts';
+import { freshParams } from './fresh-params.ts';
 import { createJobRunner } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
-import { publicExamples } from './learner.ts';
+import { registriesWith } from './plugins-node.ts';
 import { type FromWorker, sent, type ToWorker } from './pool.ts';
 import {
   bindObjective,
+  bindRecipeAttack,
   bindRecipeCompression,
   bindRecipeMethod,
   bindTuning,
-  registriesWith,
 } from './records.ts';
 import { createReferences } from './references.ts';
 import { type SharedExamples, viewExamples } from './shared-examples.ts';
@@ -71,12 +72,10 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     prepack: recipe.frozenWeights === 'packed',
   });
   const engine = createEngine({ model, tuning, executor, recompute: recipe.training.recompute, objective });
+  const encode = textEncoder(model.folder);
   const initialParams = async (seed: number, adapter: string | null) => {
-    if (adapter === null) {
-      const fresh = await tuning.init(rng(seed, 'init'), baseValue, textEncoder(model.folder));
-      const random = rng(seed, 'init', 'method');
-      return method.initialParams(fresh, { random, baseValue, publicExamples: publicExamples(shared, seed) });
-    }
+    if (adapter === null)
+      return freshParams({ seed, tuning, method, baseValue, encode, publicExamples: shared });
     const found = await readAdapterFolder(adapter, model.definition, registries.tuningKinds);
     checkSameTuning(found.tuning, tuning, adapter);
     return tuning.extend?.(found.params, rng(seed, 'init', 'extra')) ?? found.params;
@@ -88,6 +87,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
     tuning,
     method,
     compression: bindRecipeCompression(recipe, registries),
+    attack: bindRecipeAttack(recipe, registries),
     text: textFacts(model),
     maxUpdateNorm: recipe.federation.maxUpdateNorm ?? null,
     blobs: await openBlobs(init.blobs),

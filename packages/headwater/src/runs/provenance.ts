@@ -2,7 +2,8 @@
 
 import { canonicalJson, digestJson } from '../base/canonical.ts';
 import { HeadwaterError } from '../base/errors.ts';
-import type { DataFacts, PreparedRun } from '../jobs/prepare.ts';
+import type { PreparedRun } from '../jobs/prepare.ts';
+import type { DataFacts } from '../jobs/tokenize-parts.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Environment } from './environment.ts';
 

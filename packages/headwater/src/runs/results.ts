@@ -3,12 +3,13 @@
  * for two runs of one recipe. Pure; pictures and words are made elsewhere.
  */
 
+import { ATTACKED, type AttackPlan, attackStatement } from '../federation/attacks/attackers.ts';
 import type { EvaluationResult, Observed, RunEvent } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import { entryOf, type RunState, testId } from '../federation/state.ts';
 import { chosenRound } from '../federation/stopping.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
-import type { DataFacts } from '../jobs/prepare.ts';
+import type { DataFacts } from '../jobs/tokenize-parts.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { CENTRALISED, LOCAL_ONLY } from './baselines.ts';
 import type { Environment } from './environment.ts';
@@ -55,6 +56,8 @@ export interface RunResults {
     readonly quantisationErrorBound: number;
     readonly weightRoundingError: number;
   };
+  /** Of simulations with adversaries. */
+  readonly attack?: RunAttack;
   /** Of runs with client-level privacy. */
   readonly privacy?: RunPrivacy;
   readonly lostUpdates: readonly {
@@ -66,6 +69,12 @@ export interface RunResults {
   readonly recipe: Recipe;
   readonly environment: Environment;
   readonly timing: Timing;
+}
+
+/** Who attacked, and the sentence that goes with every figure. */
+export interface RunAttack extends AttackPlan {
+  readonly stamp: typeof ATTACKED;
+  readonly statement: string;
 }
 
 /** Measured, not reproducible. Seconds of work may exceed the wall clock: workers run in parallel. */
@@ -120,6 +129,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
       quantisationErrorBound: Math.max(0, ...rounds.map(({ report }) => report.quantisationErrorBound)),
       weightRoundingError: plan.weightRoundingError,
     },
+    ...(plan.attack === undefined ? {} : { attack: runAttack(plan.attack, plan.owners.length) }),
     ...(plan.privacy === undefined ? {} : { privacy: runPrivacy(state, plan.privacy, events) }),
     lostUpdates: events.flatMap(lostUpdate).sort((a, b) => a.round - b.round || (a.owner < b.owner ? -1 : 1)),
     facts,
@@ -127,6 +137,10 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
     environment,
     timing: timingOf(events),
   };
+}
+
+function runAttack(attack: AttackPlan, numOwners: number): RunAttack {
+  return { ...attack, stamp: ATTACKED, statement: attackStatement(attack, numOwners) };
 }
 
 const NOTHING: TrainingStats = {

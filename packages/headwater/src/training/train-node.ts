@@ -6,7 +6,8 @@
 import { availableParallelism } from 'node:os';
 import { rng } from '../base/random.ts';
 import type { Params } from '../base/tensor.ts';
-import { type DataFiles, loadDataset, type SchemaChoice } from '../data/dataset-node.ts';
+import { type DataFiles, loadDataset } from '../data/dataset-node.ts';
+import type { SchemaChoice } from '../data/schema-choice.ts';
 import { tokenizeExamples } from '../data/tokenize.ts';
 import { classesOf } from '../data/tokenize-class.ts';
 import { openModel, readWeight } from '../models/checkpoint-node.ts';

@@ -4,7 +4,8 @@ import { HeadwaterError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../../base/format.ts';
 import { sizeBytes, sizeOf } from '../../base/tensor.ts';
 import type { Model, ModelDefinition } from '../../models/model.ts';
-import { type LoadedTokenizer, loadTokenizer } from '../../models/tokenizer-node.ts';
+import type { LoadedTokenizer } from '../../models/tokenizer-folder.ts';
+import { loadTokenizer } from '../../models/tokenizer-node.ts';
 import { openBase } from '../open-model.ts';
 import type { Inspection } from './inspection.ts';
 

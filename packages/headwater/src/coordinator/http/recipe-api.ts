@@ -1,7 +1,8 @@
 /** What the page for a new run needs: recipes to begin with, the schema behind its form, the mistakes of a text. */
 
 import type { FastifyInstance } from 'fastify';
-import { builtinRegistries, registriesWith } from '../../jobs/records.ts';
+import { registriesWith } from '../../jobs/plugins-node.ts';
+import { builtinRegistries } from '../../jobs/records.ts';
 import { recipeJsonSchema } from '../../recipe/json-schema.ts';
 import { pluginsIn } from '../../recipe/load-node.ts';
 import { recipeShape } from '../../recipe/schema.ts';

@@ -1,8 +1,8 @@
 /** The facts about the data that reports show, as far as a coordinator knows them: what owners said about their own. */
 
 import type { OwnerCounts } from '../../federation/plan.ts';
-import { type DataFacts, metricsOf } from '../../jobs/prepare.ts';
 import type { RunRegistries } from '../../jobs/records.ts';
+import { type DataFacts, metricsOf } from '../../jobs/tokenize-parts.ts';
 import type { Recipe } from '../../recipe/schema.ts';
 
 export function factsOf(

@@ -14,7 +14,7 @@ import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
 import { checkDeployable } from '../../jobs/owner-data.ts';
 import type { Pool } from '../../jobs/pool.ts';
-import { asRecipeSays, codecOf, metricsOf } from '../../jobs/prepare.ts';
+import { asRecipeSays, codecOf } from '../../jobs/prepare.ts';
 import { loadPublicExamples, numExamplesOf } from '../../jobs/public-data.ts';
 import {
   bindRecipeCompression,
@@ -26,6 +26,7 @@ import {
 } from '../../jobs/records.ts';
 import { type NoiseOrder, releaseOrder } from '../../jobs/release.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
+import { metricsOf } from '../../jobs/tokenize-parts.ts';
 import { localEpochsOf, serverTraining } from '../../jobs/training-options.ts';
 import { openOwnWorker } from '../../jobs/workers.ts';
 import { openModel } from '../../models/checkpoint-node.ts';
@@ -37,6 +38,7 @@ import { describeEnvironment } from '../../runs/environment.ts';
 import { privacyCard } from '../../runs/privacy.ts';
 import { runPaths } from '../../runs/run-folder.ts';
 import { computingDigest } from '../../training/quantized-model-node.ts';
+import type { BoundTuning } from '../../tuning/kind.ts';
 import { aggregateByTree, type SharedParts } from '../aggregation/tree.ts';
 import { countWorkers, type PresenceParts } from '../aggregation/workers-present.ts';
 import type { InitialParams, RunWorks } from '../ports.ts';
@@ -93,6 +95,9 @@ export async function openRecipeWorks(
     pool ??= openOwnWorker(init, options.clock);
     return pool;
   };
+  const plan = (initial: InitialParams, owners: readonly OwnerCounts[]) =>
+    planOf(recipe, registries, method, modelDigest, initial, owners, numExamplesOf(publicExamples));
+  rehearse(recipe, bindTuning(recipe, model.definition, registries), plan);
   const layout = (plan: RunPlan, round: number, owner: string) => method.wire(plan.tensors, round, owner);
   const cuts = createDown(method, async (job) => (await worker().run(job, 0)).result);
   /** Asked for with every task. */
@@ -109,7 +114,7 @@ export async function openRecipeWorks(
       return (await worker().run(job, 0)).result;
     },
     plan: async (initial, owners) => ({
-      plan: planOf(recipe, registries, method, modelDigest, initial, owners, numExamplesOf(publicExamples)),
+      plan: plan(initial, owners),
       provenance: provenanceOf(recipe, registries, modelDigest, owners),
     }),
     updateBytes(plan, round, owner) {
@@ -152,6 +157,19 @@ export async function openRecipeWorks(
 function secretNoise(key: Uint8Array | undefined): NoiseOrder {
   assert(key !== undefined, 'a round with privacy has a noise key');
   return { kind: 'secret', key };
+}
+
+/** A plan for owners who might come: what cannot work with any is refused now, not when they wait. Throws RECIPE_INVALID. */
+function rehearse(
+  recipe: Recipe,
+  { tensors }: BoundTuning,
+  plan: (initial: InitialParams, owners: readonly OwnerCounts[]) => RunPlan,
+): void {
+  const names = Array.from({ length: minOwnersOf(recipe) }, (_, i) => recipe.deployment.owners?.[i] ?? `owner-${i}`);
+  plan(
+    { params: '', tensors },
+    names.map((owner) => ({ owner, numExamples: 100, numTokens: 10_000 })),
+  );
 }
 
 function trainsWholeModel(recipe: Recipe, model: Model, registries: RunRegistries): boolean {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../federation/events.ts';
-import { registriesWith } from '../../jobs/records.ts';
+import { registriesWith } from '../../jobs/plugins-node.ts';
 import { recipeShape } from '../../recipe/schema.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { upgraded } from '../../runs/upgrade.ts';

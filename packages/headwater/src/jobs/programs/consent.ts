@@ -3,28 +3,22 @@
  * else needs the word of whoever sits at the machine. Never the recipe's: it may come from somebody else.
  */
 
-import { HeadwaterError } from '../../base/errors.ts';
 import type { Language } from '../../training/tasks/program.ts';
 import type { TaskChoice } from '../task-choice.ts';
 import { isolation, works } from './isolation.ts';
+import { refused, refusePrograms } from './refusal.ts';
 
 /** `locked-in`: what can be locked in. `all`: the user has agreed to more. `none`: nothing, on the machines of owners. */
 export type CodeExecution = 'none' | 'locked-in' | 'all';
 
 /** Throws CODE_EXECUTION_REFUSED before anything has been computed. */
 export async function requireConsent(tasks: readonly TaskChoice[], consent: CodeExecution): Promise<void> {
+  if (consent === 'none') return refusePrograms(tasks);
   for (const { task, options } of tasks)
     if (task.execution !== undefined) await requireFor(task.id, task.execution.language(options), consent);
 }
 
 async function requireFor(task: string, language: Language, consent: CodeExecution): Promise<void> {
-  if (consent === 'none')
-    throw refused(
-      `${task} runs programs that the model wrote, which is never done on the machines of owners`,
-      {
-        hint: 'Leave the task out of the recipe, and score the result with `headwater eval`.',
-      },
-    );
   if (consent === 'locked-in' && language !== 'javascript')
     throw refused(
       `${task} runs ${language} programs, to which files and processes of this machine stay open`,
@@ -43,8 +37,4 @@ async function requireFor(task: string, language: Language, consent: CodeExecuti
     throw refused(`${task} needs python3, which is not there`, {
       hint: 'Install Python 3, or leave the task out.',
     });
-}
-
-function refused(message: string, options: { readonly hint: string }): HeadwaterError {
-  return new HeadwaterError('CODE_EXECUTION_REFUSED', message, options);
 }
