@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+// Worker threads and commands that tests start load the sources again, each for itself: what Node made of them is kept.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/compiled');
+
 export default defineConfig({
   resolve: { alias: { '@headwater': join(import.meta.dirname, 'packages/headwater/src') } },
   test: {
