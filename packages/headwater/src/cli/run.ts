@@ -146,6 +146,7 @@ function show(
     return;
   }
   printComparison(results);
+  if (results.attack !== undefined) console.log(`\n${results.attack.statement}`);
   if (results.privacy !== undefined) console.log(`\n${results.privacy.statement}`);
   const { wallSeconds } = results.timing;
   const files = { adapter: resultFolder, report, figures: `${folder}/metrics.jsonl` };

@@ -15,9 +15,13 @@ import {
   type PartialSum,
   takeMean,
 } from './fixed-point.ts';
-import { type BoundMethod, fedAvgStep } from './method.ts';
+import { type BoundMethod, fedAvgStep, type WeightedUpdate } from './method.ts';
 import { addReleaseNoise, type NoisyRelease, normOf, serverClipFactor } from './noisy-release.ts';
 import { l2Norm } from './params.ts';
+import { aggregateRobustly } from './robust/aggregate-robustly.ts';
+import { aggregateByTensor, goesByTensor } from './robust/by-tensor.ts';
+import type { BoundRule } from './robust/rule.ts';
+import { joinedState, splitState } from './robust/rule-state.ts';
 
 export interface StepInput {
   readonly round: number;
@@ -28,6 +32,8 @@ export interface StepInput {
   readonly participation?: number;
   /** How the sum is made private; omitted: it is not. Of linear methods only. */
   readonly release?: NoisyRelease | undefined;
+  /** What the server learnt itself, as an update; for robust rules that ask for it. */
+  readonly reference?: Params | undefined;
 }
 
 export interface RoundInput extends StepInput {
@@ -49,7 +55,7 @@ export async function aggregateRound(
   input: RoundInput,
   load: (update: string, owner: string) => Promise<Params>,
 ): Promise<RoundOutput> {
-  if (method.combine !== undefined) return combinedRound(method, method.combine, input, load);
+  if (method.combine !== undefined) return combinedRound(method, method.combine, plan, input, load);
   const sum = emptySum();
   for (const { owner, update, aggregationWeight, freshWeight } of input.members) {
     const params = await load(update, owner);
@@ -103,11 +109,17 @@ function stepped(
 async function combinedRound(
   method: BoundMethod,
   combine: NonNullable<BoundMethod['combine']>,
+  plan: FixedPointPlan,
   input: RoundInput,
   load: (update: string, owner: string) => Promise<Params>,
 ): Promise<RoundOutput> {
   assert(input.release === undefined, 'a rule over whole updates has no clipped sum');
   const { members, round, params, serverState: state } = input;
+  const { rule } = method;
+  if (rule !== undefined && goesByTensor(rule, members.length, plan.tensors)) {
+    const aggregate = await aggregateByTensor(rule, members, { round, params, state: undefined }, load);
+    return outputOf(method, input, aggregate);
+  }
   const updates = await Promise.all(
     members.map(async ({ owner, update, aggregationWeight }) => ({
       owner,
@@ -115,7 +127,33 @@ async function combinedRound(
       update: await load(update, owner),
     })),
   );
+  if (rule !== undefined) return ruledRound(method, rule, input, updates);
   const aggregate = combine(updates, { round, params, state });
+  return told(method, input, updates, outputOf(method, input, aggregate));
+}
+
+/** By a robust rule, whose state lies beside the method’s own. */
+function ruledRound(
+  method: BoundMethod,
+  rule: BoundRule,
+  input: RoundInput,
+  updates: readonly WeightedUpdate[],
+): RoundOutput {
+  const { round, params, serverState, reference } = input;
+  const state = splitState(serverState);
+  const ruled = aggregateRobustly(rule, updates, { round, params, state: state.rule, reference });
+  const output = outputOf(method, { ...input, serverState: state.own }, ruled.aggregate);
+  const { report, serverState: own } = output;
+  const { voices } = ruled;
+  return told(method, input, updates, {
+    ...output,
+    serverState: joinedState(own, ruled.state),
+    report: voices === undefined ? report : { ...report, voices },
+  });
+}
+
+function outputOf(method: BoundMethod, input: RoundInput, aggregate: Params): RoundOutput {
+  const { members } = input;
   const totalWeight = members.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
   const report = {
     totalWeight,
@@ -124,8 +162,17 @@ async function combinedRound(
     coordinates: 0,
     quantisationErrorBound: 0,
   };
-  const output = stepped(method, input, { aggregate, norm: l2Norm(aggregate), report });
+  return stepped(method, input, { aggregate, norm: l2Norm(aggregate), report });
+}
+
+/** With the method’s figures in its report. */
+function told(
+  method: BoundMethod,
+  { params }: RoundInput,
+  updates: readonly WeightedUpdate[],
+  output: RoundOutput,
+): RoundOutput {
   const figures = method.figures?.(updates, { before: params, after: output.params });
   if (figures === undefined || Object.keys(figures).length === 0) return output;
-  return { ...output, report: { ...report, figures } };
+  return { ...output, report: { ...output.report, figures } };
 }

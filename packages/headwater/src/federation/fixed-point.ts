@@ -39,6 +39,8 @@ export interface AggregationReport {
   readonly quantisationErrorBound: number;
   /** What the method has to say about the round, by name. */
   readonly figures?: Readonly<Record<string, number>>;
+  /** What each owner’s update counted, 1 being its part in the mean, by robust rules that tell owners apart. */
+  readonly voices?: Readonly<Record<string, number>>;
   /** Of rounds with clipping and noise. */
   readonly release?: ReleaseReport;
 }

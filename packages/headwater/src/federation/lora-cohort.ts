@@ -59,7 +59,7 @@ export function combineModules(
   sentAs: SentAs,
   rule: (module: ModuleCohort) => CombinedModule,
 ): Params {
-  const factors = new Set(factorPairs(updates).flatMap(({ a, b }) => [a, b]));
+  const factors = new Set(factorPairs(updates[0]?.update ?? new Map()).flatMap(({ a, b }) => [a, b]));
   const changes: [string, Tensor<'float32'>][] = [...meanOfOthers(updates, factors)];
   for (const module of cohortOf(updates, params, sentAs)) {
     const { a, b, residual } = rule(module);
@@ -78,7 +78,7 @@ export function* cohortOf(
   sentAs: SentAs,
 ): Generator<ModuleCohort, void, void> {
   const total = updates.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
-  for (const names of factorPairs(updates)) {
+  for (const names of factorPairs(updates[0]?.update ?? new Map())) {
     const before = { a: matrixOf(params.get(names.a)!), b: matrixOf(params.get(names.b)!) };
     const clients = updates.map(({ owner, aggregationWeight, update }) => {
       const a = matrixOf(update.get(names.a)!);
@@ -95,8 +95,8 @@ export function* cohortOf(
   }
 }
 
-function factorPairs(updates: readonly WeightedUpdate[]): ModuleCohort['names'][] {
-  const sent = updates[0]?.update ?? new Map();
+/** Names of the modules whose two factors an update has. */
+export function factorPairs(sent: Params): ModuleCohort['names'][] {
   return [...sent.keys()].flatMap((a) => {
     const b = a.replace(/\.lora_A(\.[^.]+)$/, '.lora_B$1');
     return loraFactor(a) === 'A' && sent.has(b) ? [{ a, b }] : [];

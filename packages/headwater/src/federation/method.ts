@@ -11,7 +11,9 @@ import type { OptimizerOptions } from '../training/engine.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../tuning/kind.ts';
 import type { LocalOutcome, LocalRound, PublicExamples, ServerRound, ServerTrained } from './local-round.ts';
 import { addScaled, overlaid } from './params.ts';
+import type { BoundRule } from './robust/rule.ts';
 import type { TensorRole } from './tensor-role.ts';
+import type { Weighting } from './weights.ts';
 
 /** Who does what when; `random` is seeded by run, owner and round. */
 export interface ClientContext {
@@ -104,6 +106,7 @@ export interface RunFacts {
   readonly compression?: string | undefined;
   readonly mode?: 'synchronous' | 'buffered' | undefined;
   readonly serverLearningRate?: number | undefined;
+  readonly weighting?: Weighting | undefined;
   /** What the training objective learns from; undefined: an answer to each prompt. */
   readonly examples?: 'pairs' | undefined;
   /** Where no other owner can join later. */
@@ -213,6 +216,8 @@ export interface Method<O> {
   receivesAs?(owner: string, options: O): string;
   /** Whether a training without federation (a baseline) trains a tensor. Default: all but those `given` in round 1. */
   trainedAlone?(tensor: TrainableTensor, options: O): boolean;
+  /** Further results, by what follows the name of the result’s folder: `-2` … Default: none. */
+  alsoPublished?(params: Params, options: O): ReadonlyMap<string, Params>;
   /** The params that an owner uses and is scored with. Default: the global ones with its personal tensors in place. */
   ownParams?(params: Params, kept: Kept, options: O): Params;
 }
@@ -242,6 +247,8 @@ export interface BoundMethod {
   /** Undefined: the linear weighted mean. */
   readonly combine: ((updates: readonly WeightedUpdate[], context: CombineContext) => Params) | undefined;
   readonly figures: ((updates: readonly WeightedUpdate[], round: RoundParams) => Figures) | undefined;
+  /** What takes the place of the mean, as a recipe may choose; then it is also what `combine` does. Absent: nothing. */
+  readonly rule?: BoundRule;
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
   /** Undefined: the server does not train. */
@@ -253,6 +260,7 @@ export interface BoundMethod {
   readonly cutsDown: boolean;
   receivesAs(owner: string): string;
   trainedAlone(tensor: TrainableTensor): boolean;
+  alsoPublished(params: Params): ReadonlyMap<string, Params>;
   ownParams(params: Params, kept: Kept): Params;
 }
 
@@ -297,6 +305,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
     cutsDown,
     receivesAs: (owner) => method.receivesAs?.(owner, options) ?? (cutsDown ? owner : ''),
     trainedAlone: (tensor) => method.trainedAlone?.(tensor, options) ?? role(tensor, 1) !== 'given',
+    alsoPublished: (params) => method.alsoPublished?.(params, options) ?? new Map(),
     ownParams: (params, kept) => method.ownParams?.(params, kept, options) ?? overlaid(params, kept.personal),
   };
 }

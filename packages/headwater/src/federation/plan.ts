@@ -5,6 +5,7 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
+import type { AttackPlan } from './attacks/attackers.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
@@ -103,6 +104,8 @@ export interface RunPlan {
   readonly pace: Pace;
   /** Clipping and noise, at the level of a client; absent: none. */
   readonly privacy?: ClientPrivacy | undefined;
+  /** Adversaries of a simulation; absent: none. */
+  readonly attack?: AttackPlan | undefined;
 }
 
 export interface PlanInput
@@ -130,6 +133,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     tensors: input.tensors,
     mode: input.pace?.mode ?? 'synchronous',
     serverLearningRate: input.serverLearningRate,
+    weighting: input.weighting,
     maxUpdateNorm: input.pace?.maxUpdateNorm ?? undefined,
     ...clients,
   };
@@ -148,12 +152,13 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
-  const { selection, localEpochs, privacy, ...rest } = input;
+  const { selection, localEpochs, privacy, attack, ...rest } = input;
   return {
     ...rest,
     ...(selection === undefined ? {} : { selection }),
     ...(localEpochs === undefined ? {} : { localEpochs }),
     ...(privacy === undefined ? {} : { privacy }),
+    ...(attack === undefined ? {} : { attack }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,
@@ -164,7 +169,11 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
 }
 
 /** Public examples are for methods whose server trains on them, and these need some. */
-function publicDataMistakes({ numPublicExamples }: RunFacts, { id, serverTrain }: BoundMethod): string[] {
+function publicDataMistakes(
+  { numPublicExamples }: RunFacts,
+  { id, serverTrain, rule }: BoundMethod,
+): string[] {
+  if (rule?.asksReference === true) return [];
   if (numPublicExamples === undefined || numPublicExamples > 0 === (serverTrain !== undefined)) return [];
   return serverTrain === undefined
     ? [`data.public is for methods whose server trains on it; ${id} does not`]

@@ -28,6 +28,8 @@ export interface AggregationParts {
   readonly compression: BoundCompression;
   readonly tensors: readonly TrainableTensor[];
   readonly blobs: Pick<Blobs, 'get' | 'put' | 'stream' | 'putStream'>;
+  /** What the server learns itself in a round, for robust rules that ask for it; omitted where there is no model. */
+  readonly reference?: (params: Params, job: AggregationJob) => Promise<Params>;
   /** After the step of a rule over whole updates; omitted where there is no model: then no server trains. */
   readonly afterStep?: (output: RoundOutput, job: AggregationJob) => Promise<RoundOutput>;
 }
@@ -42,7 +44,11 @@ export async function aggregateMembers(
   const { method, blobs } = parts;
   if (method.combine === undefined)
     return aggregateSum(parts, job, await sumMembers(parts, job, job.work.members));
-  const input = { ...(await stepInputOf(parts, job)), members: job.work.members };
+  const step = await stepInputOf(parts, job);
+  const asks = method.rule?.asksReference === true;
+  assert(!asks || parts.reference !== undefined, 'a server learns where a model is');
+  const reference = asks ? await parts.reference!(step.params, job) : undefined;
+  const input = { ...step, reference, members: job.work.members };
   const load = (digest: string, owner: string) => loadUpdate(parts, job, digest, owner);
   const output = await aggregateRound(method, job.fixedPoint, input, load);
   assert(

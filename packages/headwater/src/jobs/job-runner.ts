@@ -6,6 +6,7 @@
 import { assert } from '../base/errors.ts';
 import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
+import type { BoundAttack } from '../federation/attacks/attack.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
@@ -16,11 +17,15 @@ import type { Engine, TrainOptions } from '../training/engine.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { type AggregationParts, aggregateMembers } from './aggregation.ts';
 import { type HeldOut, type Load, scoreSpan, writeSpan } from './answering.ts';
+import { craftUpdate } from './attacking.ts';
 import { type Arrived, statsOf, type TextFacts, trainClientRound } from './client-round.ts';
 import { cutOf } from './cut.ts';
 import type {
   AggregateJob,
   AggregateResult,
+  AttackJob,
+  AttackResult,
+  ExportJob,
   InitJob,
   InitResult,
   Job,
@@ -31,6 +36,7 @@ import type {
   TrainClientJob,
   TrainClientResult,
 } from './jobs.ts';
+import { referenceUpdate } from './reference-update.ts';
 import type { References } from './references.ts';
 import { trainServer } from './server-round.ts';
 
@@ -41,6 +47,8 @@ export interface RunnerParts {
   /** For pairs of answers, and for tasks that compare. */
   readonly references?: References | undefined;
   readonly compression: BoundCompression;
+  /** Of a simulation with adversaries. */
+  readonly attack?: BoundAttack | undefined;
   /** As for a client's round. */
   readonly text?: TextFacts | undefined;
   readonly maxUpdateNorm: number | null;
@@ -65,6 +73,8 @@ export function createJobRunner(parts: RunnerParts): JobRunner {
         return init(parts, job);
       case 'train-client':
         return trainClient(parts, { load, loadRest }, job, onStep);
+      case 'attack':
+        return attacked(parts, job);
       case 'cut':
         return load(job.params).then((params) =>
           cutOf({ ...parts, tensors: parts.tuning.tensors }, params, job),
@@ -78,12 +88,29 @@ export function createJobRunner(parts: RunnerParts): JobRunner {
       case 'write':
         return writeSpan(parts, load, job);
       case 'export':
-        return load(job.params).then((params) =>
-          parts.exportParams(params, job.folder, job.card).then(() => null),
-        );
+        return load(job.params).then((params) => exportAll(parts, params, job));
     }
   };
   return { run: run as JobRunner['run'] };
+}
+
+async function exportAll(
+  { method, exportParams }: RunnerParts,
+  params: Params,
+  { folder, card }: ExportJob,
+): Promise<null> {
+  await exportParams(params, folder, card);
+  for (const [suffix, other] of method.alsoPublished(params))
+    await exportParams(other, folder + suffix, card);
+  return null;
+}
+
+function attacked(
+  { attack, tuning: { tensors }, ...parts }: RunnerParts,
+  job: AttackJob,
+): Promise<AttackResult> {
+  assert(attack !== undefined, 'there is an attack where there are adversaries');
+  return craftUpdate({ ...parts, attack, tensors }, job);
 }
 
 /** Pairs come with what the reference model says of them. */
@@ -101,7 +128,16 @@ async function examplesOf(
 function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promise<AggregateResult> {
   const afterStep: AggregationParts['afterStep'] = (output, { work, training }) =>
     trainServer(parts, work.round, training, output);
-  return aggregateMembers({ ...parts, tensors: parts.tuning.tensors, afterStep }, job);
+  const { tensors, derivation } = parts.tuning;
+  const reference: AggregationParts['reference'] = (params, { work, training }) =>
+    referenceUpdate(
+      { ...parts, tensors, derivation },
+      work.round,
+      params,
+      parts.publicExamples ?? [],
+      training,
+    );
+  return aggregateMembers({ ...parts, tensors, afterStep, reference }, job);
 }
 
 /** The clients of a round start from the same params: the last ones read are kept. */

@@ -49,6 +49,21 @@ export type TrainClientResult = Pick<
   'update' | 'personal' | 'upBytes' | 'downBytes' | 'check' | 'stats' | 'unclippedNorm'
 >;
 
+/** What an adversary of a simulation sends in a round. */
+export interface AttackJob {
+  readonly kind: 'attack';
+  readonly seed: number;
+  readonly round: number;
+  readonly owner: string;
+  /** What it learnt; null: nothing. */
+  readonly own: string | null;
+  /** What it sees of others. */
+  readonly honest: readonly string[];
+  readonly numUpdates: number;
+  readonly numAdversaries: number;
+}
+export type AttackResult = Pick<EventOf<'update-received'>, 'update' | 'upBytes' | 'check'>;
+
 /** A part of global params for an owner: `sent`, or the `rest` that it has without being sent it. */
 export interface CutJob {
   readonly kind: 'cut';
@@ -127,6 +142,7 @@ export interface ExportJob {
 export interface JobTypes {
   readonly init: { readonly job: InitJob; readonly result: InitResult };
   readonly 'train-client': { readonly job: TrainClientJob; readonly result: TrainClientResult };
+  readonly attack: { readonly job: AttackJob; readonly result: AttackResult };
   readonly cut: { readonly job: CutJob; readonly result: CutResult };
   readonly 'train-arm': { readonly job: TrainArmJob; readonly result: TrainArmResult };
   readonly aggregate: { readonly job: AggregateJob; readonly result: AggregateResult };

@@ -6,6 +6,8 @@ import type { Partitioner } from '../data/partition/partitioner.ts';
 import { partitioners } from '../data/partition/registry.ts';
 import { schemas } from '../data/schemas/registry.ts';
 import type { DataSchema } from '../data/schemas/schema.ts';
+import { type Attack, type BoundAttack, bindAttack } from '../federation/attacks/attack.ts';
+import { attacks } from '../federation/attacks/registry.ts';
 import type { ClientPrivacy } from '../federation/client-privacy.ts';
 import {
   type BoundCompression,
@@ -16,6 +18,16 @@ import { compressions } from '../federation/compression/registry.ts';
 import { type BoundMethod, bindMethod, type ClientFacts, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
 import { participationsWithin } from '../federation/privacy-ledger.ts';
+import { none } from '../federation/robust/none.ts';
+import { preAggregations, robustRules } from '../federation/robust/registry.ts';
+import {
+  type BoundRule,
+  bindRule,
+  bindStep,
+  type PreAggregation,
+  type RobustRule,
+} from '../federation/robust/rule.ts';
+import { withRobustRule } from '../federation/robust/with-rule.ts';
 import { selections } from '../federation/selection/registry.ts';
 import type { Selection } from '../federation/selection/selection.ts';
 import type { RecipeRecord } from '../recipe/registries.ts';
@@ -31,23 +43,29 @@ import { tuningKinds } from '../tuning/registry.ts';
 export interface RunRegistries {
   readonly methods: ReadonlyMap<string, Method<unknown>>;
   readonly compressions: ReadonlyMap<string, Compression<unknown>>;
+  readonly robustRules: ReadonlyMap<string, RobustRule<unknown>>;
+  readonly preAggregations: ReadonlyMap<string, PreAggregation<unknown>>;
   readonly selections: ReadonlyMap<string, Selection<unknown>>;
   readonly tuningKinds: ReadonlyMap<string, TuningKind<unknown>>;
   readonly objectives: ReadonlyMap<string, Objective<unknown>>;
   readonly tasks: ReadonlyMap<string, EvaluationTask<unknown>>;
   readonly partitioners: ReadonlyMap<string, Partitioner<unknown>>;
   readonly schemas: ReadonlyMap<string, DataSchema<unknown>>;
+  readonly attacks: ReadonlyMap<string, Attack<unknown>>;
 }
 
 export const builtinRegistries: RunRegistries = {
   methods,
   compressions,
+  robustRules,
+  preAggregations,
   selections,
   tuningKinds,
   objectives,
   tasks,
   partitioners,
   schemas,
+  attacks,
 };
 
 /** `{ kind, …options }` → the record and its parsed options. Throws RECIPE_INVALID. */
@@ -67,9 +85,38 @@ export function recordOf<R extends RecipeRecord>(
   throw new HeadwaterError('RECIPE_INVALID', `${kind}: ${issues.join('; ')}`);
 }
 
+/** With the robust rule that takes the place of its mean, where the recipe has one. */
 export function bindRecipeMethod(recipe: Recipe, registries: RunRegistries): BoundMethod {
   const { record, options } = recordOf(registries.methods, recipe.federation.method);
-  return bindMethod(record, options);
+  const method = bindMethod(record, options);
+  const rule = bindRecipeRule(recipe, registries);
+  return rule === undefined ? method : withRobustRule(method, rule);
+}
+
+function bindRecipeRule(
+  { federation, seed }: Recipe,
+  registries: Pick<RunRegistries, 'robustRules' | 'preAggregations'>,
+): BoundRule | undefined {
+  if (federation.robust === undefined || federation.robust.kind === none.id) return undefined;
+  const { record, options } = recordOf(registries.robustRules, federation.robust);
+  const { preAggregation = [] } = options as {
+    readonly preAggregation?: readonly { readonly kind: string }[];
+  };
+  const steps = preAggregation.map((choice) => {
+    const step = recordOf(registries.preAggregations, choice);
+    return bindStep(step.record, step.options);
+  });
+  return bindRule(record, options, { steps, seed });
+}
+
+/** What adversaries of a simulation do; undefined: there are none. */
+export function bindRecipeAttack(
+  { simulation }: Recipe,
+  { attacks }: Pick<RunRegistries, 'attacks'>,
+): BoundAttack | undefined {
+  if (simulation?.attack === undefined) return undefined;
+  const { record, options } = recordOf(attacks, simulation.attack);
+  return bindAttack(record, options);
 }
 
 /** What a method may ask of the clients before a run. */

@@ -1,6 +1,6 @@
 /**
  * Plug-ins: modules outside this repository that export records, loaded by `--plugin` or the recipe's `plugins:`.
- * A module exports any of `methods`, `compressions`, `tuningKinds`, `tasks`, `partitioners`, `schemas`, each a list of records (or a
+ * A module exports any of `methods`, `compressions`, `robustRules`, `preAggregations`, `tuningKinds`, `tasks`, `partitioners`, `schemas`, `attacks`, each a list of records (or a
  * default export with these keys). The records join the registries; this file refuses to know what they do.
  */
 

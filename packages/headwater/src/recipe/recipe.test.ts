@@ -20,6 +20,12 @@ const registries: Registries = {
   methods: records(['fedavg', none]),
   compressions: records(['none', none]),
   selections: records(['uniform', none]),
+  robustRules: records([
+    'median',
+    z.strictObject({ preAggregation: z.array(z.looseObject({})).default([]) }),
+  ]),
+  preAggregations: records(['nnm', none]),
+  attacks: records(['sign-flip', none]),
   // Not strict on purpose: unknown options must be mistakes all the same.
   tuningKinds: records(['lora', z.object({ rank: z.int().positive(), alpha: z.number().default(16) })]),
   objectives: records(['language-modelling', none]),

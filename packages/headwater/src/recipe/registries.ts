@@ -19,12 +19,15 @@ export interface RecipeRecord {
 export interface Registries<R extends RecipeRecord = RecipeRecord> {
   readonly methods: ReadonlyMap<string, R>;
   readonly compressions: ReadonlyMap<string, R>;
+  readonly robustRules: ReadonlyMap<string, R>;
+  readonly preAggregations: ReadonlyMap<string, R>;
   readonly selections: ReadonlyMap<string, R>;
   readonly tuningKinds: ReadonlyMap<string, R>;
   readonly objectives: ReadonlyMap<string, R>;
   readonly tasks: ReadonlyMap<string, R>;
   readonly partitioners: ReadonlyMap<string, R>;
   readonly schemas: ReadonlyMap<string, R>;
+  readonly attacks: ReadonlyMap<string, R>;
 }
 
 export type Family = keyof Registries;
@@ -40,6 +43,11 @@ interface FamilyFacts {
 export const FAMILIES: Record<Family, FamilyFacts> = {
   methods: { path: ['federation', 'method'], noun: 'federated method' },
   compressions: { path: ['federation', 'compression'], noun: 'update compression' },
+  robustRules: { path: ['federation', 'robust'], noun: 'robust rule' },
+  preAggregations: {
+    path: ['federation', 'robust', 'preAggregation', '*'],
+    noun: 'step before a robust rule',
+  },
   selections: {
     path: ['federation', 'selection'],
     noun: 'client selection',
@@ -50,4 +58,5 @@ export const FAMILIES: Record<Family, FamilyFacts> = {
   tasks: { path: ['evaluation', 'tasks', '*'], noun: 'evaluation task' },
   partitioners: { path: ['partition'], noun: 'partitioner' },
   schemas: { path: ['data', 'schema'], noun: 'data schema' },
+  attacks: { path: ['simulation', 'attack'], noun: 'simulated attack' },
 };

@@ -191,6 +191,11 @@ const federation = z.strictObject({
       'Updates needed to close a round: the fewest that are ever averaged. Default: the cohort; buffered: bufferSize.',
     ),
   compression: record.default({ kind: 'none' }).describe('What the updates travel as.'),
+  robust: record
+    .optional()
+    .describe(
+      'What takes the place of the mean where some owners may send anything. For methods that average. Default: nothing; `none` is the same.',
+    ),
   maxUpdateNorm: z
     .number()
     .positive()
@@ -444,6 +449,16 @@ export const recipeShape = z.strictObject({
   deployment: deployment
     .prefault({})
     .describe('For `headwater serve`; `headwater run` checks it and does not need it.'),
+  simulation: z
+    .strictObject({
+      attack: record
+        .optional()
+        .describe(
+          'What some owners do instead of what they should; the result is stamped ATTACKED (SIMULATED).',
+        ),
+    })
+    .optional()
+    .describe('For `headwater run` only; `headwater serve` refuses it.'),
   baselines: baselines
     .prefault({})
     .describe('Trained beside the federation, on as many tokens, to compare with.'),

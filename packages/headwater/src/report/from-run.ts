@@ -11,6 +11,7 @@ import { measureBlocks } from './measures.ts';
 import { formatScore, metricLabel } from './metrics.ts';
 import type { Block, Chart, ReportPage, Section, TableBlock } from './page.ts';
 import { privacySections } from './privacy.ts';
+import { voiceSections } from './voices.ts';
 
 export function reportPage(results: RunResults, metrics: readonly Metric[]): ReportPage {
   const { environment, name } = results;
@@ -21,6 +22,7 @@ export function reportPage(results: RunResults, metrics: readonly Metric[]): Rep
       ...resultSections(results),
       ...curveSections(metrics, results),
       dataSection(results),
+      ...voiceSections(results, metrics),
       ...privacySections(results, metrics),
       trafficSection(results, metrics),
       timeSection(results),
@@ -40,7 +42,8 @@ function leadOf(results: RunResults): string {
         ? ` The run failed: ${results.failure}`
         : ' The run is not finished.';
   const stamp = results.privacy === undefined ? '' : ` ${results.privacy.statement}`;
-  return `${what.trim()}${verdict(results)}${state}${stamp}`;
+  const attacked = results.attack === undefined ? '' : `${results.attack.statement} `;
+  return `${attacked}${what.trim()}${verdict(results)}${state}${stamp}`;
 }
 
 function verdict(results: RunResults): string {

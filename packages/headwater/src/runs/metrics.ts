@@ -38,6 +38,8 @@ export interface RoundMetric {
   readonly quantisationErrorBound: number;
   /** What the method has to say about the round, by name. */
   readonly figures?: Readonly<Record<string, number>>;
+  /** What each owner’s update counted, 1 being its part in the mean, by robust rules that tell owners apart. */
+  readonly voices?: Readonly<Record<string, number>>;
   /** Of runs with client-level privacy. */
   readonly privacy?: RoundPrivacy;
   readonly upBytes: number;
@@ -168,6 +170,7 @@ function roundMetric(
     coordinates: report.coordinates,
     quantisationErrorBound: report.quantisationErrorBound,
     ...(report.figures === undefined ? {} : { figures: report.figures }),
+    ...(report.voices === undefined ? {} : { voices: report.voices }),
     ...(report.release === undefined ? {} : { privacy: roundPrivacy(report.release, counted) }),
     upBytes: sum(own.map(({ upBytes }) => upBytes)),
     downBytes: sum(own.map(({ downBytes }) => downBytes)),

@@ -1,6 +1,7 @@
 /** How a run begins (its plan becomes the first event) or is taken up again (only if it is the same run). */
 
 import type { Clock } from '../base/clock.ts';
+import { planAttack } from '../federation/attacks/attackers.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { createPlan, meanSteps, type RunPlan } from '../federation/plan.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
@@ -8,7 +9,13 @@ import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import { numExamplesOf } from '../jobs/public-data.ts';
-import { bindRecipeMethod, clientFacts, clientPrivacy, type RunRegistries } from '../jobs/records.ts';
+import {
+  bindRecipeAttack,
+  bindRecipeMethod,
+  clientFacts,
+  clientPrivacy,
+  type RunRegistries,
+} from '../jobs/records.ts';
 import { localEpochsOf } from '../jobs/training-options.ts';
 import { planArms } from '../runs/baselines.ts';
 import { describeEnvironment } from '../runs/environment.ts';
@@ -58,7 +65,8 @@ export function planOf(
     modelDigest,
     heldOut,
     publicExamples,
-  }: Pick<PreparedRun, 'recipe' | 'owners' | 'modelDigest' | 'heldOut' | 'publicExamples'>,
+    attackers = [],
+  }: Pick<PreparedRun, 'recipe' | 'owners' | 'modelDigest' | 'heldOut' | 'publicExamples' | 'attackers'>,
   registries: RunRegistries,
   { tensors, params }: InitResult,
 ): RunPlan {
@@ -68,6 +76,8 @@ export function planOf(
   const localEpochs = localEpochsOf(recipe);
   const steps = meanSteps({ localSteps, localEpochs }, owners);
   const names = owners.map(({ owner }) => owner);
+  const attack = bindRecipeAttack(recipe, registries);
+  const quorum = federation.quorum ?? cohortSize;
   const budget = { owners: names, rounds, cohortSize, localSteps: steps, ...baselines };
   return createPlan(
     {
@@ -84,6 +94,7 @@ export function planOf(
       localSteps,
       localEpochs,
       privacy: clientPrivacy(recipe, cohortSize),
+      attack: attack && planAttack(attack, { attackers, owners: names, quorum, cohortSize }),
       weighting,
       serverLearningRate,
       fixedPoint,

@@ -1,6 +1,7 @@
 /** Performs one piece of the machine's work with a pool and returns the event for the journal. It decides nothing. */
 
 import { HeadwaterError } from '../base/errors.ts';
+import { attackStatement } from '../federation/attacks/attackers.ts';
 import { simulatedStatement } from '../federation/client-privacy.ts';
 import type {
   EvaluateWork,
@@ -13,13 +14,14 @@ import type {
 import type { RunPlan } from '../federation/plan.ts';
 import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
-import type { OnStep } from '../jobs/jobs.ts';
+import type { OnStep, TrainClientJob } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
 import { serverTraining, trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { cardText } from '../runs/privacy.ts';
+import type { Adversaries } from './adversaries.ts';
 import type { Gate } from './gate.ts';
 
 export interface Performer {
@@ -27,10 +29,17 @@ export interface Performer {
   readonly plan: RunPlan;
   readonly recipe: Recipe;
   readonly heldOut: Partial<Readonly<Record<'validation' | 'test', EvaluationSet>>>;
+  /** Undefined: everybody does what it should. */
+  readonly adversaries?: AdversaryParts | undefined;
   /** Passed by baselines and tests. */
   readonly background: Gate;
   /** Where the result goes. */
   readonly exportFolder: string;
+}
+
+export interface AdversaryParts extends Adversaries {
+  /** Undefined: they only learn from other examples. */
+  readonly sees: 'own' | 'honest' | undefined;
 }
 
 /**
@@ -81,11 +90,48 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
   }
 }
 
-async function trainClient(
-  { pool, plan, recipe }: Performer,
+/** An adversary learns, or waits to see what others learnt, and sends something else. */
+async function attacked(
+  performer: Performer,
+  { sees, sight }: AdversaryParts,
   work: TrainWork,
   onStep: OnStep,
 ): Promise<RunEvent> {
+  const { pool, plan } = performer;
+  const { round, owner } = work;
+  const learnt = sees === 'own' ? await trained(performer, work, onStep) : NOTHING_LEARNT;
+  const seen = await sight(round, sees === 'honest');
+  const job = { kind: 'attack', seed: plan.seed, round, owner, own: learnt.result.update, ...seen } as const;
+  const { result, tookMs } = await pool.run(job, RANK.train);
+  const observed = { tookMs: learnt.tookMs + tookMs };
+  return { type: 'update-received', round, owner, ...learnt.result, ...result, observed };
+}
+
+const NOTHING_LEARNT = {
+  result: {
+    update: null,
+    personal: null,
+    downBytes: 0,
+    stats: { steps: 0, numExamples: 0, numTokens: 0, numTargets: 0, meanLoss: null, lastLoss: null },
+  },
+  tookMs: 0,
+};
+
+async function trainClient(performer: Performer, work: TrainWork, onStep: OnStep): Promise<RunEvent> {
+  const { plan, adversaries } = performer;
+  if (adversaries?.sees !== undefined && adversaries.attacks(work.owner))
+    return attacked(performer, adversaries, work, onStep);
+  const { result, tookMs } = await trained(performer, work, onStep);
+  const measured = plan.selection === undefined ? {} : { trainedMs: tookMs };
+  const { round, owner } = work;
+  return { type: 'update-received', round, owner, ...result, ...measured, observed: { tookMs } };
+}
+
+function trained(
+  { pool, plan, recipe }: Performer,
+  work: TrainWork,
+  onStep: OnStep,
+): ReturnType<typeof pool.run<TrainClientJob>> {
   const { round, owner, params, personal, clipNorm } = work;
   const options = trainingOptions(recipe, work, [plan.seed, owner, round, 'train']);
   const job = {
@@ -98,9 +144,7 @@ async function trainClient(
     options,
     clipNorm,
   } as const;
-  const { result, tookMs } = await pool.run(job, RANK.train, onStep);
-  const measured = plan.selection === undefined ? {} : { trainedMs: tookMs };
-  return { type: 'update-received', round, owner, ...result, ...measured, observed: { tookMs } };
+  return pool.run(job, RANK.train, onStep);
 }
 
 async function trainArm(
@@ -128,8 +172,12 @@ async function publish(
   { pool, exportFolder, plan, recipe }: Performer,
   { params }: PublishWork,
 ): Promise<RunEvent> {
-  const { privacy, cohortSize } = plan;
-  const card = privacy && cardText(recipe.name, simulatedStatement(privacy, cohortSize));
+  const { privacy, attack, owners, cohortSize } = plan;
+  const statements = [
+    ...(attack === undefined ? [] : [attackStatement(attack, owners.length)]),
+    ...(privacy === undefined ? [] : [simulatedStatement(privacy, cohortSize)]),
+  ];
+  const card = statements.length === 0 ? undefined : cardText(recipe.name, statements.join('\n\n'));
   const { tookMs } = await pool.run({ kind: 'export', params, folder: exportFolder, card }, RANK.publish);
   return { type: 'published', observed: { tookMs } };
 }

@@ -12,7 +12,7 @@ import type { RunState } from '../federation/state.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { type PreparedRun, prepareRun } from '../jobs/prepare.ts';
 import type { OnProgress } from '../jobs/progress.ts';
-import { bindTuning, type RunRegistries } from '../jobs/records.ts';
+import { bindRecipeAttack, bindTuning, type RunRegistries } from '../jobs/records.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
 import { openWorkers } from '../jobs/workers.ts';
 import type { Recipe, RecipeInput } from '../recipe/schema.ts';
@@ -22,6 +22,7 @@ import { eventsOf } from '../runs/journal-events.ts';
 import { checkSameRun } from '../runs/provenance.ts';
 import type { RunResults } from '../runs/results.ts';
 import { checkRunFolder, type OpenRun, openRunFolder, runPaths } from '../runs/run-folder.ts';
+import { createAdversaries } from './adversaries.ts';
 import { beginOrResume, provenanceIn } from './begin.ts';
 import { createGate } from './gate.ts';
 import { perform } from './perform.ts';
@@ -135,8 +136,14 @@ async function driveWith(pool: Pool, parts: Parts): Promise<void> {
   const openGate = ({ open }: RunState) => {
     if (open === undefined) background.setLimit(Number.POSITIVE_INFINITY);
   };
-  openGate(replay(await eventsOf(opened.journal)));
-  const performer = { pool, plan, recipe, heldOut, background, exportFolder: resultFolder };
+  const start = replay(await eventsOf(opened.journal));
+  openGate(start);
+  const { attack } = plan;
+  const adversaries = attack && {
+    ...createAdversaries(attack, start),
+    sees: bindRecipeAttack(recipe, registries)?.sees,
+  };
+  const performer = { pool, plan, recipe, heldOut, adversaries, background, exportFolder: resultFolder };
   const track = await trackProgress(options.onProgress, performer, opened);
   await drive({
     journal: opened.journal,
@@ -148,6 +155,7 @@ async function driveWith(pool: Pool, parts: Parts): Promise<void> {
     onEvent(work, event, state) {
       track.done(work, event, state);
       openGate(state);
+      adversaries?.observe(state);
     },
   });
 }

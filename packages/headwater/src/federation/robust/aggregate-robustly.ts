@@ -9,7 +9,7 @@ import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { CombineContext, WeightedUpdate } from '../method.ts';
 import { l2Norm, scaled } from '../params.ts';
 import { basePoint, type Combination, type Geometry } from './geometry.ts';
-import { measured } from './measure.ts';
+import { measured, measuresProducts } from './measure.ts';
 import type { BoundRule, Verdict } from './rule.ts';
 import { flatSum, flatSums } from './rule-state.ts';
 
@@ -66,7 +66,10 @@ function framed(rule: BoundRule, updates: readonly WeightedUpdate[], context: Ro
   const { params, state, reference } = context;
   // Rules that look at no distances get none: measuring takes time.
   const blind = rule.columnwise === true && rule.steps.length === 0;
-  const factors = blind ? updates.map(() => 1) : bearable(updates.map(({ update }) => update));
+  const sentUpdates = updates.map(({ update }) => update);
+  const factors = blind
+    ? updates.map(() => 1)
+    : bearable(sentUpdates, measuresProducts(rule, sentUpdates[0]!) ? LONG_FACTORS : ABSURD);
   const sent = updates.map(({ update }, i) => (factors[i] === 1 ? update : scaled(update, factors[i]!)));
   const previous = rule.keeps === 'aggregate' ? state : undefined;
   const sums = rule.keeps === 'sums' ? flatSums(updates, state) : undefined;
@@ -92,13 +95,19 @@ function unmeasured(count: number): Geometry {
   return { size, zero: count, squares: new Float64Array(size * size) };
 }
 
+/**
+ * Where distances are those of products, factors are what is averaged: one that stands for an ordinary product may be very long
+ * itself. So many times the median length is the most that it may weigh.
+ */
+const LONG_FACTORS = 5;
+
 /** So many times the median length is no update of anybody honest; beyond it distances lose the digits of all others. */
 const ABSURD = 1e4;
 
 /** What each update is multiplied by before anything is measured: 1 but for absurd ones. */
-function bearable(updates: readonly Params[]): number[] {
+function bearable(updates: readonly Params[], times: number): number[] {
   const norms = updates.map(l2Norm);
-  const limit = ABSURD * norms.toSorted((a, b) => a - b)[norms.length >> 1]!;
+  const limit = times * norms.toSorted((a, b) => a - b)[norms.length >> 1]!;
   return norms.map((norm) => (limit > 0 && norm > limit ? limit / norm : 1));
 }
 
@@ -166,7 +175,7 @@ function voicesIn(
   shares: readonly number[],
   factors: readonly number[],
 ): RobustRound['voices'] {
-  const { points } = verdict.kind === 'point' ? { points: [verdict.point] } : verdict;
+  const points: readonly Combination[] = verdict.kind === 'point' ? [verdict.point] : verdict.points;
   assert(points.length > 0, 'a rule looks at some points');
   const voices = updates.map((_, i) => {
     const part = points.reduce((sum, point) => sum + point[i]!, 0) / points.length;

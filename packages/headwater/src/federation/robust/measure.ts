@@ -6,7 +6,7 @@
 
 import type { Params } from '../../base/tensor.ts';
 import { productGram } from '../linear-algebra.ts';
-import { cohortOf } from '../lora-cohort.ts';
+import { cohortOf, factorPairs } from '../lora-cohort.ts';
 import type { WeightedUpdate } from '../method.ts';
 import { zerosLike } from '../params.ts';
 import type { Geometry } from './geometry.ts';
@@ -19,6 +19,14 @@ export interface Measured {
   /** Global params before the round. */
   readonly params: Params;
   readonly space: BoundRule['space'];
+}
+
+/** Whether distances are those of products. */
+export function measuresProducts(
+  { space, keeps }: Pick<BoundRule, 'space' | 'keeps'>,
+  update: Params,
+): boolean {
+  return space !== 'elements' && keeps !== 'sums' && factorPairs(update).length > 0;
 }
 
 /** Base points: the updates, zero, the others. */

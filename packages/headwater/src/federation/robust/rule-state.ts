@@ -1,9 +1,27 @@
-/** What robust rules keep from round to round, as tensors beside a method’s own state. It knows no rule. */
+/** What robust rules keep from round to round, as tensors beside a method’s own state. It knows no rule and no method. */
 
 import { digestJson } from '../../base/canonical.ts';
 import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { WeightedUpdate } from '../method.ts';
-import { sortedParams } from '../params.ts';
+import { sortedParams, underPrefix, withoutPrefix } from '../params.ts';
+
+const PREFIX = 'robust.';
+
+/** Of what a server keeps: the method’s own, and the rule’s. */
+export function splitState(state: Params | undefined): {
+  readonly own: Params | undefined;
+  readonly rule: Params | undefined;
+} {
+  const rule = withoutPrefix(PREFIX, state ?? new Map());
+  const own = new Map([...(state ?? [])].filter(([name]) => !name.startsWith(PREFIX)));
+  return { own: own.size === 0 ? undefined : own, rule: rule.size === 0 ? undefined : rule };
+}
+
+/** The reverse of `splitState`. */
+export function joinedState(own: Params | undefined, rule: Params | undefined): Params | undefined {
+  if (rule === undefined) return own;
+  return sortedParams([...(own ?? []), ...underPrefix(PREFIX, rule)]);
+}
 
 /**
  * The sums of all owners’ updates so far, this round’s in them: one vector an owner, its tensors one after the other. Owners that

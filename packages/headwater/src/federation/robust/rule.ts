@@ -85,6 +85,8 @@ export interface PreAggregation<O> {
   readonly summary: string;
   readonly source: string;
   readonly options: z.ZodType<O>;
+  /** It is nothing, or harm, where nobody is bad. */
+  readonly needsByzantine?: true;
   /** How many points come out. Default: as many. */
   count?(points: number, options: O): number;
   apply(cohort: StepInput, options: O): readonly Combination[];
@@ -97,6 +99,7 @@ export interface StepInput extends Pick<Cohort, 'geometry' | 'points' | 'byzanti
 
 export interface BoundStep {
   readonly id: string;
+  readonly needsByzantine: boolean;
   count(points: number): number;
   apply(cohort: StepInput): readonly Combination[];
 }
@@ -104,6 +107,7 @@ export interface BoundStep {
 export function bindStep<O>(step: PreAggregation<O>, options: O): BoundStep {
   return {
     id: step.id,
+    needsByzantine: step.needsByzantine === true,
     count: (points) => step.count?.(points, options) ?? points,
     apply: (cohort) => step.apply(cohort, options),
   };

@@ -1,5 +1,6 @@
 /** The evaluation tasks that come with Headwater, by id. A plug-in's tasks join a copy of this map. */
 
+import { attackSuccess } from './attack-success.ts';
 import { classification } from './classification.ts';
 import { exactMatch } from './exact-match.ts';
 import { forgetting } from './forgetting.ts';
@@ -30,6 +31,7 @@ const all = [
   preference,
   preferenceReward,
   forgetting,
+  attackSuccess,
 ] as readonly EvaluationTask<unknown>[];
 
 export const tasks: ReadonlyMap<string, EvaluationTask<unknown>> = new Map(

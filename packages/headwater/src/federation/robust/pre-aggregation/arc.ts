@@ -14,6 +14,7 @@ export const arc: PreAggregation<z.infer<typeof options>> = {
   summary: 'the longest updates are scaled down to the length of the next one',
   source: 'Allouah et al., ICLR 2025, arXiv:2405.14432',
   options,
+  needsByzantine: true,
   apply({ geometry, points, byzantine: f }) {
     const norms = points.map((point) => normOf(geometry, point));
     const n = points.length;

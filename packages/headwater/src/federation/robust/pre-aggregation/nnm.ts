@@ -14,6 +14,7 @@ export const nnm: PreAggregation<z.infer<typeof options>> = {
   summary: 'each update becomes the mean of its n − f nearest',
   source: 'Allouah et al., AISTATS 2023, arXiv:2302.01772',
   options,
+  needsByzantine: true,
   apply({ geometry, points, byzantine }) {
     const squares = squaredDistances(geometry, points);
     return squares.map((row) => {

@@ -1,0 +1,74 @@
+/**
+ * A simulated attack is one record: what adversaries do to their examples, or to what they send. For simulations only; it knows
+ * no defence and no method.
+ */
+
+import { z } from 'zod';
+import type { Rng } from '../../base/random.ts';
+import type { Example } from '../../data/types.ts';
+
+/** An update as one vector, its tensors one after the other. */
+export type Vector = Float64Array;
+
+/** What an adversary knows when it sends. Adversaries act together: they know each other’s number. */
+export interface AttackView {
+  /** What it would have sent; empty where the attack trains nothing. */
+  readonly own: Vector;
+  /** The updates of all honest owners of the round, in the order of their names; empty where the attack is not told. */
+  readonly honest: readonly Vector[];
+  /** Elements of an update. */
+  readonly size: number;
+  /** n, of the round: honest ones and adversaries. */
+  readonly numUpdates: number;
+  /** f, of the round. */
+  readonly numAdversaries: number;
+  readonly random: Rng;
+}
+
+export interface Poisoning {
+  /** Training examples of all owners: adversaries know what may be answered. */
+  readonly all: readonly Example[];
+  readonly random: Rng;
+}
+
+export interface Attack<O> {
+  readonly id: string;
+  readonly summary: string;
+  readonly source: string;
+  readonly options: z.ZodType<O>;
+  /** An adversary’s examples as it trains on them. Default: as they are. */
+  poison?(examples: readonly Example[], context: Poisoning, options: O): readonly Example[];
+  /** What it sends. Default: what it learnt. */
+  craft?(view: AttackView, options: O): Vector;
+  /** `own`: it trains like everybody, and sends something else. `honest`: it trains nothing and sees what honest owners send. */
+  readonly sees?: 'own' | 'honest';
+  /** Its updates never count. */
+  readonly refused?: true;
+}
+
+/** Who takes part in the attack: an option of every one. */
+export const attackers = z
+  .union([z.int().positive(), z.array(z.string()).min(1)])
+  .describe('So many owners, drawn by the seed, or these, by name.');
+
+export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'sees' | 'refused'> {
+  readonly owners: z.infer<typeof attackers>;
+  readonly poison: ((examples: readonly Example[], context: Poisoning) => readonly Example[]) | undefined;
+  readonly craft: ((view: AttackView) => Vector) | undefined;
+}
+
+/** `options` were parsed by `attack.options`. */
+export function bindAttack<O>(attack: Attack<O>, options: O): BoundAttack {
+  const { id, sees, refused, poison, craft } = attack;
+  return {
+    id,
+    ...(sees === undefined ? {} : { sees }),
+    ...(refused === undefined ? {} : { refused }),
+    owners: (options as { readonly owners: z.infer<typeof attackers> }).owners,
+    poison:
+      poison === undefined
+        ? undefined
+        : (examples, context) => poison.call(attack, examples, context, options),
+    craft: craft === undefined ? undefined : (view) => craft.call(attack, view, options),
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * What adversaries of a simulated run do: to the examples that they hold, and to what they send. Functions of the round’s updates
+ * and the seed. It knows no attack by name.
+ */
+
+import { rng } from '../base/random.ts';
+import { type Params, sizeOf, tensor } from '../base/tensor.ts';
+import type { Partition } from '../data/partition/partitioner.ts';
+import type { Example } from '../data/types.ts';
+import type { BoundAttack, Vector } from '../federation/attacks/attack.ts';
+import { attackersOf } from '../federation/attacks/attackers.ts';
+import type { BoundCompression } from '../federation/compression/compression.ts';
+import { encodeUpdate } from '../federation/compression/encode.ts';
+import type { BoundMethod } from '../federation/method.ts';
+import { checkUpdateBytes } from '../federation/update-check.ts';
+import { decodeUpdate } from '../federation/update-reader.ts';
+import type { Blobs } from '../storage/blobs.ts';
+import type { TrainableTensor } from '../tuning/kind.ts';
+import type { AttackJob, AttackResult } from './jobs.ts';
+
+export interface Poisoned {
+  readonly train: readonly Example[];
+  /** Sorted by name. */
+  readonly attackers: readonly string[];
+}
+
+/** Training examples with those of the attackers as they want them. Throws RECIPE_INVALID, DATA_INVALID. */
+export function poisoned(
+  attack: BoundAttack,
+  train: readonly Example[],
+  partition: Partition,
+  seed: number,
+): Poisoned {
+  const attackers = attackersOf(attack, [...partition.keys()], seed);
+  if (attack.poison === undefined) return { train, attackers };
+  const changed = [...train];
+  for (const owner of attackers) {
+    const positions = partition.get(owner) ?? [];
+    const random = rng(seed, 'attack', 'poison', owner);
+    const own = attack.poison(
+      positions.map((position) => train[position]!),
+      { all: train, random },
+    );
+    for (const [i, position] of positions.entries()) changed[position] = own[i]!;
+  }
+  return { train: changed, attackers };
+}
+
+export interface AttackParts {
+  readonly attack: BoundAttack;
+  readonly method: BoundMethod;
+  readonly tensors: readonly TrainableTensor[];
+  readonly compression: BoundCompression;
+  readonly maxUpdateNorm: number | null;
+  readonly blobs: Pick<Blobs, 'get' | 'put'>;
+}
+
+/** The update that an adversary sends, encoded and checked like everybody’s. */
+export async function craftUpdate(parts: AttackParts, job: AttackJob): Promise<AttackResult> {
+  const { attack, method, tensors, compression, blobs } = parts;
+  const { seed, round, owner, own, honest, numUpdates, numAdversaries } = job;
+  const travelling = method.wire(tensors, round, owner);
+  const read = async (digest: string) =>
+    flattened(decodeUpdate(await blobs.get(digest), travelling, compression));
+  const size = travelling.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const crafted = attack.craft!({
+    own: own === null ? new Float64Array(0) : await read(own),
+    honest: await Promise.all(honest.map(read)),
+    ...{ size, numUpdates, numAdversaries },
+    random: rng(seed, 'attack', 'craft', owner, round),
+  });
+  const random = rng(seed, owner, round, 'compress');
+  const { bytes } = encodeUpdate(compression, unflattened(crafted, travelling), random, undefined);
+  return {
+    update: await blobs.put(bytes),
+    upBytes: bytes.byteLength,
+    check: checkUpdateBytes(bytes, travelling, { compression, maxNorm: parts.maxUpdateNorm }),
+  };
+}
+
+function flattened(update: Params): Vector {
+  const flat = new Float64Array([...update.values()].reduce((sum, { data }) => sum + data.length, 0));
+  let at = 0;
+  for (const { data } of update.values()) {
+    flat.set(data, at);
+    at += data.length;
+  }
+  return flat;
+}
+
+function unflattened(vector: Vector, tensors: readonly TrainableTensor[]): Params {
+  let at = 0;
+  return new Map(
+    tensors.map(({ name, shape }) => {
+      const data = Float32Array.from(vector.subarray(at, at + sizeOf(shape)));
+      at += sizeOf(shape);
+      return [name, tensor('float32', shape, data)];
+    }),
+  );
+}
