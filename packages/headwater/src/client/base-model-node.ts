@@ -11,11 +11,11 @@ import { codecOf } from '../jobs/prepare.ts';
 import { openModel } from '../models/checkpoint-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
 import type { Model } from '../models/model.ts';
+import { computingDigest, type QuantizationChoice } from '../models/quantization-choice.ts';
 import { definitionOf } from '../models/registry.ts';
 import { readJson } from '../models/shards-node.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import { quantization } from '../recipe/schema.ts';
-import { computingDigest, type QuantizationChoice } from '../training/quantized-model-node.ts';
 import type { ModelTexts } from './look.ts';
 import { cachedModel, differingFiles, isWeights, type ModelCache } from './model-cache-node.ts';
 

@@ -6,20 +6,18 @@
 import { resolve } from 'node:path';
 import { fileSource } from '../data/dataset-node.ts';
 import { readerFor } from '../data/readers/registry.ts';
-import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
+import type { Manifest } from '../federation/wire/messages.ts';
 import { openModelTexts } from './base-model-node.ts';
 import { nodeBasics } from './basics-node.ts';
-import { createCaller } from './call.ts';
-import { type AskForBytes, blobFetcher } from './download.ts';
+import { blobFetcher } from './download.ts';
 import { readFileStore } from './file-store-node.ts';
 import { httpTransport } from './http-transport-node.ts';
-import { joinedBefore, keyBytes, requiredToken } from './identity.ts';
 import { type JoinRunOptions, placeOf } from './join-node.ts';
 import { type Look, lookAt } from './look.ts';
 import { checkedManifest } from './manifest.ts';
+import { manifestSource } from './manifest-source.ts';
 import { openOwnerRun } from './owner-run-node.ts';
 import { NO_LIMITS } from './policy.ts';
-import { persist } from './retry.ts';
 import { modelCacheFolder, stateFolder } from './state-folder-node.ts';
 
 export interface Preview extends Look {
@@ -41,9 +39,7 @@ export async function previewRun(options: JoinRunOptions): Promise<Preview> {
   try {
     const parts = nodeBasics(transport.send, options.onEvent);
     const store = readFileStore(resolve(options.state ?? stateFolder(url, token)));
-    const joined = await joinedBefore({ store });
-    const { operator, owner, signed, askFile } =
-      joined === undefined ? await asInvited(parts, token, signal) : await asJoined(parts, joined);
+    const { operator, owner, signed, askFile } = await manifestSource({ ...parts, store }, token, signal);
     const manifest = await checkedManifest(signed, operator, parts.verify);
     const run = await openOwnerRun(manifest, owner ?? 'client', options);
     const texts = await openModelTexts(manifest, {
@@ -64,36 +60,6 @@ export async function previewRun(options: JoinRunOptions): Promise<Preview> {
   } finally {
     await transport.close();
   }
-}
-
-type Basics = ReturnType<typeof nodeBasics>;
-
-interface Source {
-  readonly operator: string;
-  readonly owner: string | null;
-  readonly signed: SignedManifest;
-  readonly askFile: AskForBytes;
-}
-
-async function asInvited(parts: Basics, token: string | undefined, signal: AbortSignal): Promise<Source> {
-  const { secret, operator } = requiredToken(token);
-  const caller = createCaller(parts, undefined);
-  const body = { token: secret };
-  const { owner, manifest } = await persist(parts, signal, () => caller.json('peek', { body }, signal));
-  const askFile: AskForBytes = (digest, headers, inner) =>
-    caller.bytes('peekFile', { params: { digest }, body, headers }, inner);
-  return { operator, owner, signed: manifest, askFile };
-}
-
-async function asJoined(
-  parts: Basics,
-  joined: NonNullable<Awaited<ReturnType<typeof joinedBefore>>>,
-): Promise<Source> {
-  const { run, owner, operator, manifest } = joined;
-  const caller = createCaller(parts, (await parts.signer(keyBytes(joined))).signer);
-  const askFile: AskForBytes = (digest, headers, inner) =>
-    caller.bytes('blob', { params: { run, digest }, headers }, inner);
-  return { operator, owner, signed: manifest, askFile };
 }
 
 async function columnsOf({ data }: JoinRunOptions): Promise<string[]> {

@@ -10,18 +10,17 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import { formatBytes } from '../base/format.ts';
 import { storageError } from '../base/io-errors.ts';
 import type { OwnerScores } from '../federation/events.ts';
-import { summarise } from '../jobs/evaluation-figures.ts';
-import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
-import { bindTuning, type RunRegistries } from '../jobs/records.ts';
+import type { RunRegistries } from '../jobs/records.ts';
 import { answerSet } from '../jobs/scoring.ts';
 import { trainingOptions } from '../jobs/training-options.ts';
 import { openWorkers } from '../jobs/workers.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { openFileBlobs } from '../storage/file-blobs.ts';
-import type { ExampleScore, StepReport } from '../training/engine.ts';
+import type { StepReport } from '../training/engine.ts';
 import { interrupted } from './failures.ts';
+import { isBeforeTraining, maxParamsBytes, ownerScores } from './owner-figures.ts';
 import type { EvaluateTask, Trainer, TrainTask } from './ports.ts';
 
 export interface TrainerOptions {
@@ -34,9 +33,6 @@ export interface TrainerOptions {
   readonly maxMemoryBytes?: number | undefined;
   readonly onStep?: (report: StepReport) => void;
 }
-
-/** The JSON header of a safetensors file, for each tensor and at all. */
-const HEADER_BYTES = 512;
 
 export interface NodeTrainer extends Trainer {
   /** Writes params as a PEFT folder, or a model folder where whole models are trained. Throws STORAGE_FAILED. */
@@ -69,7 +65,7 @@ export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer>
       numTokens: counts.numTokens,
       heldOut: { validation: validation?.examples.length ?? 0, test: test?.examples.length ?? 0 },
     },
-    maxParamsBytes: maxParamsBytes(prepared, options.registries),
+    maxParamsBytes: maxParamsBytes(prepared.recipe, prepared.model, options.registries),
     train: (task, params, kept, signal, rest) => inTurn(signal, () => train(bench, task, params, kept, rest)),
     rest: (round) => freshRest(bench, round),
     evaluate: (task, params, kept, signal) => inTurn(signal, () => evaluate(bench, task, params, kept)),
@@ -142,21 +138,12 @@ async function evaluate(
   if (set === undefined) return { numExamples: 0, numTargets: 0, scores: {} };
   return clean(blobs, async () => {
     await blobs.put(params);
-    // The start of the run and the bare base model are scored without what this owner has learnt since.
-    const own =
-      kept === undefined || evaluation === 'validation/0' || evaluation === 'test/base' ? undefined : kept;
+    const own = isBeforeTraining(evaluation) ? undefined : kept;
     const personal = own === undefined ? {} : { [owner]: await blobs.put(own) };
     const what = { split, params: digest.digest, personal };
     const { answers } = await withinMemory(bench, answerSet(pool, set, what, prepared.recipe, 0));
-    const { numExamples, pooled } = summarise(set, answers);
-    return { numExamples, numTargets: numTargetsOf(set, answers.scores), scores: pooled };
+    return ownerScores(set, answers);
   });
-}
-
-/** What the loss is a mean over: supervised tokens of the examples themselves, not of made-up answers. */
-function numTargetsOf(set: EvaluationSet, scores: readonly ExampleScore[]): number {
-  const own = new Set(set.examples.map((example) => set.textIds.get(example)));
-  return scores.reduce((sum, { numTargets }, i) => sum + (own.has(set.pieceText[i]) ? numTargets : 0), 0);
 }
 
 /** What a task needed is not kept. */
@@ -206,10 +193,4 @@ function stoppable<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
     signal.addEventListener('abort', stop, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
-}
-
-function maxParamsBytes({ recipe, model }: PreparedRun, registries: RunRegistries): number {
-  const { tensors } = bindTuning(recipe, model.definition, registries);
-  const bytes = tensors.map(({ shape }) => 4 * shape.reduce((product, n) => product * n, 1) + HEADER_BYTES);
-  return bytes.reduce((sum, n) => sum + n, HEADER_BYTES);
 }

@@ -14,7 +14,7 @@ import type { ModelDefinition } from '../models/model.ts';
 import { quantizedModules, quantizedTypes } from '../models/quantized-format.ts';
 import { deploymentSizes } from '../recipe/pace.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { blockFormatOf } from '../training/quantized-model-node.ts';
+import { blockFormatOf } from '../models/quantization-choice.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 
 export interface EstimateInput {

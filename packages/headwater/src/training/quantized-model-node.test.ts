@@ -21,12 +21,13 @@ import { dequantize } from '../graph/ops/index.ts';
 import { interpret } from '../graph/reference.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
+import { computingDigest } from '../models/quantization-choice.ts';
 import { quantizeMatrix } from '../models/quantize-blocks.ts';
 import { openQuantized } from '../models/quantized-node.ts';
 import { createNodeExecutor } from '../runtime/onnx-node.ts';
 import { lora } from '../tuning/lora.ts';
 import { createEngine } from './engine-core.ts';
-import { besideFolder, computingDigest, quantizedModel, writeQuantized } from './quantized-model-node.ts';
+import { besideFolder, quantizedModel, writeQuantized } from './quantized-model-node.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'headwater-quantized-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));

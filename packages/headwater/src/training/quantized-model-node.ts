@@ -11,39 +11,20 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { BlockFormat } from '../graph/ops/index.ts';
 import { readWeight } from '../models/checkpoint-node.ts';
 import type { LinearModule, Model } from '../models/model.ts';
+import { blockFormatOf, type QuantizationChoice } from '../models/quantization-choice.ts';
 import { quantizedFileBytes, quantizedPieces } from '../models/quantize-model.ts';
 import {
   newEntry,
   QUANTIZATION_BITS,
   QUANTIZED_ENTRY,
   QUANTIZED_WEIGHTS,
-  quantizedDigest,
   quantizedModules,
 } from '../models/quantized-format.ts';
 import { fileDigest, openQuantized, sourceFiles } from '../models/quantized-node.ts';
 import { writeFolder } from './folder-node.ts';
 
-/** As a recipe says it. */
-export interface QuantizationChoice {
-  readonly kind: 'none' | keyof typeof QUANTIZATION_BITS;
-  readonly blockSize: 32 | 64;
-  /** Where they lie. Omitted: beside the checkpoint, else in the cache. */
-  readonly folder?: string | undefined;
-}
-
 /** Modules done and in all. */
 export type OnQuantized = (done: number, total: number) => void;
-
-/** The format that a choice means; undefined: weights as they are stored. */
-export function blockFormatOf({ kind, blockSize }: QuantizationChoice): BlockFormat | undefined {
-  return kind === 'none' ? undefined : { bits: QUANTIZATION_BITS[kind], blockSize };
-}
-
-/** Identity of a model that computes as the choice says, from that of its checkpoint. */
-export function computingDigest(sourceDigest: string, choice: QuantizationChoice): string {
-  const format = blockFormatOf(choice);
-  return format === undefined ? sourceDigest : quantizedDigest(sourceDigest, format);
-}
 
 /**
  * `model` as the choice says: with the rounded weights beside the checkpoint, else those of the cache, which are made when

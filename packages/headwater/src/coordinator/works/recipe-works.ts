@@ -32,12 +32,12 @@ import { openOwnWorker } from '../../jobs/workers.ts';
 import { openModel } from '../../models/checkpoint-node.ts';
 import type { HubProgress } from '../../models/hub-node.ts';
 import type { Model } from '../../models/model.ts';
+import { computingDigest } from '../../models/quantization-choice.ts';
 import { deploymentSizes, minOwnersOf } from '../../recipe/pace.ts';
 import type { Recipe, RecipeInput } from '../../recipe/schema.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { privacyCard } from '../../runs/privacy.ts';
 import { runPaths } from '../../runs/run-folder.ts';
-import { computingDigest } from '../../training/quantized-model-node.ts';
 import type { BoundTuning } from '../../tuning/kind.ts';
 import { aggregateByTree, type SharedParts } from '../aggregation/tree.ts';
 import { countWorkers, type PresenceParts } from '../aggregation/workers-present.ts';
@@ -165,7 +165,10 @@ function rehearse(
   { tensors }: BoundTuning,
   plan: (initial: InitialParams, owners: readonly OwnerCounts[]) => RunPlan,
 ): void {
-  const names = Array.from({ length: minOwnersOf(recipe) }, (_, i) => recipe.deployment.owners?.[i] ?? `owner-${i}`);
+  const names = Array.from(
+    { length: minOwnersOf(recipe) },
+    (_, i) => recipe.deployment.owners?.[i] ?? `owner-${i}`,
+  );
   plan(
     { params: '', tensors },
     names.map((owner) => ({ owner, numExamples: 100, numTokens: 10_000 })),
