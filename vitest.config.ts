@@ -14,6 +14,7 @@ export default defineConfig({
       'scripts/**/*.test.ts',
     ],
     testTimeout: 120_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     // What the commands print is compared; continuous integration often asks for colours.
     env: { NO_COLOR: '1' },
