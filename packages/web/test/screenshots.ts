@@ -75,6 +75,7 @@ async function takeAll(
 ): Promise<void> {
   const context = await browser.newContext({ ...LOOKS[look], reducedMotion: 'reduce' });
   const page = await context.newPage();
+  page.setDefaultTimeout(90_000);
   await page.goto(url);
   await page.getByLabel('Admin token').waitFor();
   await save(page, 'sign-in', look);
@@ -110,12 +111,12 @@ try {
   ];
   await scene.finish('three-sites', [
     ...steps,
-    'federation.rounds=12',
+    'federation.rounds=6',
     'description=Three owners with one animal each learn what it says.',
   ]);
   await scene.finish('proximal', [
     ...steps,
-    'federation.rounds=8',
+    'federation.rounds=4',
     'federation.method.kind=fedprox',
     'federation.method.mu=0.1',
   ]);
@@ -123,7 +124,7 @@ try {
   await scene.begin(
     'live',
     ['federation.rounds=40', 'evaluation.everyRounds=2', 'evaluation.tasks[0].kind=token-accuracy'],
-    9,
+    5,
   );
   for (const look of Object.keys(LOOKS) as (keyof typeof LOOKS)[])
     await takeAll(browser, scene.server.adminUrl, scene.server.adminToken, look);

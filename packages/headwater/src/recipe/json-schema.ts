@@ -10,12 +10,15 @@ export type JsonSchema = Record<string, unknown>;
 
 export function recipeJsonSchema(shape: z.ZodType, registries: Registries): JsonSchema {
   const schema = schemaOf(shape);
-  for (const family of Object.keys(FAMILIES) as Family[]) {
+  // A record may hold others: it comes first.
+  const families = (Object.keys(FAMILIES) as Family[]).sort(
+    (a, b) => FAMILIES[a].path.length - FAMILIES[b].path.length,
+  );
+  for (const family of families) {
     const { path } = FAMILIES[family];
-    replaceAt(schema, path, (part) => ({
-      ...keptOf(part),
-      oneOf: [...registries[family].values()].map(variantOf),
-    }));
+    const variants = [...registries[family].values()].map(variantOf);
+    const replaced = replaceAt(schema, path, (part) => ({ ...keptOf(part), oneOf: variants }));
+    if (replaced === 0) throw new Error(`the recipe has no ${path.join('.')}`);
   }
   return schema;
 }
@@ -43,19 +46,24 @@ function keptOf({ description, default: given }: JsonSchema): JsonSchema {
   };
 }
 
+/** How often it was there: a record's options are there once for each variant that has them. */
 function replaceAt(
   schema: JsonSchema,
   path: readonly string[],
   change: (part: JsonSchema) => JsonSchema,
-): void {
+): number {
   const [head, ...rest] = path;
-  if (head === undefined) return;
-  const inside = head === '*' ? schema : ((schema.properties ?? {}) as Record<string, JsonSchema>);
-  const key = head === '*' ? 'items' : head;
-  const part = (inside as Record<string, JsonSchema>)[key];
-  if (part === undefined) throw new Error(`the recipe has no ${path.join('.')}`);
-  if (rest.length === 0) (inside as Record<string, JsonSchema>)[key] = change(part);
-  else replaceAt(part, rest, change);
+  if (head === undefined) return 0;
+  const places = (schema.oneOf ?? [schema]) as readonly JsonSchema[];
+  return places.reduce((sum, place) => {
+    const inside = (head === '*' ? place : (place.properties ?? {})) as Record<string, JsonSchema>;
+    const key = head === '*' ? 'items' : head;
+    const part = inside[key];
+    if (part === undefined) return sum;
+    if (rest.length > 0) return sum + replaceAt(part, rest, change);
+    inside[key] = change(part);
+    return sum + 1;
+  }, 0);
 }
 
 function schemaOf(schema: z.ZodType): JsonSchema {

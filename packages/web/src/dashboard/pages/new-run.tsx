@@ -31,7 +31,7 @@ export function NewRunPage() {
 }
 
 function Editor({ recipes, schema }: Recipes) {
-  const [text, setText] = useState(recipes[0]?.text ?? '');
+  const [text, setText] = useState(firstOf(recipes)?.text ?? '');
   const mistakes = useMistakes(text);
   const value = valueIn(text);
   const form = {
@@ -73,13 +73,18 @@ function Editor({ recipes, schema }: Recipes) {
   );
 }
 
+/** The one that everybody begins with, where it is there. */
+function firstOf(recipes: Recipes['recipes']): Recipes['recipes'][number] | undefined {
+  return recipes.find(({ name }) => name === 'quickstart') ?? recipes[0];
+}
+
 interface StartFromProps {
   readonly recipes: Recipes['recipes'];
   readonly choose: (text: string) => void;
 }
 
 function StartFrom({ recipes, choose }: StartFromProps) {
-  const [name, setName] = useState(recipes[0]?.name ?? '');
+  const [name, setName] = useState(firstOf(recipes)?.name ?? '');
   const chosen = recipes.find((recipe) => recipe.name === name);
   return (
     <div className="card field">
