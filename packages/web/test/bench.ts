@@ -10,21 +10,17 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { build } from 'vite';
 import { rng } from '../../headwater/src/base/random.ts';
-import { loadDataset } from '../../headwater/src/data/dataset-node.ts';
-import { tokenizeExamples } from '../../headwater/src/data/tokenize.ts';
-import type { TokenizedExample } from '../../headwater/src/data/types.ts';
 import { openCheckpoint, readWeight } from '../../headwater/src/models/checkpoint-node.ts';
-import { loadTokenizer } from '../../headwater/src/models/tokenizer-node.ts';
 import { createNodeExecutor } from '../../headwater/src/runtime/onnx-node.ts';
 import type { TrainOptions } from '../../headwater/src/training/engine.ts';
 import { createEngine } from '../../headwater/src/training/engine-core.ts';
 import { lora } from '../../headwater/src/tuning/lora.ts';
 import type { OpenRequest } from './pages/commands.ts';
 import { launchChromium } from './support/chromium.ts';
+import { assets, clincExamples } from './support/clinc.ts';
 import { modelFiles, openEnginePage, paramsText, plain, startEngineServer } from './support/engine-page.ts';
 import type { StaticServer } from './support/static-server.ts';
 
-const assets = join(import.meta.dirname, '../../headwater/assets');
 const LORA = { rank: 16, alpha: 32, targetModules: 'all-linear' };
 const STEPS = 6;
 const REPEATS = 5;
@@ -52,14 +48,6 @@ interface Contestant {
   close(): Promise<string>;
 }
 
-async function examplesOf(folder: string): Promise<TokenizedExample[]> {
-  const schema = { kind: 'prompt-completion', prompt: '{text}', completion: '{intent}', chat: true } as const;
-  const files = { files: [join(assets, 'clinc150/train.csv')] };
-  const rows = await loadDataset(files as never, schema as never, {}, '.');
-  const codec = { ...(await loadTokenizer(folder)), labels: undefined };
-  return tokenizeExamples(rows.slice(0, STEPS * 8), codec, { maxLength: 64 }).tokenized as TokenizedExample[];
-}
-
 async function subject() {
   const folder = join(assets, 'seed-lm-7m');
   const model = await openCheckpoint(folder);
@@ -71,7 +59,7 @@ async function subject() {
       throw new Error('no text here');
     },
   );
-  return { model, tuning, params, examples: await examplesOf(folder) };
+  return { model, tuning, params, examples: await clincExamples(STEPS * 8) };
 }
 
 type Bench = Awaited<ReturnType<typeof subject>>;

@@ -1,4 +1,4 @@
-/** Gradients and three AdamW steps in the browser equal those of Node's CPU, on every backend. */
+/** Gradients, scores and three AdamW steps in the browser equal those of Node's CPU, on every backend. */
 
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -49,28 +49,31 @@ describe.each<[Backend, number]>([
   ['wasm', 1e-5],
   ['webgpu', 1e-4],
 ])('on %s', (backend, tolerance) => {
-  test.each(CASES)('%s under %s: loss, gradients and three AdamW steps', async (folder, kind, options) => {
-    const bound = tuningKinds.get(kind)!;
-    const { model, params, engine } = await setup(`huggingface/${folder}`, ({ definition }) =>
-      bound.bind(bound.options.parse(options), definition),
-    );
-    const examples = toyExamples([9, 24, 17], model.definition.shape.vocabSize);
-    const tab = await openEnginePage(browser, server);
-    const url = `/fixtures/huggingface/${folder}`;
-    const opened = await tab.call('open', {
-      ...{ backend, threads: 2, model: url, files: modelFiles(url), tuning: { kind, options } },
-      noFallback: backend === 'webgpu',
-    });
-    expect(opened.choice.backend).toBe(backend);
-    await tab.call('take', { params: paramsText(params), examples: examples.map(plain) });
-    const expected = await engine.gradients(params, examples, { maxLength: 64 });
-    const actual = await tab.call('gradients', { maxLength: 64 });
-    expect(Math.abs(actual.loss - expected.loss)).toBeLessThan(tolerance);
-    expect(expected.grads.size).toBeGreaterThan(10);
-    expect(worst(paramsOf(actual.grads), expected.grads)).toBeLessThan(tolerance);
-    const reference = await engine.train(params, examples, THREE_STEPS);
-    await tab.call('train', THREE_STEPS);
-    expect(worst(paramsOf(await tab.call('trained', null)), reference.params)).toBeLessThan(10 * tolerance);
-    await tab.close();
-  });
+  test.each(CASES)(
+    '%s under %s: loss, gradients, scores and three AdamW steps',
+    async (folder, kind, options) => {
+      const bound = tuningKinds.get(kind)!;
+      const { model, params, engine } = await setup(`huggingface/${folder}`, ({ definition }) =>
+        bound.bind(bound.options.parse(options), definition),
+      );
+      const examples = toyExamples([9, 24, 17], model.definition.shape.vocabSize);
+      const tab = await openEnginePage(browser, server);
+      const url = `/fixtures/huggingface/${folder}`;
+      const opened = await tab.call('open', {
+        ...{ backend, threads: 2, model: url, files: modelFiles(url), tuning: { kind, options } },
+        noFallback: backend === 'webgpu',
+      });
+      expect(opened.choice.backend).toBe(backend);
+      await tab.call('take', { params: paramsText(params), examples: examples.map(plain) });
+      const expected = await engine.gradients(params, examples, { maxLength: 64 });
+      const actual = await tab.call('gradients', { maxLength: 64 });
+      expect(Math.abs(actual.loss - expected.loss)).toBeLessThan(tolerance);
+      expect(expected.grads.size).toBeGreaterThan(10);
+      expect(worst(paramsOf(actual.grads), expected.grads)).toBeLessThan(tolerance);
+      const reference = await engine.train(params, examples, THREE_STEPS);
+      await tab.call('train', THREE_STEPS);
+      expect(worst(paramsOf(await tab.call('trained', null)), reference.params)).toBeLessThan(10 * tolerance);
+      await tab.close();
+    },
+  );
 });

@@ -46,6 +46,8 @@ export interface Commands {
   /** What the next commands train; large, so that none of them has to carry it while the page is watched. */
   take(input: Subject): Promise<void>;
   gradients(input: { readonly maxLength: number }): Promise<{ loss: number; grads: string }>;
+  /** Sums of −log p, one an example. */
+  score(input: { readonly maxLength: number }): Promise<number[]>;
   train(input: TrainOptions): Promise<Trained>;
   /** Params after the last training. */
   trained(input: null): Promise<string>;

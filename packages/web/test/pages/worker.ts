@@ -75,6 +75,11 @@ const commands: Commands = {
     return { loss, grads: toText(grads) };
   },
 
+  async score({ maxLength }) {
+    const { params, examples } = subject;
+    return (await engine.score(params, examples, { batchSize: 4, maxLength })).map(({ nll }) => nll);
+  },
+
   async train(options) {
     const times: number[] = [];
     insideMs = 0;

@@ -15,10 +15,15 @@ const web = join(import.meta.dirname, '../..');
 const headwater = join(web, '../headwater');
 
 /** URL prefixes of model folders. */
-const MODELS = {
+const MODELS: Record<string, string> = {
   '/fixtures/': join(headwater, 'test/fixtures'),
   '/assets-of-headwater/': join(headwater, 'assets'),
 };
+
+/** Serves a folder that a test made. Call before the server starts. */
+export function serveModels(prefix: `/${string}/`, folder: string): void {
+  MODELS[prefix] = folder;
+}
 
 export function startEngineServer(
   options: Pick<StaticServerOptions, 'isolated' | 'alter'> = {},
