@@ -6,10 +6,10 @@
 import { z } from 'zod';
 import { medianOf } from './median.ts';
 import type { RobustRule } from './rule.ts';
-import { byzantine, steps } from './rule.ts';
+import { byzantine, space, steps } from './rule.ts';
 import { meanAround } from './sorted.ts';
 
-const options = z.strictObject({ byzantine, preAggregation: steps });
+const options = z.strictObject({ byzantine, preAggregation: steps, space });
 
 export const meanAroundMedian: RobustRule<z.infer<typeof options>> = {
   id: 'mean-around-median',
