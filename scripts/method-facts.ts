@@ -4,8 +4,7 @@
  */
 
 import { join } from 'node:path';
-import { rng } from '../packages/headwater/src/base/random.ts';
-import { sizeOf, zeros } from '../packages/headwater/src/base/tensor.ts';
+import { sizeOf } from '../packages/headwater/src/base/tensor.ts';
 import { encodedUpdateBytes } from '../packages/headwater/src/federation/compression/encode.ts';
 import { plain } from '../packages/headwater/src/federation/compression/none.ts';
 import { compressions } from '../packages/headwater/src/federation/compression/registry.ts';
@@ -17,6 +16,7 @@ import {
 } from '../packages/headwater/src/federation/method.ts';
 import { fedavg } from '../packages/headwater/src/federation/methods/fedavg.ts';
 import { type PrivacyFacts, privacyMistakes } from '../packages/headwater/src/federation/privacy-needs.ts';
+import { sentDownBytes } from '../packages/headwater/src/federation/sent-down.ts';
 import { openCheckpoint } from '../packages/headwater/src/models/checkpoint-node.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../packages/headwater/src/tuning/kind.ts';
 import { tuningKinds } from '../packages/headwater/src/tuning/registry.ts';
@@ -162,13 +162,9 @@ const ROUNDS = [1, 2, 3, 4];
 function bytesOf(record: BoundMethod, { tensors }: BoundTuning): { up: number; down: number } {
   const pairs = ROUNDS.map((round) => {
     const owner = `owner-${round}`;
-    const context = { round, owner, random: rng('docs', owner) };
-    const travels = tensors.filter((tensor) => ['shared', 'given'].includes(record.role(tensor, round)));
-    const params = new Map(travels.map(({ name, shape }) => [name, zeros('float32', shape)]));
-    const received = record.encodeDown(params, context);
     return {
       up: encodedUpdateBytes(plain, record.wire(tensors, round, owner)),
-      down: record.downBytes(received, context),
+      down: sentDownBytes({ method: record, tensors }, { seed: 1, round, owner }),
     };
   });
   const mean = (of: (pair: (typeof pairs)[number]) => number) =>

@@ -2,7 +2,7 @@
 
 import { digestBytes } from '../src/base/canonical.ts';
 import { rng } from '../src/base/random.ts';
-import { tensor } from '../src/base/tensor.ts';
+import { type Params, tensor } from '../src/base/tensor.ts';
 import { runClient } from '../src/client/core.ts';
 import type { ClientEvent, ClientParts, ClientStore, Trainer } from '../src/client/ports.ts';
 import { decodeParams, encodeParams } from '../src/federation/params.ts';
@@ -92,12 +92,12 @@ function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, li
   return {
     counts: { numExamples: owner.numExamples, numTokens: 10 * owner.numExamples, heldOut: owner.heldOut },
     maxParamsBytes: 100_000,
-    async train(task, params, kept, signal) {
+    async train(task, params, kept, signal, rest) {
       watch.training(name, task.round, kept);
       await answerIn(time, life, owner.trainMs, () => undefined);
       signal.throwIfAborted();
       const before = kept === undefined ? undefined : decodeParams(kept);
-      const trained = trainTiny(who, task.round, decodeParams(params), before);
+      const trained = trainTiny(who, task.round, joined(params, rest), before);
       const honest = encodeParams(trained.update);
       const bad = owner.misbehaves !== null && rng(seed, 'bad', name, task.round).uniform() < 0.7;
       const update =
@@ -105,7 +105,7 @@ function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, li
           ? badUpdate(owner.misbehaves as Exclude<Misbehaviour, 'liar'>, honest)
           : honest;
       const next = encodeParams(trained.kept);
-      watch.trained(name, { round: task.round, params: task.params.digest, update, kept: next });
+      watch.trained(name, { round: task.round, params: task.base, update, kept: next });
       return { update, kept: next, stats: tinyStats(task.steps) };
     },
     async evaluate(task, params) {
@@ -115,6 +115,10 @@ function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, li
     },
     close: async () => {},
   };
+}
+
+function joined(params: Uint8Array, rest: Uint8Array | undefined): Params {
+  return new Map([...decodeParams(params), ...(rest === undefined ? [] : decodeParams(rest))]);
 }
 
 function badUpdate(kind: Exclude<Misbehaviour, 'liar'>, honest: Uint8Array): Uint8Array {

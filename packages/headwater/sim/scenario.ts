@@ -206,6 +206,7 @@ function drawRecipe(seed: number, random: Rng, exact: boolean, owners: readonly 
     minOwners: exact ? owners.length : Math.max(cohortSize!, 1 + random.below(reliable)),
     // By the seed alone, so that everything else in a scenario stays what it was without it.
     selection: { kind: [...selections.keys()][seed % selections.size]! },
+    cut: Math.floor(seed / selections.size) % 2 === 1,
     serverLearningRate: chance(0.7) ? 1 : 0.5,
     evaluated,
     pace: {

@@ -4,7 +4,7 @@
  */
 
 import { digestBytes, digestJson } from '../src/base/canonical.ts';
-import type { RunWorks } from '../src/coordinator/ports.ts';
+import type { Down, DownAsked, RunWorks } from '../src/coordinator/ports.ts';
 import { aggregateRound } from '../src/federation/aggregate.ts';
 import type { ClientPrivacy } from '../src/federation/client-privacy.ts';
 import { bindMethod } from '../src/federation/method.ts';
@@ -33,6 +33,8 @@ export interface TinyRecipe {
   /** Clipping, noise of a secret key and uniform weights. */
   readonly privacy?: ClientPrivacy;
   readonly pace: Partial<Pace>;
+  /** Owners are sent a part of the params and fetch the rest for itself. */
+  readonly cut?: boolean;
 }
 
 export const FIXED_POINT = { fractionBits: 30, range: 8 } as const;
@@ -49,6 +51,7 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
       tensors: TINY_TENSORS,
     }),
     plan: async (initial, owners) => ({ plan: planOf(recipe, initial.params, owners), provenance: null }),
+    ...(recipe.cut === true ? { down: (_, asked) => tinyDown(blobs, asked) } : {}),
     updateBytes: () => encodedBytes(tinyParams(() => 0)),
     check: (plan, _, source) => checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm }),
     async aggregate(work, plan, noiseKey) {
@@ -71,6 +74,16 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
     report: async () => {},
     close: async () => {},
   };
+}
+
+/** The last tensor apart from the others. */
+async function tinyDown(blobs: Blobs, { params }: DownAsked): Promise<Down> {
+  const whole = [...decodeParams(await blobs.get(params))];
+  const piece = (part: typeof whole) => {
+    const file = encodeParams(new Map(part));
+    return { digest: digestBytes(file), bytes: file.byteLength, file: async () => file };
+  };
+  return { sent: piece(whole.slice(0, -1)), rest: piece(whole.slice(-1)) };
 }
 
 function manifestOf(recipe: TinyRecipe): RunWorks['manifest'] {

@@ -41,6 +41,22 @@ describe('headwater plan', () => {
     expect(results.federated.tokensSeen / estimate.total.tokens).toBeLessThan(1.25);
   });
 
+  it.each([
+    ['flexlora', { ranks: { owners: { ann: 1 } } }, ['federation.cohortSize=1', 'federation.rounds=3']],
+    ['flora', { ranks: { levels: [1, 2] } }, []],
+    ['ffa-lora', {}, []],
+    ['flasc', { down: { default: 0.25 } }, []],
+    ['chainfed', { lambda: 0 }, ['federation.rounds=3']],
+    ['fedkseed', { seeds: 16 }, ['training.optimizer.kind=sgd']],
+    ['decomfl', { perturbations: 2 }, ['training.optimizer.kind=sgd', 'federation.rounds=3']],
+  ])('says the bytes that owners then send and are sent by %s', async (kind, options, more) => {
+    const method = JSON.stringify({ kind, ...options });
+    const overrides = [`federation.method=${method}`, 'workers=1', ...more];
+    const { estimate } = await plan('--json', ...overrides.flatMap((override) => ['--set', override]));
+    const { results } = await run(small.recipe, { out: small.out(`by-${kind}`), overrides });
+    expect(results.bytes).toEqual({ up: estimate.total.upBytes, down: estimate.total.downBytes });
+  });
+
   it('for people: time at a stated speed, cost at stated prices', async () => {
     const { text } = await plan(
       '--tokens-per-second',

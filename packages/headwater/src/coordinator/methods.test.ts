@@ -22,7 +22,6 @@ interface Case {
 
 /** One of each kind of wire. */
 const CASES: Readonly<Record<string, Case>> = {
-  'everything travels': { method: { kind: 'fedavg' } },
   'half is frozen': { method: { kind: 'ffa-lora' } },
   'a part is personal': { method: { kind: 'fedsa-lora' }, rounds: 3, cohortSize: 1 },
   'the base is corrected': { method: { kind: 'flora' } },
@@ -33,7 +32,6 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'owners remember': { method: { kind: 'scaffold' }, rounds: 3, more: { training: SGD } },
   'a window of blocks': { method: { kind: 'chainfed', lambda: 0, window: 1 }, rounds: 3 },
-  'the largest elements travel': { method: { kind: 'flasc' } },
   'the server learns too, late owners begin where it is': {
     method: { kind: 'fedmkt', rows: 3, length: 24, tokens: 6, topK: 4, clientSteps: 1, serverSteps: 2 },
     rounds: 3,
@@ -99,7 +97,7 @@ function prepared({ method, rounds = 2, cohortSize, more = {} }: Case): SmallRun
   return small;
 }
 
-/** `stops`: the first owner is stopped after each of its updates and begins again from its folder. */
+/** `stops`: the first owner is stopped in each round, once its update was counted, and begins again from its folder. */
 async function deployed(name: string, small: SmallRun, stops: boolean): Promise<void> {
   const { recipe } = await resolveRecipe(small.recipe);
   await server.operator.createRun(name, JSON.parse(JSON.stringify(recipe)));
@@ -109,9 +107,14 @@ async function deployed(name: string, small: SmallRun, stops: boolean): Promise<
     const state = join(small.root, `state-${owner}`);
     const options = { url: server.url, token: text, data, state };
     if (!stops || owner !== OWNERS[0]) return joinRun(options);
+    const stopped = new Set<number>();
     for (;;) {
       const stop = new AbortController();
-      const onEvent = (event: JoinEvent) => event.type === 'receipt' && stop.abort();
+      const onEvent = (event: JoinEvent) => {
+        if (event.type !== 'receipt' || stopped.has(event.round)) return;
+        stopped.add(event.round);
+        stop.abort();
+      };
       const ending = await joinRun({ ...options, onEvent, signal: stop.signal }).catch((error) => error);
       if (ending.code !== 'INTERRUPTED') return ending as Awaited<ReturnType<typeof joinRun>>;
     }

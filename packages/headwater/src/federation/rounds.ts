@@ -4,7 +4,8 @@
  */
 
 import { assert } from '../base/errors.ts';
-import { type Rng, rng, sampled } from '../base/random.ts';
+import type { Rng } from '../base/random.ts';
+import { cohortRandom, drawUniformly } from './cohort.ts';
 import type { Member } from './events.ts';
 import { isSpent } from './privacy-ledger.ts';
 import { activeOwners, isActive } from './roster.ts';
@@ -88,13 +89,10 @@ function askMore(state: RunState, count: number): RunState {
   if (open?.phase !== 'training' || count <= 0) return state;
   const first = open.cohort.length === 0 && open.extension === 0;
   const path = first ? [] : ['more', open.extension, open.cohort.length, acceptedIn(open)];
-  const random = rng(plan.seed, 'cohort', open.round, ...path);
+  const random = cohortRandom(plan.seed, open.round, path);
   const chosen = draw(state, open, count, random);
   return chosen.length === 0 ? state : withOpen(state, { cohort: [...open.cohort, ...chosen].sort() });
 }
-
-/** Tries for one name before everybody is looked through: most owners of a large roster may be asked. */
-const TRIES = 16;
 
 /** Up to `count` owners that may be asked, drawn without replacement. */
 function draw(state: RunState, open: OpenRound, count: number, random: Rng): readonly string[] {
@@ -103,16 +101,7 @@ function draw(state: RunState, open: OpenRound, count: number, random: Rng): rea
   const { selection } = state.plan;
   if (selection !== undefined)
     return chosenBy(selection, state, { open, owners: active.filter(may), count, random });
-  if (count > 1 || active.length <= TRIES) {
-    const others = active.filter(may);
-    return count >= others.length ? others : sampled(others, count, random);
-  }
-  // A buffered round asks one owner for each that answered.
-  for (let i = 0; i < TRIES; i++) {
-    const owner = active[random.below(active.length)]!;
-    if (may(owner)) return [owner];
-  }
-  return sampled(active.filter(may), 1, random);
+  return drawUniformly(active, may, count, random);
 }
 
 interface Draw {

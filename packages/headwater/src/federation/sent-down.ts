@@ -63,9 +63,9 @@ export interface Received {
 /** All tensors. What nobody mentions is zero. */
 export function beginning({ method, tensors }: Sender, { sent, rest, own }: Received, to: Receiver): Params {
   const received = method.cutsDown ? uncut({ method, tensors }, sent, to) : sent;
-  const valueOf = ({ name, shape }: TrainableTensor) =>
+  const begun = ({ name, shape }: TrainableTensor) =>
     received.get(name) ?? own.get(name) ?? rest.get(name) ?? zeros('float32', shape);
-  return sortedParams(tensors.map((tensor) => [tensor.name, valueOf(tensor)]));
+  return sortedParams(tensors.map((tensor) => [tensor.name, begun(tensor)]));
 }
 
 function uncut({ method, tensors }: Sender, sent: Params, to: Receiver): Params {

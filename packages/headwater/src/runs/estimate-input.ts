@@ -25,7 +25,7 @@ type FromModel = Pick<
   EstimateInput,
   'recipe' | 'method' | 'compression' | 'tensors' | 'virtual' | 'model' | 'weights' | 'sequencesPerExample'
 >;
-type FromData = Pick<EstimateInput, 'numOwners' | 'tokensPerExample' | 'tokensAreAtMost'>;
+type FromData = Pick<EstimateInput, 'numOwners' | 'ownerNames' | 'tokensPerExample' | 'tokensAreAtMost'>;
 
 export function estimateParts(recipe: Recipe, registries: RunRegistries, model: Model): FromModel {
   const { tensors, virtual } = bindTuning(recipe, model.definition, registries);
@@ -58,7 +58,8 @@ function refusePrivacy(recipe: Recipe, method: BoundMethod, tensors: BoundTuning
 export function amountsOf(owners: readonly OwnerCounts[]): FromData {
   const means = owners.map(({ numTokens, numExamples }) => numTokens / numExamples);
   const tokensPerExample = means.reduce((sum, mean) => sum + mean, 0) / means.length;
-  return { numOwners: owners.length, tokensPerExample, tokensAreAtMost: false };
+  const ownerNames = owners.map(({ owner }) => owner).sort();
+  return { numOwners: owners.length, ownerNames, tokensPerExample, tokensAreAtMost: false };
 }
 
 function weightsOf({ storedTypes }: Model): EstimateInput['weights'] {

@@ -11,15 +11,18 @@ import type { BoundMethod } from '../federation/method.ts';
 import { isValidated } from '../federation/stopping.ts';
 import { LOSS_CHUNK_BYTES } from '../graph/cross-entropy.ts';
 import type { ModelDefinition } from '../models/model.ts';
+import { blockFormatOf } from '../models/quantization-choice.ts';
 import { quantizedModules, quantizedTypes } from '../models/quantized-format.ts';
 import { deploymentSizes } from '../recipe/pace.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { blockFormatOf } from '../models/quantization-choice.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
+import { type RoundBytes, roundBytes } from './estimate-bytes.ts';
 
 export interface EstimateInput {
   readonly recipe: Recipe;
   readonly numOwners: number;
+  /** Sorted; undefined where nobody knows them. */
+  readonly ownerNames?: readonly string[] | undefined;
   /** That the training objective makes of an example; omitted: one. */
   readonly sequencesPerExample?: number;
   /** Mean over owners of the tokens in one of their examples, all its sequences together. */
@@ -94,20 +97,33 @@ export function estimateRun(input: EstimateInput): Estimate {
   const { recipe, numOwners, tokensAreAtMost, prices } = input;
   const { cohortSize, pace } = deploymentSizes(recipe, numOwners);
   const asked = pace.mode === 'buffered' ? cohortSize : Math.min(pace.asked, numOwners);
-  const client = { ...clientRound(input), memory: clientMemory(input), modelBytes: input.weights.bytes };
-  const total = totals(input, asked, client.seconds);
-  const last = roundBytes(input, recipe.federation.rounds);
+  const { rounds } = recipe.federation;
+  const size = { ...input, seed: recipe.seed, asked, rounds };
+  const bytesOf = roundBytes(size);
+  const [first, last] = [bytesOf(1), bytesOf(rounds)];
+  const client = {
+    // A mean: owners may differ.
+    upBytes: Math.round(first.up / asked),
+    downBytes: Math.round(first.down / asked),
+    ...clientRound(input),
+    memory: clientMemory(input),
+    modelBytes: input.weights.bytes,
+  };
+  const total = totals(input, asked, bytesOf);
   const gigabytes = (total.upBytes + total.downBytes) / 1e9;
   const hours = total.clientSeconds === null ? null : total.clientSeconds / 3600;
   return {
     owners: numOwners,
-    rounds: recipe.federation.rounds,
+    rounds,
     asked: Math.min(pace.asked, numOwners),
     counted: cohortSize,
     client,
-    round: { upBytes: asked * last.up, downBytes: asked * last.down, tokens: asked * client.tokens },
+    round: { upBytes: last.up, downBytes: last.down, tokens: asked * client.tokens },
     total,
-    coordinator: coordinatorNeeds(input, asked),
+    coordinator: coordinatorNeeds(input, {
+      upBytes: first.up,
+      decodedBytes: roundBytes({ ...size, compression: plain })(1).up,
+    }),
     cost: {
       transfer: prices?.perGb === undefined ? null : gigabytes * prices.perGb,
       compute: prices?.perHour === undefined || hours === null ? null : hours * prices.perHour,
@@ -118,30 +134,24 @@ export function estimateRun(input: EstimateInput): Estimate {
 
 function clientRound(input: EstimateInput) {
   const { recipe, tokensPerExample, tokensPerSecond } = input;
-  const { up, down } = roundBytes(input, 1);
   const steps = recipe.federation.localSteps;
   const examples = steps * recipe.training.batchSize;
   const tokens = Math.round(examples * tokensPerExample);
   const seconds = tokensPerSecond === undefined ? null : tokens / tokensPerSecond;
-  return { upBytes: up, downBytes: down, steps, examples, tokens, seconds };
+  return { steps, examples, tokens, seconds };
 }
 
-/** The files that one client sends and needs; methods may send other tensors in other rounds. */
-function roundBytes({ method, compression, tensors }: EstimateInput, round: number) {
-  const shared = method.wire(tensors, round, '');
-  const received = tensors.filter((tensor) => ['shared', 'given'].includes(method.role(tensor, round)));
-  return { up: encodedUpdateBytes(compression, shared), down: encodedUpdateBytes(plain, received) };
-}
-
-function totals(input: EstimateInput, asked: number, seconds: number | null): Estimate['total'] {
+function totals(
+  input: EstimateInput,
+  asked: number,
+  bytesOf: (round: number) => RoundBytes,
+): Estimate['total'] {
   const { rounds } = input.recipe.federation;
-  const { steps, tokens } = clientRound(input);
-  const bytes = Array.from({ length: rounds }, (_, i) => roundBytes(input, i + 1));
-  const sum = (of: (round: { up: number; down: number }) => number) =>
-    asked * bytes.reduce((total, round) => total + of(round), 0);
+  const { steps, tokens, seconds } = clientRound(input);
+  const bytes = Array.from({ length: rounds }, (_, i) => bytesOf(i + 1));
   return {
-    upBytes: sum(({ up }) => up),
-    downBytes: sum(({ down }) => down),
+    upBytes: bytes.reduce((sum, { up }) => sum + up, 0),
+    downBytes: bytes.reduce((sum, { down }) => sum + down, 0),
     evaluationBytes: evaluations(input) * input.numOwners * encodedUpdateBytes(plain, input.tensors),
     steps: rounds * asked * steps,
     tokens: rounds * asked * tokens,
@@ -218,13 +228,15 @@ function weightBytes(
  * Aggregation holds three times the model whatever the number of clients, or all updates for rules that look at them
  * together; a round's updates lie on disk until it closes.
  */
-function coordinatorNeeds(input: EstimateInput, asked: number): Estimate['coordinator'] {
-  const { recipe, method, tensors, weights } = input;
+function coordinatorNeeds(
+  { recipe, method, tensors, weights }: EstimateInput,
+  updates: { readonly upBytes: number; readonly decodedBytes: number },
+): Estimate['coordinator'] {
   const params = encodedUpdateBytes(plain, tensors);
   const kept = recipe.federation.keepBest ? recipe.federation.rounds + 1 : 3;
   return {
-    memoryBytes: COORDINATOR_BYTES + (method.combine === undefined ? 3 : 3 + asked) * params,
-    diskBytes: weights.bytes + kept * params + asked * roundBytes(input, 1).up,
+    memoryBytes: COORDINATOR_BYTES + 3 * params + (method.combine === undefined ? 0 : updates.decodedBytes),
+    diskBytes: weights.bytes + kept * params + updates.upBytes,
   };
 }
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { settingOf } from '../../test/support/method-settings.ts';
@@ -52,4 +52,13 @@ it('what corrects the base is exported as a whole model, with ranks by owner on 
   expect(existsSync(join(folder, 'adapter'))).toBe(false);
   const whole = await runOf('zeropad');
   expect(results.bytes.up).toBeLessThan(whole.results.bytes.up);
+});
+
+it('every cluster of IFCA is published beside the first', async () => {
+  const { folder } = await runOf('ifca');
+  const [first, second] = ['adapter', 'adapter-2'].map((name) =>
+    readFileSync(join(folder, name, 'adapter_model.safetensors')),
+  );
+  expect(second).not.toEqual(first);
+  expect(second!.byteLength).toBe(first!.byteLength);
 });

@@ -4,8 +4,9 @@
  * model that nobody chose stays. All J travel down, one travels up with the name of its cluster.
  *
  * The paper begins with J random models. Here all begin at the recipe's params with noise of their own, since models that
- * agree are all chosen or none. An owner is scored by the model that it chose last, the first where it never took part;
- * the adapter that is published is the first cluster's.
+ * agree are all chosen or none. An owner is scored by the model that it chose last, the first where it never took part.
+ * All J are published: the first as `adapter`, the others beside it as `adapter-2` …; a round's figures say how many owners
+ * chose each, and an owner's own choice stays with the owner.
  */
 
 import { z } from 'zod';
@@ -62,7 +63,9 @@ export const ifca: Method<Options> = {
       a.name < b.name ? -1 : 1,
     ),
   client: trained,
-  aggregate: { kind: 'canonical', combine: clusterMeans },
+  aggregate: { kind: 'canonical', combine: clusterMeans, figures: sizesOf },
+  alsoPublished: (params, { clusters }) =>
+    new Map(others(clusters).map((j) => [`-${j + 1}`, overlaid(params, modelOf(params, j))])),
   ownParams(params, { memory }) {
     const chosen = memory?.get(CHOICE)?.data[0] ?? 0;
     return overlaid(params, modelOf(params, chosen));
@@ -122,7 +125,7 @@ async function lossOfRound({ loss, steps }: LocalRound, params: Params): Promise
 }
 
 function clusterMeans(updates: readonly WeightedUpdate[], { clusters }: Options): Params {
-  const choices = updates.map(({ update }) => indexOfLargest(update.get(CHOICE)!.data));
+  const choices = choicesOf(updates);
   const means = Array.from({ length: clusters }, (_, j) => {
     const members = updates.filter((_update, i) => choices[i] === j);
     const total = members.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
@@ -133,6 +136,17 @@ function clusterMeans(updates: readonly WeightedUpdate[], { clusters }: Options)
     return terms.length === 0 ? new Map() : underPrefix(prefixOf(j), weightedSum(terms));
   });
   return new Map(means.flatMap((mean) => [...mean]));
+}
+
+/** Owners of the round by the cluster that they chose. */
+function sizesOf(updates: readonly WeightedUpdate[], { clusters }: Options): Record<string, number> {
+  const choices = choicesOf(updates);
+  const size = (j: number) => choices.filter((choice) => choice === j).length;
+  return Object.fromEntries(Array.from({ length: clusters }, (_, j) => [`cluster${j + 1}`, size(j)]));
+}
+
+function choicesOf(updates: readonly WeightedUpdate[]): number[] {
+  return updates.map(({ update }) => indexOfLargest(update.get(CHOICE)!.data));
 }
 
 function indexOfLargest(values: Float32Array): number {

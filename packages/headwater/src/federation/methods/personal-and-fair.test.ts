@@ -148,6 +148,14 @@ describe('IFCA', () => {
     expect(changed[0]![0]).toBe(chosen === 0 ? 'w' : `cluster-${chosen + 1}/w`);
   });
 
+  it('every model is published, under the tensors’ own names', async () => {
+    const fed = await federation('ifca', { clusters: 3, spread: 0.5 }, GROUPS);
+    const others = fed.method.alsoPublished(fed.params);
+    expect([...others.keys()]).toEqual(['-2', '-3']);
+    for (const [suffix, params] of others)
+      expect(dataOf(params)).toEqual(dataOf(fed.params, `cluster${suffix}/w`));
+  });
+
   it('the models differ at the start, also when the run goes on from an adapter', async () => {
     const { params } = await federation('ifca', { clusters: 2 }, GROUPS);
     expect(dataOf(params)).not.toEqual(dataOf(params, 'cluster-2/w'));

@@ -36,9 +36,9 @@ describe('FedKSeed', () => {
     const watching = await modelFederation('fedkseed', {
       ...{ options, bind: bindLora, localSteps: 5, learningRate: 1e-2 },
       engine: {
-        score: (params, ...rest) => {
+        loss: (params, ...rest) => {
           points.push(params);
-          return federation.engine.score(params, ...rest);
+          return federation.engine.loss(params, ...rest);
         },
       },
     });

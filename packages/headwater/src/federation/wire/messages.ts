@@ -119,7 +119,7 @@ export const task = z.discriminatedUnion('kind', [
     stepOffset: count,
     totalSteps: count,
     /** The update is scaled down to this 2-norm, all its tensors together; absent: it is sent as it is. */
-    clipNorm: z.number().positive().optional(),
+    clipNorm: z.number().positive().exactOptional(),
     /** Milliseconds left until the deadline; null: none. */
     remainingMs: z.number().nullable(),
     maxUploadBytes: count,

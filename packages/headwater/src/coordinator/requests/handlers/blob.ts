@@ -13,6 +13,7 @@ import type { LedRun } from '../../lead/led-run.ts';
 import type { DownPiece, IncomingRequest } from '../../ports.ts';
 import { nothing, once } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
+import { downFor } from '../down.ts';
 import { sizeOf } from './sizes.ts';
 
 export async function blob(
@@ -49,8 +50,8 @@ async function downPiece(
 ): Promise<DownPiece | undefined> {
   const work = taskOf(state, owner);
   if (work?.kind !== 'train') return undefined;
-  const { round, params } = work;
-  const down = await (await led.works()).down?.(state.plan, { round, owner, params });
+  const down = await downFor(led, work);
+  if (down === 'gone') throw unknownBlob();
   return [down?.sent, down?.rest ?? undefined].find((piece) => piece?.digest === digest);
 }
 

@@ -10,6 +10,7 @@ import { maxUpdateBytes } from '../../limits.ts';
 import type { DownPiece } from '../../ports.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
+import { downFor } from '../down.ts';
 import { sizeOf } from './sizes.ts';
 
 /** A client that did not wait asks again after so long. */
@@ -38,9 +39,11 @@ async function taskFor(context: HandlerContext, led: LedRun, owner: string): Pro
   const next = state === undefined ? undefined : taskOf(state, owner);
   const status = led.status();
   const over = status === 'finished' || status === 'failed' || status === 'cancelled';
+  const own = next === undefined ? null : await wireTask(context, led, next, owner);
+  if (own === 'gone') return taskFor(context, led, owner);
   return {
     status,
-    task: next === undefined ? null : await wireTask(context, led, next, owner),
+    task: own,
     round: state?.open?.round ?? state?.closed.length ?? 0,
     rounds: state?.plan.rounds ?? 0,
     reason: over ? (led.reason()?.slice(0, 2000) ?? null) : null,
@@ -54,7 +57,7 @@ async function wireTask(
   led: LedRun,
   work: OwnerTask,
   owner: string,
-): Promise<WireTask> {
+): Promise<WireTask | 'gone'> {
   const whole = { digest: work.params, bytes: await sizeOf(context, work.params) };
   if (work.kind === 'evaluate') {
     const { id, evaluation, split } = work;
@@ -66,7 +69,8 @@ async function wireTask(
   const leftMs = deadlineMs === undefined ? null : Math.max(0, deadlineMs - context.parts.clock.nowMs());
   const works = await led.works();
   const maxUploadBytes = maxUpdateBytes(works.updateBytes(plan, round, owner));
-  const down = await works.down?.(plan, { round, owner, params: work.params });
+  const down = await downFor(led, work);
+  if (down === 'gone') return 'gone';
   const sent = {
     params: blobRef(down?.sent) ?? whole,
     rest: blobRef(down?.rest ?? undefined) ?? null,
