@@ -179,7 +179,7 @@ async function trainClient(
   { seed, round, owner, params, rest, personal, options, clipNorm }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
-  const { tuning, method, compression, maxUpdateNorm, blobs, train } = parts;
+  const { tuning, method, compression, maxUpdateNorm, blobs } = parts;
   const kept = personal === null ? undefined : decodeParams(await blobs.get(personal), `blob ${personal}`);
   const input = {
     seed,
