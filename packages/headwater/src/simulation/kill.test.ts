@@ -29,14 +29,19 @@ function runAndKill(out: string, events: number, resume: boolean): Promise<NodeJ
   );
   const child = spawn(process.execPath, [driver], { stdio: 'ignore' });
   return new Promise((resolve, reject) => {
-    const watch = setInterval(async () => {
+    let over = false;
+    // One look after the other: looks that pile up would take the processor from the run.
+    const watch = async (): Promise<void> => {
+      if (over) return;
       if ((await journalLength(out)) >= events) child.kill('SIGKILL');
-    }, 2);
+      else setTimeout(() => watch().catch(reject), 2);
+    };
     child.on('error', reject);
     child.on('exit', (_code, signal) => {
-      clearInterval(watch);
+      over = true;
       resolve(signal);
     });
+    watch().catch(reject);
   });
 }
 
