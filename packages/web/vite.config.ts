@@ -15,6 +15,10 @@ const ortVersion = (
   JSON.parse(readFileSync(join(modules, 'onnxruntime-web/package.json'), 'utf8')) as { version: string }
 ).version;
 
+const { version } = JSON.parse(readFileSync(join(root, '../headwater/package.json'), 'utf8')) as {
+  version: string;
+};
+
 /** What the engine loads by URL: the library, its loader and its WebAssembly, for each backend (engine/worker/backend.ts). */
 const ORT_FILES = [
   ...['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'],
@@ -49,7 +53,10 @@ export default defineConfig(({ mode, command }) => ({
   base: './',
   plugins: [react(), ortFiles()],
   // Workers lie in `assets/` once they are built.
-  define: { __ORT_FOLDER__: JSON.stringify(`${command === 'serve' ? '/' : '../'}ort/${ortVersion}/`) },
+  define: {
+    __ORT_FOLDER__: JSON.stringify(`${command === 'serve' ? '/' : '../'}ort/${ortVersion}/`),
+    __VERSION__: JSON.stringify(version),
+  },
   resolve: { alias: { '@headwater': join(root, '../headwater/src') } },
   worker: { format: 'es' },
   server: {

@@ -6,7 +6,7 @@
 import { Tokenizer as Backend } from '@huggingface/tokenizers';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { type AddedToken, normalizeFiles, type TokenizerFiles } from './tokenizer-files.ts';
-import { rememberWords } from './tokenizer-words.ts';
+import { type BackendParts, rememberWords } from './tokenizer-words.ts';
 
 export interface EncodeOptions {
   /** Apply the post-processor (begin/end tokens as the tokenizer's files say). Default true. */
@@ -76,7 +76,7 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
 function makeBackend(tokenizer: object, config: object, where: string): Backend {
   try {
     const backend = new Backend(tokenizer, config);
-    rememberWords(backend);
+    rememberWords(backend as unknown as BackendParts);
     return backend;
   } catch (cause) {
     const reason = messageOf(cause);
