@@ -18,14 +18,15 @@ import { lora } from '../../headwater/src/tuning/lora.ts';
 import type { OpenRequest } from './pages/commands.ts';
 import { launchChromium } from './support/chromium.ts';
 import { assets, clincExamples } from './support/clinc.ts';
+import { descendantsCpuSeconds } from './support/cpu-time.ts';
 import { modelFiles, openEnginePage, paramsText, plain, startEngineServer } from './support/engine-page.ts';
 import type { StaticServer } from './support/static-server.ts';
 
 const LORA = { rank: 16, alpha: 32, targetModules: 'all-linear' };
-const STEPS = 6;
-const REPEATS = 5;
+const STEPS = 4;
+const REPEATS = 3;
 
-/** The quickstart's training (recipes/quickstart.yaml), six steps. */
+/** The quickstart's training (recipes/quickstart.yaml), four steps. */
 const OPTIONS: TrainOptions = {
   optimizer: {
     ...{ kind: 'adamw', learningRate: 2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
@@ -35,6 +36,14 @@ const OPTIONS: TrainOptions = {
   ...{ steps: STEPS, stepOffset: 0, totalSteps: STEPS, batchSize: 8, microBatchSize: 8 },
   ...{ maxLength: 64, packing: false, seedPath: ['bench'] },
 };
+
+interface Run {
+  /** Milliseconds of each step. */
+  readonly times: readonly number[];
+  /** Of all steps, milliseconds inside ONNX Runtime, where that is known. */
+  readonly insideMs?: number;
+  readonly meanLoss: number;
+}
 
 /** One contestant: trains the same steps again and again. */
 interface Contestant {
@@ -81,6 +90,10 @@ async function nodeContestant(
       });
       return { times, meanLoss };
     },
+    cpuSeconds: () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    },
     async close() {
       await executor.dispose();
       return '';
@@ -109,6 +122,7 @@ async function tabContestant(
   return {
     name: `tab, ${JSON.stringify(variant)}`,
     train: () => tab.call('train', OPTIONS),
+    cpuSeconds: descendantsCpuSeconds,
     async close() {
       const longest = Math.max(0, ...(await longTasks()));
       const speed = await tab.call('matmulSpeed', null);
@@ -118,23 +132,45 @@ async function tabContestant(
   };
 }
 
-/** In turn; the first training makes the sessions. Of each step its fastest time counts: other work on the machine only adds. */
+interface Watched extends Run {
+  readonly cpuSeconds: number;
+}
+
+async function watched({ train, cpuSeconds }: Contestant): Promise<Watched> {
+  const before = cpuSeconds() ?? Number.NaN;
+  const run = await train();
+  return { ...run, cpuSeconds: (cpuSeconds() ?? Number.NaN) - before };
+}
+
+/**
+ * In turn; the first training makes the sessions. Of each step its fastest time counts, and the least processor time of a
+ * training: other work on the machine only adds.
+ */
 async function race(contestants: readonly Contestant[], numTokens: number): Promise<void> {
   for (const contestant of contestants) await contestant.train();
-  const runs = contestants.map(() => [] as Awaited<ReturnType<Contestant['train']>>[]);
+  const runs = contestants.map(() => [] as Watched[]);
   for (let repeat = 0; repeat < REPEATS; repeat++)
-    for (const [i, contestant] of contestants.entries()) runs[i]!.push(await contestant.train());
+    for (const [i, contestant] of contestants.entries()) runs[i]!.push(await watched(contestant));
   for (const [i, { name, close }] of contestants.entries()) {
-    const best = OPTIONS_STEPS.map((step) => Math.min(...runs[i]!.map(({ times }) => times[step]!)));
-    const totalMs = best.reduce((sum, ms) => sum + ms, 0);
-    const shares = runs[i]!.flatMap(({ insideMs, times }) =>
-      insideMs === undefined ? [] : [insideMs / times.reduce((sum, ms) => sum + ms, 0)],
-    );
-    const inside = shares.length === 0 ? '' : `, ${Math.round(100 * median(shares))} % of it in ONNX Runtime`;
-    const speed = ((1000 * numTokens) / totalMs).toFixed(0);
-    console.log(`${name}: ${speed} tokens/s${inside}; mean loss ${runs[i]![0]!.meanLoss.toFixed(5)}`);
-    console.log(`  ${await close()}`);
+    console.log(`${name}: ${summary(runs[i]!, numTokens)}`);
+    const about = await close();
+    if (about !== '') console.log(`  ${about}`);
   }
+}
+
+function summary(runs: readonly Watched[], numTokens: number): string {
+  const best = OPTIONS_STEPS.map((step) => Math.min(...runs.map(({ times }) => times[step]!)));
+  const totalMs = best.reduce((sum, ms) => sum + ms, 0);
+  const cpuMs = (1000 * Math.min(...runs.map(({ cpuSeconds }) => cpuSeconds))) / numTokens;
+  const shares = runs.flatMap(({ insideMs, times }) =>
+    insideMs === undefined ? [] : [insideMs / times.reduce((sum, ms) => sum + ms, 0)],
+  );
+  return [
+    `${((1000 * numTokens) / totalMs).toFixed(0)} tokens/s`,
+    `${cpuMs.toFixed(2)} ms of processor time a token`,
+    ...(shares.length === 0 ? [] : [`${Math.round(100 * median(shares))} % in ONNX Runtime`]),
+    `mean loss ${runs[0]!.meanLoss.toFixed(5)}`,
+  ].join(', ');
 }
 
 const OPTIONS_STEPS = Array.from({ length: STEPS }, (_, step) => step);
@@ -144,12 +180,13 @@ function median(values: readonly number[]): number {
 }
 
 const BEST: Variant = { backend: 'wasm-threads', threads: 2 };
+const SINGLE: Variant = { backend: 'wasm', threads: 1 };
 const VARIANTS: readonly Variant[] = [
   BEST,
   { ...BEST, prepack: true },
   { ...BEST, kernels: 'portable' },
   { ...BEST, kernels: 'portable', prepack: true },
-  { backend: 'wasm', threads: 1 },
+  SINGLE,
 ];
 
 async function main(): Promise<void> {
@@ -161,8 +198,8 @@ async function main(): Promise<void> {
   const { length } = cpus();
   console.log(`${length} × ${cpus()[0]?.model}, Node ${process.version}, Chromium ${browser.version()}`);
   try {
-    const variants = process.argv.includes('--variants') ? VARIANTS : [BEST];
-    const contestants = [await nodeContestant(bench, 2)];
+    const variants = process.argv.includes('--variants') ? VARIANTS : [BEST, SINGLE];
+    const contestants = [await nodeContestant(bench, 2), await nodeContestant(bench, 1)];
     for (const variant of variants) contestants.push(await tabContestant(browser, server, bench, variant));
     const numTokens = bench.examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
     await race(contestants, numTokens);
