@@ -1,9 +1,10 @@
 /**
- * `node packages/web/test/screenshots.ts [name …]`: pictures of every page of the dashboard into docs/screenshots, on a
+ * `node packages/web/test/screenshots.ts [page or look …]`: pictures of every page of the dashboard into docs/screenshots, on a
  * desktop, on a phone and in the dark, from a real coordinator. Needs `npm run build:web` before.
  */
 
-import { mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from './support/chromium.ts';
@@ -11,7 +12,6 @@ import { openScene } from './support/dashboard-scene.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const folder = join(root, 'docs/screenshots');
-const wanted = process.argv.slice(2);
 
 const LOOKS = {
   desktop: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
@@ -24,6 +24,13 @@ const LOOKS = {
   },
   dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
 } as const;
+
+/** Names of pages and of looks; none: all. */
+const given = process.argv.slice(2);
+const looks = (Object.keys(LOOKS) as (keyof typeof LOOKS)[]).filter(
+  (look) => !given.some((word) => word in LOOKS) || given.includes(look),
+);
+const wanted = given.filter((word) => !(word in LOOKS));
 
 interface Shot {
   readonly name: string;
@@ -43,17 +50,43 @@ const SHOTS: readonly Shot[] = [
     act: (page) => page.locator('tbody button').nth(1).click(),
   },
   { name: 'clients', hash: '#/runs/live/clients', ready: 'tbody tr' },
-  { name: 'recipe', hash: '#/runs/three-sites/recipe', ready: 'pre' },
+  { name: 'recipe', hash: '#/runs/three-sites/recipe', ready: 'pre', act: hidePlacesInRecipe },
   { name: 'journal', hash: '#/runs/live/journal', ready: 'tbody tr' },
   { name: 'files', hash: '#/runs/three-sites/files', ready: 'tbody tr' },
   { name: 'waiting', hash: '#/runs/next', ready: '.empty' },
   { name: 'compare', hash: '#/compare?runs=three-sites,proximal', ready: '.chart canvas' },
-  { name: 'new-run', hash: '#/new', ready: '.right' },
+  { name: 'new-run', hash: '#/new', ready: '.right', act: hidePlaces },
   { name: 'mistakes', hash: '#/new', ready: '.right', act: makeMistakes },
   { name: 'invite', hash: '#/runs/next/invite', ready: 'form', act: invite },
 ];
 
+/** Pictures say nothing about the machine that they were made on. */
+const PLACES = [
+  [root, '/srv/headwater'],
+  [/\/\S*headwater-run-\w+/g, '/srv/runs'],
+] as const;
+
+function elsewhere(text: string): string {
+  return PLACES.reduce((result, [place, other]) => result.replaceAll(place, other), text);
+}
+
+async function hidePlaces(page: Page): Promise<void> {
+  const text = page.locator('#text');
+  await text.fill(elsewhere(await text.inputValue()));
+  await text.evaluate((area: HTMLTextAreaElement) => {
+    area.blur();
+    area.scrollTop = 0;
+  });
+  await page.locator('.right').waitFor();
+}
+
+async function hidePlacesInRecipe(page: Page): Promise<void> {
+  const text = elsewhere((await page.locator('pre').textContent()) ?? '');
+  await page.locator('pre').evaluate((element, other) => element.replaceChildren(other), text);
+}
+
 async function makeMistakes(page: Page): Promise<void> {
+  await hidePlaces(page);
   const text = page.locator('#text');
   await text.fill(
     (await text.inputValue()).replace(/rounds: \d+/, 'rounds: 0').replace('kind: fedavg', 'kind: fedavgg'),
@@ -101,7 +134,10 @@ async function save(page: Page, name: string, look: string): Promise<void> {
 }
 
 mkdirSync(folder, { recursive: true });
-const scene = await openScene(join(root, 'packages/headwater/assets/web'));
+// A copy: building the pages anew would take them away from under the coordinator.
+const pages = mkdtempSync(join(tmpdir(), 'headwater-pages-'));
+cpSync(join(root, 'packages/headwater/assets/web'), pages, { recursive: true });
+const scene = await openScene(pages);
 const browser = await launchChromium();
 try {
   const steps = [
@@ -126,9 +162,9 @@ try {
     ['federation.rounds=40', 'evaluation.everyRounds=2', 'evaluation.tasks[0].kind=token-accuracy'],
     5,
   );
-  for (const look of Object.keys(LOOKS) as (keyof typeof LOOKS)[])
-    await takeAll(browser, scene.server.adminUrl, scene.server.adminToken, look);
+  for (const look of looks) await takeAll(browser, scene.server.adminUrl, scene.server.adminToken, look);
 } finally {
   await browser.close();
   await scene.close();
+  rmSync(pages, { recursive: true });
 }
