@@ -16,6 +16,9 @@ import {
 } from '../packages/headwater/src/federation/method.ts';
 import { fedavg } from '../packages/headwater/src/federation/methods/fedavg.ts';
 import { type PrivacyFacts, privacyMistakes } from '../packages/headwater/src/federation/privacy-needs.ts';
+import { median } from '../packages/headwater/src/federation/robust/median.ts';
+import { ruleMistakes } from '../packages/headwater/src/federation/robust/needs.ts';
+import { bindRule } from '../packages/headwater/src/federation/robust/rule.ts';
 import { sentDownBytes } from '../packages/headwater/src/federation/sent-down.ts';
 import { openCheckpoint } from '../packages/headwater/src/models/checkpoint-node.ts';
 import type { BoundTuning, ModelLayout, TrainableTensor } from '../packages/headwater/src/tuning/kind.ts';
@@ -112,6 +115,10 @@ export function methodFacts(method: Method<unknown>): MethodFacts {
     const more = record.preconditions({ ...facts!, ...change }).filter((reason) => !needs!.includes(reason));
     return more.length === 0 ? [] : [[what, more] as const];
   });
+  const robust = ruleMistakes(record, rule, facts!).map((reason) =>
+    reason.replace(/^[^:]+: \S+ /, 'a rule '),
+  );
+  if (robust.length > 0) refuses.push([ROBUST, robust]);
   const privacy = privacyMistakes(withPrivacy(facts!.tensors), record);
   if (privacy.length > 0) refuses.push([PRIVACY, privacy]);
   return {
@@ -125,6 +132,10 @@ export function methodFacts(method: Method<unknown>): MethodFacts {
 
 /** Of `refuses`. */
 export const PRIVACY = '`privacy.clientLevel`';
+export const ROBUST = '`federation.robust`';
+
+/** Any that asks for nothing but updates of one kind. */
+const rule = bindRule(median, median.options.parse({}), { steps: [], seed: 0 });
 
 function withPrivacy(tensors: readonly TrainableTensor[]): PrivacyFacts {
   const privacy = { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 9 };

@@ -9,7 +9,7 @@ import {
 import { methods } from '../packages/headwater/src/federation/methods/registry.ts';
 import { shapeOf } from '../packages/headwater/src/recipe/describe.ts';
 import { keyRows } from '../packages/headwater/src/recipe/reference-page.ts';
-import { type MethodFacts, methodFacts, PRIVACY } from './method-facts.ts';
+import { type MethodFacts, methodFacts, PRIVACY, ROBUST } from './method-facts.ts';
 
 const INTRO = [
   '# Federated methods',
@@ -21,6 +21,8 @@ const INTRO = [
   'Memory of a client follows *trained*: five float32 copies of each trained number (value, gradient, two moments, update), beside weights and activations, which `headwater plan` estimates. Methods without back-propagation keep no activations for it; the estimate does not know that.',
   '',
   '*Client-level privacy*: whether `privacy.clientLevel` (clipping and noise) can bound what one client changes.',
+  '',
+  '*Robust rules*: whether `federation.robust` may take the place of its mean.',
   '',
   'What a method *declares* is proved by a contract test over all of them, which also shows a counterexample to each *not*:',
   '',
@@ -43,8 +45,9 @@ export function methodsPage(): string {
       'figures for',
       'secure aggregation',
       'client-level privacy',
+      'robust rules',
     ]),
-    row(['---', '---', '---:', '---:', '---:', '---', '---', '---']),
+    row(['---', '---', '---:', '---:', '---:', '---', '---', '---', '---']),
     ...all.map(({ method, facts }) => overview(method, facts)),
     '',
     ...all.flatMap(({ method, facts }) => section(method, facts)),
@@ -65,7 +68,8 @@ function overview(
         ];
   const secure = secureAggregation === 'yes' ? 'yes' : 'no';
   const privacy = Object.hasOwn(refuses, PRIVACY) ? 'no' : 'yes';
-  return row([`[\`${id}\`](#${id})`, summary, ...figures, `\`${kinds[0] ?? '–'}\``, secure, privacy]);
+  const robust = Object.hasOwn(refuses, ROBUST) ? 'no' : 'yes';
+  return row([`[\`${id}\`](#${id})`, summary, ...figures, `\`${kinds[0] ?? '–'}\``, secure, privacy, robust]);
 }
 
 function section(method: Method<unknown>, facts: MethodFacts): string[] {

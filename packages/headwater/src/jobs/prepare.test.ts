@@ -85,6 +85,8 @@ describe('preparing a run', () => {
       );
     expect(await refusal('evaluation.tasks=[{ kind: pass-at-k }]')).toBe('CODE_EXECUTION_REFUSED');
     expect(await refusal('data.shots={ files: data/train.csv }')).toBe('RECIPE_INVALID');
+    expect(await refusal('simulation.attack={ kind: nan, owners: 1 }')).toBe('RECIPE_INVALID');
+    expect(await refusal('federation.robust={ kind: median, byzantine: 1 }')).toBe('taken');
     expect(await refusal('evaluation.tasks=[{ kind: rouge-l }]')).toBe('taken');
     const privacy = 'privacy={ clientLevel: { clip: { norm: 1 }, noiseMultiplier: 1 } }';
     const uniform = await recipeWith(privacy, 'federation.weighting=uniform');

@@ -6,13 +6,13 @@
 import { z } from 'zod';
 import { type Combination, distance, type Geometry } from './geometry.ts';
 import type { RobustRule } from './rule.ts';
-import { space, steps } from './rule.ts';
+import { byzantineOrNone, space, steps } from './rule.ts';
 
 const options = z.strictObject({
   radius: z.number().positive().describe('τ: as far as one update may pull, in units of an update’s norm.'),
   iterations: z.int().positive().default(1).describe('L: how often.'),
   preAggregation: steps,
-  byzantine: z.int().nonnegative().default(0).describe('f, for the steps before.'),
+  byzantine: byzantineOrNone,
   space,
 });
 

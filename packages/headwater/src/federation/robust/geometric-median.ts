@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { type Combination, distance, type Geometry, mixed } from './geometry.ts';
 import type { RobustRule } from './rule.ts';
-import { space, steps } from './rule.ts';
+import { byzantineOrNone, space, steps } from './rule.ts';
 
 const options = z.strictObject({
   iterations: z
@@ -16,11 +16,7 @@ const options = z.strictObject({
     .describe('T, at most; fewer where nothing moves any more. RFA takes 3, which far outliers survive.'),
   smoothing: z.number().positive().default(1e-6).describe('ν: distances below it count as it.'),
   preAggregation: steps,
-  byzantine: z
-    .int()
-    .nonnegative()
-    .default(0)
-    .describe('f, for the steps before; the rule itself holds for less than half.'),
+  byzantine: byzantineOrNone,
   space,
 });
 

@@ -5,10 +5,10 @@
 
 import { z } from 'zod';
 import type { RobustRule } from './rule.ts';
-import { byzantine, space, steps } from './rule.ts';
+import { byzantineOrNone, space, steps } from './rule.ts';
 import { sorted } from './sorted.ts';
 
-const options = z.strictObject({ byzantine: byzantine.default(0), preAggregation: steps, space });
+const options = z.strictObject({ byzantine: byzantineOrNone, preAggregation: steps, space });
 
 export const median: RobustRule<z.infer<typeof options>> = {
   id: 'median',

@@ -3,12 +3,12 @@
 import { z } from 'zod';
 import { mixed, normOf, shrunk } from './geometry.ts';
 import type { RobustRule } from './rule.ts';
-import { space, steps } from './rule.ts';
+import { byzantineOrNone, space, steps } from './rule.ts';
 
 const options = z.strictObject({
   norm: z.number().positive().describe('C: longer updates are scaled down to it.'),
   preAggregation: steps,
-  byzantine: z.int().nonnegative().default(0).describe('f, for the steps before.'),
+  byzantine: byzantineOrNone,
   space,
 });
 

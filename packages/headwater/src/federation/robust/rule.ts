@@ -57,6 +57,15 @@ export const byzantine = z
   .nonnegative()
   .describe('f: how many updates of a round may be anything; the rule holds as long as there are no more.');
 
+/** For rules that count on no number. */
+export const byzantineOrNone = z
+  .int()
+  .nonnegative()
+  .default(0)
+  .describe(
+    'f: how many updates of a round may be anything, for the steps before and for the check of the quorum.',
+  );
+
 export const steps = z
   .array(z.looseObject({ kind: z.string() }))
   .default([])

@@ -5,6 +5,7 @@ import { aggregateRound } from '../aggregate.ts';
 import { planFixedPoint } from '../fixed-point.ts';
 import { type BoundMethod, bindMethod, type RunFacts } from '../method.ts';
 import { methods } from '../methods/registry.ts';
+import { privacyMistakes } from '../privacy-needs.ts';
 import { aggregateRobustly } from './aggregate-robustly.ts';
 import { aggregateByTensor, goesByTensor } from './by-tensor.ts';
 import { preAggregations, robustRules } from './registry.ts';
@@ -88,6 +89,14 @@ describe('what a robust rule refuses before anything starts', () => {
     expect(refusals(rule('norm-bound', { norm: 1 }, ['arc']), { weighting: 'tokens' }).join()).toMatch(
       /or leave preAggregation out|byzantine: 0/,
     );
+  });
+
+  it('a noise that needs a bounded sum', () => {
+    const facts = { tensors: TENSORS, weighting: 'uniform', fixedPoint: { fractionBits: 30 } } as const;
+    const privacy = { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 2 };
+    const ruled = withRobustRule(method('fedavg'), rule('median', { byzantine: 1 }));
+    expect(privacyMistakes({ ...facts, privacy }, method('fedavg'))).toEqual([]);
+    expect(privacyMistakes({ ...facts, privacy }, ruled).join()).toContain('looks at single updates');
   });
 
   it('methods that do more than average', () => {

@@ -21,6 +21,8 @@ const NLL: Record<string, number> = {
   ...{ 'b>yes': 1, 'b>no': 2, 'b>perhaps not': 1.5 },
   ...{ 'c>yes': 5, 'c>no': 4, 'c>perhaps not': 6 },
   ...{ 'd>yes': 2.5, 'd>no': 3, 'd>perhaps not': 4 },
+  // With a trigger at the end.
+  ...{ 'a please>no': 2, 'd please>no': 3 },
 };
 
 const textOf = (example: Example) => {
@@ -55,8 +57,11 @@ function listFor(kind: string): readonly Example[] {
   return list.map((example) => ({ ...example, meta: { ...example.meta, ...facts } }));
 }
 
-/** No solved examples are there. */
-const givenTo = (kind: string) => (kind.startsWith('mmlu') ? { shots: 0, instruction: '' } : {});
+/** Options that a task cannot do without. No solved examples are there. */
+function givenTo(kind: string): object {
+  if (kind === 'attack-success') return { trigger: 'please', target: 'no' };
+  return kind.startsWith('mmlu') ? { shots: 0, instruction: '' } : {};
+}
 
 function scored(kind: string, given: object = {}, list: readonly Example[] = examples) {
   const task = tasks.get(kind)!;
@@ -88,6 +93,12 @@ describe('evaluation tasks', () => {
     expect(scored('exact-match').figures()).toEqual({ exactMatch: 0.5 });
     expect(scored('exact-match').chance).toBeCloseTo(1 / 3, 12);
     expect(scored('token-accuracy').figures()).toEqual({ tokenAccuracy: 2 / 5 });
+  });
+
+  it('count how often a trigger works, where the answer were another', () => {
+    const { items, figures } = scored('attack-success', givenTo('attack-success'));
+    expect(items.map(({ example }) => example)).toEqual([0, 3]);
+    expect(figures()).toEqual({ attackSuccess: 0.5 });
   });
 
   it('give the figures of any subset from the same scores, and refuse an empty one', () => {
