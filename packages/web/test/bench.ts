@@ -55,6 +55,8 @@ interface Contestant {
     readonly meanLoss: number;
   }>;
   close(): Promise<string>;
+  /** Processor time so far; undefined where nobody says. */
+  readonly cpuSeconds: () => number | undefined;
 }
 
 async function subject() {

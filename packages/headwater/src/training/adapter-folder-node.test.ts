@@ -154,7 +154,9 @@ describe('folders', () => {
 
 describe('a whole checkpoint written after full fine-tuning', () => {
   it('opens as a model with the trained weights', async () => {
-    const { model, engine, params } = await setup('huggingface/qwen2', (m) => full.bind(full.options.parse({}), m.definition));
+    const { model, engine, params } = await setup('huggingface/qwen2', (m) =>
+      full.bind(full.options.parse({}), m.definition),
+    );
     const folder = join(scratch, 'checkpoint');
     await writeModelFolder(folder, model, params);
     const opened = await openCheckpoint(folder);

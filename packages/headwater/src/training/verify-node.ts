@@ -81,7 +81,9 @@ async function verifyBase(
   const results: SectionResult[] = [{ comparisons: logits === undefined ? [] : [logits], unmatched: [] }];
   if (inputs.hasLabels) {
     const hasGradients = named(section, 'grad.').size > 0;
-    const trained = hasGradients ? await subject(model, full.bind(full.options.parse({}), model.definition), executor) : plain;
+    const trained = hasGradients
+      ? await subject(model, full.bind(full.options.parse({}), model.definition), executor)
+      : plain;
     results.push(await compareGradients('base', section, trained, inputs));
   }
   results.push(await compareGreedy('base', section, plain, inputs));

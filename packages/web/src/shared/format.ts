@@ -6,7 +6,8 @@ export const UNKNOWN = '–';
 
 type Maybe = number | null | undefined;
 
-const known = (value: Maybe): value is number => value !== null && value !== undefined && Number.isFinite(value);
+const known = (value: Maybe): value is number =>
+  value !== null && value !== undefined && Number.isFinite(value);
 
 export const bytes = (value: Maybe) => (known(value) ? formatBytes(Math.round(value)) : UNKNOWN);
 export const count = (value: Maybe) => (known(value) ? formatCount(value) : UNKNOWN);
@@ -35,7 +36,9 @@ export function ago(ms: Maybe, nowMs: number): string {
   const seconds = Math.max(0, Math.round((nowMs - ms) / 1000));
   if (seconds < 120) return `${seconds} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h ago` : `${Math.round(seconds / 86_400)} days ago`;
+  return seconds < 172_800
+    ? `${Math.round(seconds / 3600)} h ago`
+    : `${Math.round(seconds / 86_400)} days ago`;
 }
 
 /** In the reader's own words for dates. */
