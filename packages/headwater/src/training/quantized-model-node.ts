@@ -15,7 +15,6 @@ import { blockFormatOf, type QuantizationChoice } from '../models/quantization-c
 import { quantizedFileBytes, quantizedPieces } from '../models/quantize-model.ts';
 import {
   newEntry,
-  QUANTIZATION_BITS,
   QUANTIZED_ENTRY,
   QUANTIZED_WEIGHTS,
   quantizedModules,
