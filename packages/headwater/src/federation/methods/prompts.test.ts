@@ -59,9 +59,11 @@ describe('FedBPT', () => {
     const start = await loss(initial);
     expect(await loss(after[3]!)).toBeLessThan(start - 0.5);
     // Told the opposite of every loss the same search goes the other way.
-    const score: Engine['score'] = async (...asked) =>
-      (await engine.score(...asked)).map((found) => ({ ...found, nll: -found.nll }));
-    const contrary = await modelFederation('fedbpt', { ...wide, engine: { ...chosen.engine, score } });
+    const opposite: Engine['loss'] = async (...asked) => -(await engine.loss(...asked));
+    const contrary = await modelFederation('fedbpt', {
+      ...wide,
+      engine: { ...chosen.engine, loss: opposite },
+    });
     expect(await loss((await contrary.run(4))[3]!)).toBeGreaterThan(start + 0.5);
   });
 
