@@ -8,12 +8,14 @@ import { recipeShape } from '../packages/headwater/src/recipe/schema.ts';
 import { experimentsPage } from './experiments-page.ts';
 import { methodsPage } from './methods-page.ts';
 import { modelsPage } from './models-page.ts';
+import { resultsPage } from './results-page.ts';
 
 const pages = new Map([
   ['recipe.md', recipeReference(recipeShape, builtinRegistries)],
   ['experiments.md', experimentsPage()],
   ['methods.md', methodsPage()],
   ['models.md', modelsPage()],
+  ['results.md', resultsPage()],
 ]);
 const check = process.argv.includes('--check');
 

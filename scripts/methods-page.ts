@@ -10,6 +10,7 @@ import { methods } from '../packages/headwater/src/federation/methods/registry.t
 import { shapeOf } from '../packages/headwater/src/recipe/describe.ts';
 import { keyRows } from '../packages/headwater/src/recipe/reference-page.ts';
 import { type MethodFacts, methodFacts, PRIVACY, ROBUST } from './method-facts.ts';
+import { resultsByMethod } from './results-page.ts';
 
 const INTRO = [
   '# Federated methods',
@@ -28,12 +29,19 @@ const INTRO = [
   '',
   ...Object.entries(METHOD_PROPERTIES).map(([property, words]) => `- *${property}*: ${words}.`),
   '',
+  '*Results*: tables with what was measured here on shipped data ([results](results.md)). A method without one is held to its formulas and properties by tests alone; figures of its paper were not repeated.',
+  '',
   '*Secure aggregation*: whether the server could do with masked sums. Whatever does not go together is refused before a run starts, in the words below.',
   '',
 ];
 
 export function methodsPage(): string {
-  const all = [...methods.values()].map((method) => ({ method, facts: methodFacts(method) }));
+  const results = resultsByMethod();
+  const all = [...methods.values()].map((method) => ({
+    method,
+    facts: methodFacts(method),
+    results: (results.get(method.id) ?? []).map((name) => `[${name}](results.md#${name})`),
+  }));
   return `${[
     ...INTRO,
     row([
@@ -46,18 +54,25 @@ export function methodsPage(): string {
       'secure aggregation',
       'client-level privacy',
       'robust rules',
+      'results',
     ]),
-    row(['---', '---', '---:', '---:', '---:', '---', '---', '---', '---']),
-    ...all.map(({ method, facts }) => overview(method, facts)),
+    row(['---', '---', '---:', '---:', '---:', '---', '---', '---', '---', '---']),
+    ...all.map(overview),
     '',
     ...all.flatMap(({ method, facts }) => section(method, facts)),
   ].join('\n')}\n`;
 }
 
-function overview(
-  { id, summary, secureAggregation }: Method<unknown>,
-  { traffic, kinds, refuses }: MethodFacts,
-): string {
+interface Told {
+  readonly method: Method<unknown>;
+  readonly facts: MethodFacts;
+  /** Tables that have figures for it. */
+  readonly results: readonly string[];
+}
+
+function overview({ method, facts, results }: Told): string {
+  const { id, summary, secureAggregation } = method;
+  const { traffic, kinds, refuses } = facts;
   const figures =
     traffic === undefined
       ? ['–', '–', '–']
@@ -69,7 +84,16 @@ function overview(
   const secure = secureAggregation === 'yes' ? 'yes' : 'no';
   const privacy = Object.hasOwn(refuses, PRIVACY) ? 'no' : 'yes';
   const robust = Object.hasOwn(refuses, ROBUST) ? 'no' : 'yes';
-  return row([`[\`${id}\`](#${id})`, summary, ...figures, `\`${kinds[0] ?? '–'}\``, secure, privacy, robust]);
+  return row([
+    `[\`${id}\`](#${id})`,
+    summary,
+    ...figures,
+    `\`${kinds[0] ?? '–'}\``,
+    secure,
+    privacy,
+    robust,
+    results.join(', '),
+  ]);
 }
 
 function section(method: Method<unknown>, facts: MethodFacts): string[] {
