@@ -161,7 +161,8 @@ function differenceText(metric: string, difference: ArmSummary['difference']): s
 /** Below a ten thousandth of a percent it is rounding. */
 function shareText(share: number | null): string {
   if (share === null) return '';
-  return share < 1e-6 ? '0 %' : `${(100 * share).toPrecision(2)} %`;
+  if (share < 1e-6) return '0 %';
+  return `${share < 0.995 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;
 }
 
 function bytesText(bytes: number | null): string {
