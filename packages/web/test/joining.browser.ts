@@ -117,7 +117,7 @@ describe('what is wrong is said', () => {
     await choose('empty.jsonl', Buffer.alloc(0));
     await page.getByRole('alert').getByText('the file is empty').waitFor();
     await choose('other.csv', Buffer.from('title,body\na,b\nc,d\n'));
-    await page.getByRole('alert').getByText('there is no column "prompt"').waitFor();
+    await page.getByRole('alert').getByText('there is no column').waitFor();
     await page.getByLabel('Updates in any average, at least').fill('5');
     await page.keyboard.press('Enter');
     await page.getByText('Your limits refuse this run').waitFor();

@@ -74,7 +74,19 @@ export async function tabParts(recipe: Recipe, owner: string, seat: Seat): Promi
       hint: 'Choose at least one.',
     });
   const sources = { train: 'train', validation: given('validation'), test: given('test') } as const;
-  return ownerParts<FileUse>(recipe, owner, sources, load);
+  return ownerParts<FileUse>(recipe, owner, sources, load).catch((error) => {
+    throw withMappingHint(error);
+  });
+}
+
+function withMappingHint(error: unknown): unknown {
+  if (!(error instanceof HeadwaterError) || !error.message.includes('there is no column')) return error;
+  const { code, message, where } = error;
+  return new HeadwaterError(code, message, {
+    hint: 'Say above which of your columns it is, or a template that joins several.',
+    ...(where === undefined ? {} : { where }),
+    cause: error,
+  });
 }
 
 /** Closed while another tab works in it. Throws RUN_LOCKED. */
