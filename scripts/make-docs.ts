@@ -13,7 +13,7 @@ import { resultsPage } from './results-page.ts';
 const pages = new Map([
   ['recipe.md', recipeReference(recipeShape, builtinRegistries)],
   ['experiments.md', experimentsPage()],
-  ['methods.md', methodsPage()],
+  ['methods.md', await methodsPage()],
   ['models.md', modelsPage()],
   ['results.md', resultsPage()],
 ]);

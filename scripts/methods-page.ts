@@ -35,8 +35,8 @@ const INTRO = [
   '',
 ];
 
-export function methodsPage(): string {
-  const results = resultsByMethod();
+export async function methodsPage(): Promise<string> {
+  const results = await resultsByMethod();
   const all = [...methods.values()].map((method) => ({
     method,
     facts: methodFacts(method),

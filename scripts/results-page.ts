@@ -4,10 +4,10 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { basename, join } from 'node:path';
 import { formatBytes } from '../packages/headwater/src/base/format.ts';
 import type { ArmSummary, Comparison } from '../packages/headwater/src/experiments/comparison.ts';
+import { loadExperiment } from '../packages/headwater/src/experiments/load.ts';
 import { nameOf, scoreText } from '../packages/headwater/src/experiments/table.ts';
 import { formatScore, metricLabel } from '../packages/headwater/src/report/metrics.ts';
 
@@ -29,36 +29,14 @@ export function storedNames(): string[] {
 }
 
 /** Names of the stored experiments with an arm of each method. */
-export function resultsByMethod(): Map<string, string[]> {
+export async function resultsByMethod(): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
-  for (const name of storedNames())
-    for (const method of methodsIn(name)) found.set(method, [...(found.get(method) ?? []), name]);
+  for (const name of storedNames()) {
+    const { cells } = await loadExperiment(join(EXPERIMENTS, `${name}.yaml`));
+    const methods = new Set(cells.map(({ recipe }) => recipe.federation.method.kind));
+    for (const method of methods) found.set(method, [...(found.get(method) ?? []), name]);
+  }
   return found;
-}
-
-interface Settings {
-  readonly set?: Readonly<Record<string, unknown>>;
-}
-
-function methodsIn(name: string): Set<string> {
-  const file = join(EXPERIMENTS, `${name}.yaml`);
-  const experiment = parse(readFileSync(file, 'utf8')) as Settings & {
-    readonly base: string;
-    readonly arms?: readonly Settings[];
-  };
-  const recipe = parse(readFileSync(resolve(EXPERIMENTS, experiment.base), 'utf8')) as Federated;
-  const usual = methodIn(experiment) ?? recipe.federation?.method?.kind ?? 'fedavg';
-  return new Set((experiment.arms ?? [{}]).map((arm) => methodIn(arm) ?? usual));
-}
-
-interface Federated {
-  readonly federation?: { readonly method?: { readonly kind: string } };
-}
-
-function methodIn({ set = {} }: Settings): string | undefined {
-  const { 'federation.method': alone, federation } = set;
-  const method = alone ?? (federation as Federated['federation'])?.method;
-  return (method as { readonly kind: string } | undefined)?.kind;
 }
 
 function stored(name: string): Comparison {
