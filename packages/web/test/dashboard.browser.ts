@@ -140,7 +140,7 @@ test('a form field changes the text and keeps its comments; a mistake is told at
   await page.getByLabel('Start from').selectOption('quickstart');
   const text = page.locator('#text');
   await page.locator('summary', { hasText: /^Federation/ }).click();
-  const rounds = page.getByLabel('Rounds (required)');
+  const rounds = page.getByLabel('Rounds (required)', { exact: true });
   await rounds.fill('0');
   await rounds.blur();
   await page
