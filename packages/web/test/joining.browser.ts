@@ -29,7 +29,7 @@ const complaints: string[] = [];
 beforeAll(async () => {
   const overrides = [
     ...[`federation.rounds=${ROUNDS}`, 'federation.localSteps=12', 'federation.quorum=2'],
-    ...['deployment.minOwners=3', 'deployment.deadlineSeconds=60'],
+    ...['deployment.minOwners=3', 'deployment.deadlineSeconds=25'],
   ];
   [browser, scene] = await Promise.all([launchChromium(), openOwnerScene(dist, 'shared', overrides)]);
 }, 180_000);
@@ -120,7 +120,7 @@ describe('what is wrong is said', () => {
     await page.getByRole('alert').getByText('there is no column').waitFor();
     await page.getByLabel('Updates in any average, at least').fill('5');
     await page.keyboard.press('Enter');
-    await page.getByText('Your limits refuse this run').waitFor();
+    await page.getByRole('alert').getByText('Your limits refuse this run').waitFor();
     expect(await page.getByRole('button', { name: 'Accept and take part' }).isDisabled()).toBe(true);
     await page.getByRole('button', { name: 'Refuse' }).click();
     await page.getByLabel('Your invitation').waitFor();

@@ -1,7 +1,5 @@
 /** Parquet, by `hyparquet`: random access over the whole file in memory, all codecs of the format. */
 
-import { parquetReadObjects } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { messageOf } from '../../base/errors.ts';
 import type { RowValues } from '../schemas/schema.ts';
 import type { BrokenRow, Row, RowReader, RowSource } from './reader.ts';
@@ -10,6 +8,11 @@ import { wholeBytes } from './utf8.ts';
 async function* read(source: RowSource): AsyncGenerator<Row | BrokenRow> {
   const bytes = await wholeBytes(source);
   if (bytes.length === 0) return;
+  // Half a megabyte of decompressors, for whoever has such a file.
+  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
+    import('hyparquet'),
+    import('hyparquet-compressors'),
+  ]);
   let rows: readonly Record<string, unknown>[];
   try {
     rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer, compressors });
