@@ -1,0 +1,32 @@
+/** Vectors modulo 2³²: sums of masked updates, and their bytes (little-endian). It knows no masks and no owners. */
+
+import { assert } from '../../base/errors.ts';
+import type { Bytes } from './hkdf.ts';
+
+/** target += sign · words, elementwise modulo 2³², in place, from `begin`. */
+export function addWords(target: Uint32Array, words: Uint32Array, sign: 1 | -1 = 1, begin = 0): void {
+  assert(begin + words.length <= target.length, `${words.length} words from ${begin} in ${target.length}`);
+  if (sign === 1)
+    for (let i = 0; i < words.length; i++) target[begin + i] = (target[begin + i]! + words[i]!) | 0;
+  else for (let i = 0; i < words.length; i++) target[begin + i] = (target[begin + i]! - words[i]!) | 0;
+}
+
+/** The bytes of the words; shares their memory. */
+export function bytesOfWords(words: Uint32Array<ArrayBuffer>): Bytes {
+  assertLittleEndian();
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+/** Words of bytes, copied only where their place in memory demands it. */
+export function wordsOfBytes(bytes: Uint8Array): Uint32Array {
+  assertLittleEndian();
+  assert(bytes.byteLength % 4 === 0, `${bytes.byteLength} bytes are no words`);
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}
+
+const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
+function assertLittleEndian(): void {
+  assert(LITTLE_ENDIAN, 'this machine keeps words with their highest byte first');
+}
