@@ -1,16 +1,17 @@
 /** Processes of the benchmarks: started, listened to, looked at. It does not know what they do. */
 
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, type ForkOptions, fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HeadwaterError } from '../base/errors.ts';
 import { siblingModule } from '../base/sibling.ts';
 
-/** Of a module beside this one. */
-export function childOf(path: string): ChildProcess {
+/** Of a module beside this one. `advanced`: messages may hold typed arrays. */
+export function childOf(path: string, options: Pick<ForkOptions, 'serialization'> = {}): ChildProcess {
   return fork(fileURLToPath(siblingModule(import.meta.url, path)), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    ...options,
   });
 }
 

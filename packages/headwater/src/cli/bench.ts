@@ -17,6 +17,7 @@ import { benchLoad } from './bench-load.ts';
 import { benchMemory } from './bench-memory.ts';
 import { benchModel, STORAGES, type Storage } from './bench-model.ts';
 import { benchRounds } from './bench-rounds.ts';
+import { benchSecagg } from './bench-secagg.ts';
 import { benchSharing } from './bench-sharing.ts';
 import { CLOCKS, type StepOptions, withStepOptions } from './bench-train-options.ts';
 import { deviceOption, jsonOption, nonNegative, wholeNumber } from './options.ts';
@@ -121,6 +122,26 @@ export function benchCommand(): Command {
     )
     .addOption(jsonOption())
     .action(benchLoad);
+  bench
+    .command('secagg')
+    .description(
+      'rounds of secure aggregation with clients in processes of their own, some of which drop out',
+    )
+    .option('--clients <n>', 'clients of a round', wholeNumber, 64)
+    .option('--params <n>', 'elements of an update', wholeNumber, 1_000_000)
+    .option('--drops <n>', 'clients that drop out, each at a random step', nonNegative, 10)
+    .option('--trials <n>', 'rounds; times are medians', wholeNumber, 100)
+    .option('--processes <n>', 'processes that share the clients', wholeNumber, 8)
+    .option(
+      '--adversaries <share>',
+      'largest share of clients that work together against others',
+      nonNegative,
+      0.1,
+    )
+    .option('--dropouts <share>', 'share of clients whose loss neighbourhoods are made for', nonNegative, 0.2)
+    .option('--seed <n>', 'who drops out, and where', nonNegative, 1)
+    .addOption(jsonOption())
+    .action(benchSecagg);
   return bench;
 }
 
