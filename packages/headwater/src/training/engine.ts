@@ -31,6 +31,18 @@ export interface ScheduleOptions {
   readonly minFactor: number;
 }
 
+/** Plain data: it travels to workers. */
+export interface ExamplePrivacyOptions {
+  /** C. */
+  readonly clipNorm: number;
+  /** z; 0: none. */
+  readonly noiseMultiplier: number;
+  /** q. */
+  readonly samplingRate: number;
+  /** `simulated`: who has the seed can draw the same again. `secret`: nobody can. */
+  readonly randomness: 'simulated' | 'secret';
+}
+
 export interface TrainOptions {
   readonly optimizer: OptimizerOptions;
   readonly schedule: ScheduleOptions;
@@ -49,6 +61,8 @@ export interface TrainOptions {
   readonly packing: boolean;
   /** First part of every random path in this call (shuffling, dropout). */
   readonly seedPath: readonly (string | number)[];
+  /** Differential privacy of each example: steps take Poisson samples, `batchSize` says nothing. Omitted: none. */
+  readonly privacy?: ExamplePrivacyOptions | undefined;
 }
 
 export interface StepReport {

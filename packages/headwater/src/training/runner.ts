@@ -43,6 +43,19 @@ export interface Runner {
     dropout?: Rng,
     which?: Pass,
   ): Promise<Differentiated>;
+  /**
+   * The loss, and its gradients by the example whose rows they come from, [B, ..]: for losses that are sums over examples, one a
+   * row. Undefined for kinds that cannot: then it takes a pass for each.
+   */
+  readonly differentiateEach:
+    | ((
+        params: Params,
+        batch: Batch,
+        loss: BatchLoss,
+        dropout: Rng,
+        frozen: ReadonlySet<string>,
+      ) => Promise<Omit<Differentiated, 'figures'>>)
+    | undefined;
   /** The same loss alone, without dropout. */
   loss(params: Params, batch: Batch, loss: BatchLoss): Promise<Omit<Differentiated, 'grads'>>;
   /** Per target slot: −log p and the argmax. */
@@ -125,6 +138,8 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
     return session.run(new Map([...inputs, ...feeds]));
   };
   const sequenceFeeds = (batch: SequenceBatch) => feedsOf(batch, tuning.virtual);
+  const trainFeeds = (batch: Batch, { feeds }: BatchLoss, masks: readonly [string, Tensor][]): Feeds =>
+    new Map<string, Tensor>([...sequenceFeeds(batch), ...targetFeeds(batch), ...feeds, ...masks]);
   return {
     kernels: executor.kernels,
     virtual: tuning.virtual,
@@ -132,12 +147,10 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
     async differentiate(params, batch, batchLoss, dropout, { frozen = NOTHING, part } = {}) {
       const shape = targetShape(batch);
       const training = dropout !== undefined;
-      const { derivation, untrained = NOTHING } = tuning;
+      const { derivation } = tuning;
       const tensors = derivation?.inputs ?? tuning.tensors;
       const still = derivation === undefined ? frozen : NOTHING;
-      const names = tensors
-        .map(({ name }) => name)
-        .filter((name) => !still.has(name) && !untrained.has(name));
+      const names = trainedNames(tuning, tensors, still);
       const which = names.length === tensors.length ? '' : ` of ${names.join(', ')}`;
       const form = batchLoss.form === '' ? '' : `, ${batchLoss.form}`;
       const label = `train ${describe(shape)}${form}${training ? '' : ' without dropout'}${which}${part === undefined ? '' : describePart(part)}`;
@@ -145,17 +158,30 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
       if (part !== undefined) await makeRoom(label);
       const loaded = await session(label, () => trainProgram(model, tuning, shape, mode, batchLoss, names));
       const masks = loaded.dropout.map((site): [string, Tensor] => [site.name, dropoutMask(site, dropout!)]);
-      const feeds = new Map<string, Tensor>([
-        ...sequenceFeeds(batch),
-        ...targetFeeds(batch),
-        ...batchLoss.feeds,
-        ...masks,
-      ]);
-      const outputs = await run(loaded, params, feeds);
-      const grads = new Map(names.map((name) => [name, float32(outputs, gradientOutput(name))]));
+      const outputs = await run(loaded, params, trainFeeds(batch, batchLoss, masks));
+      const grads = gradientsIn(outputs, names);
       const held = [...(derivation?.backward(grads, params) ?? grads)].filter(([name]) => !frozen.has(name));
       return { ...lossIn(outputs, batchLoss), grads: new Map(held) };
     },
+    differentiateEach:
+      tuning.perExample === true && tuning.derivation === undefined
+        ? async (params, batch, batchLoss, dropout, frozen) => {
+            const shape = targetShape(batch);
+            const names = trainedNames(tuning, tuning.tensors, frozen);
+            const perExample = { examples: batch.batchSize, of: new Set(names) };
+            const label = `train by example ${describe(shape)} of ${names.join(', ')}`;
+            const mode = { training: true, recompute, perExample };
+            const loaded = await session(label, () =>
+              trainProgram(model, tuning, shape, mode, batchLoss, names),
+            );
+            const masks = loaded.dropout.map((site): [string, Tensor] => [
+              site.name,
+              dropoutMask(site, dropout),
+            ]);
+            const outputs = await run(loaded, params, trainFeeds(batch, batchLoss, masks));
+            return { loss: lossIn(outputs, batchLoss).loss, grads: gradientsIn(outputs, names) };
+          }
+        : undefined,
     async loss(params, batch, batchLoss) {
       const shape = targetShape(batch);
       const label = `loss ${describe(shape)}, ${batchLoss.form}`;
@@ -206,6 +232,21 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
 
 function lossIn(outputs: ReadonlyMap<string, Tensor>, { figures }: BatchLoss): Omit<Differentiated, 'grads'> {
   return { loss: float32(outputs, 'loss').data[0]!, figures: figures?.(outputs) ?? {} };
+}
+
+function gradientsIn(
+  outputs: ReadonlyMap<string, Tensor>,
+  names: readonly string[],
+): Map<string, Tensor<'float32'>> {
+  return new Map(names.map((name) => [name, float32(outputs, gradientOutput(name))]));
+}
+
+function trainedNames(
+  { untrained = NOTHING }: BoundTuning,
+  tensors: BoundTuning['tensors'],
+  frozen: ReadonlySet<string>,
+): string[] {
+  return tensors.map(({ name }) => name).filter((name) => !frozen.has(name) && !untrained.has(name));
 }
 
 const NOTHING: ReadonlySet<string> = new Set();

@@ -1,6 +1,6 @@
 /** The training loop: optimizer steps over a seeded stream of examples. Same inputs, same bits; no clock, no files. */
 
-import { HeadwaterError } from '../base/errors.ts';
+import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
 import { type Params, type Tensor, tensor } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
@@ -11,6 +11,7 @@ import { exampleStream } from './example-stream.ts';
 import type { BoundObjective } from './objectives/objective.ts';
 import { initialState, optimizerStep } from './optimizers/optimizer.ts';
 import { optimizers } from './optimizers/registry.ts';
+import { privateGradients, privateSource } from './private-step.ts';
 import type { Runner } from './runner.ts';
 import { scheduleFactor } from './schedules.ts';
 import { stepBatches } from './step-batches.ts';
@@ -40,30 +41,79 @@ export async function trainSteps(
   const current = copied(params);
   const trained = new Map([...current].filter(([name]) => isTrained(name)));
   const state = initialState(optimizer, trained, options.optimizer);
-  const stream = exampleStream(examples.length, options.seedPath);
+  const next = options.privacy === undefined ? plainSteps : privateSteps;
+  const step = next({ runner, objective }, examples, options, trained, local);
   const steps: StepReport[] = [];
   const numTerms: number[] = [];
   let numExamples = 0;
   for (let i = 0; i < options.steps; i++) {
-    const indices = stream.take(options.batchSize);
-    const gradients = await stepGradients(
-      { runner, objective },
-      current,
-      indices.map((index) => examples[index]!),
-      options,
-      i,
-      local,
-    );
+    const { gradients, numExamples: seen } = await step(current, i);
     const report = reportOf(gradients, options, i);
     if (options.maxGradNorm !== undefined) clipToNorm(gradients.grads, report.gradNorm, options.maxGradNorm);
     optimizerStep(optimizer, trained, gradients.grads, state, options.optimizer, report.learningRate);
     steps.push(report);
     numTerms.push(gradients.numTerms);
-    numExamples += indices.length;
+    numExamples += seen;
     onStep?.(report);
   }
   return { params: current, steps, numExamples, ...totals(steps, numTerms) };
 }
+
+/** The gradient of a step at some params. */
+type Step = (
+  current: Params,
+  index: number,
+) => Promise<{ readonly gradients: StepGradients; readonly numExamples: number }>;
+
+type Steps = (
+  trained: Trained,
+  examples: readonly TokenizedExample[],
+  options: TrainOptions,
+  tensors: Params,
+  local: LocalTraining,
+) => Step;
+
+const plainSteps: Steps = (trained, examples, options, _, local) => {
+  const stream = exampleStream(examples.length, options.seedPath);
+  return async (current, index) => {
+    const taken = stream.take(options.batchSize).map((position) => examples[position]!);
+    return {
+      gradients: await stepGradients(trained, current, taken, options, index, local),
+      numExamples: taken.length,
+    };
+  };
+};
+
+/** What a method adds to the gradient of the data joins after the noise: it must know nothing of the examples. */
+const privateSteps: Steps = (
+  trained,
+  all,
+  options,
+  tensors,
+  { extraGradient, estimate, objective: _, ...pass },
+) => {
+  const privacy = options.privacy!;
+  assert(estimate === undefined, 'a gradient that is estimated has no gradients by example');
+  const source = privateSource(privacy, options.seedPath);
+  return async (current, index) => {
+    const examples = source.sample(index, all.length).map((position) => all[position]!);
+    const gradients = await privateGradients(
+      trained,
+      current,
+      { ...options, privacy },
+      {
+        examples,
+        expectedBatch: privacy.samplingRate * all.length,
+        trained: tensors,
+        noise: source.noise(index),
+        dropout: (part) => rng(...options.seedPath, 'dropout', index, part),
+        pass,
+      },
+    );
+    addTo(gradients.grads, (await extraGradient?.(current, [])) ?? NO_PARAMS);
+    return { gradients, numExamples: examples.length };
+  };
+};
 
 async function stepGradients(
   { runner, objective }: Trained,

@@ -6,7 +6,8 @@
 import type { Graph, Value } from '../graph/ir.ts';
 import { add, cast, mul, scale, sub } from '../graph/ops/index.ts';
 import { parameterSites, type Sites } from '../graph/sites.ts';
-import type { BoundTuning, Contribution, DropoutSite, TuningInputs, Wrapped } from './kind.ts';
+import type { BoundTuning, Contribution, DropoutSite, TuningInputs, WrapMode, Wrapped } from './kind.ts';
+import { copies, type PerExample } from './per-example.ts';
 
 export interface WeightedContribution {
   readonly contribution: Contribution;
@@ -17,11 +18,16 @@ export interface WeightedContribution {
 export function fromContribution(
   parts: Omit<BoundTuning, 'wrap'> & Required<Pick<BoundTuning, 'contribute'>>,
 ): BoundTuning {
-  return { ...parts, wrap: (graph, base, mode) => wrap(graph, base, (i) => parts.contribute(i, mode)) };
+  return { ...parts, wrap: (graph, base, mode) => wrap(graph, base, mode, (i) => parts.contribute(i, mode)) };
 }
 
-function wrap(graph: Graph, base: Sites, contribute: (inputs: TuningInputs) => Contribution): Wrapped {
-  const { inputs, trainable, dropout } = declaredInputs(graph);
+function wrap(
+  graph: Graph,
+  base: Sites,
+  { perExample }: WrapMode,
+  contribute: (inputs: TuningInputs) => Contribution,
+): Wrapped {
+  const { inputs, trainable, dropout } = declaredInputs(graph, '', perExample);
   const contribution = contribute(inputs);
   const { bypass } = contribution;
   const sites = applied(base, [{ contribution, weight: 1 }]);
@@ -29,13 +35,14 @@ function wrap(graph: Graph, base: Sites, contribute: (inputs: TuningInputs) => C
 }
 
 /** Graph inputs of one adapter; what it declared is in `trainable` and `dropout`. `prefix` keeps adapters apart. */
-export function declaredInputs(graph: Graph, prefix = '') {
+export function declaredInputs(graph: Graph, prefix = '', perExample?: PerExample) {
   const trainable = new Map<string, Value>();
   const dropout: DropoutSite[] = [];
   const inputs: TuningInputs = {
     trained({ name, shape }) {
       const full = prefix + name;
-      const value = graph.input(full, 'float32', shape);
+      const whole = graph.input(full, 'float32', shape);
+      const value = perExample?.of.has(full) ? copies(whole, perExample) : whole;
       trainable.set(full, value);
       return value;
     },

@@ -8,6 +8,7 @@ import type { Rng } from '../base/random.ts';
 import type { Params, Tensor } from '../base/tensor.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import type { LinearShape, Sites } from '../graph/sites.ts';
+import type { PerExample } from './per-example.ts';
 
 /**
  * A trainable tensor. Names are the ones of the adapter file (`base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`),
@@ -56,6 +57,13 @@ export interface DropoutSite {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dropoutProbability: number;
+}
+
+export interface WrapMode {
+  /** Switches dropout on. */
+  readonly training: boolean;
+  /** Values of these trained tensors are copies by example, [B, ..]. */
+  readonly perExample?: PerExample | undefined;
 }
 
 export interface Wrapped {
@@ -142,6 +150,8 @@ export interface BoundTuning {
   extend?(params: Params, random: Rng): Params;
   /** Where linear modules grow by low-rank products and change in no other way: for methods that know factors. */
   readonly factors?: readonly LowRankFactors[];
+  /** `wrap` takes `perExample`. Omitted: gradients of single examples take a pass each. */
+  readonly perExample?: boolean;
   /**
    * Fresh values, e.g. Kaiming-uniform A and zero B. `full` starts from the checkpoint: `baseValue` reads it as float32.
    * `encode` gives the token ids of a text with the model's tokenizer, for kinds that may start from words.
@@ -151,8 +161,8 @@ export interface BoundTuning {
     baseValue: (name: string) => Promise<Float32Array>,
     encode?: (text: string) => Promise<ArrayLike<number>>,
   ): Promise<Params>;
-  /** Declares inputs in `graph` and wraps the frozen sites. `training` switches dropout on. */
-  wrap(graph: Graph, base: Sites, mode: { readonly training: boolean }): Wrapped;
+  /** Declares inputs in `graph` and wraps the frozen sites. */
+  wrap(graph: Graph, base: Sites, mode: WrapMode): Wrapped;
   /** The same as a contribution, by which several adapters work together. Absent: the kind cannot be weighted. */
   contribute?(inputs: TuningInputs, mode: { readonly training: boolean }): Contribution;
   /** What the adapter file holds, where that is not the trained tensors themselves (p-tuning keeps only its embeddings). */

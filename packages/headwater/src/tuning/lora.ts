@@ -5,7 +5,6 @@
  */
 
 import { assert } from '../base/errors.ts';
-import { matmul } from '../graph/ops/index.ts';
 import { fromContribution } from './contribution.ts';
 import type { BoundTuning, Contribution, ModelLayout, TuningInputs, TuningKind } from './kind.ts';
 import { fromPeftConfig, type LoraOptions, loraOptions, toPeftConfig } from './lora-config.ts';
@@ -19,6 +18,7 @@ import {
   writtenTargets,
 } from './lora-modules.ts';
 import { mergedLowRank } from './low-rank.ts';
+import { timesTransposed } from './per-example.ts';
 import { savedModules } from './saved-modules.ts';
 import { alsoTraining, sorted, sortedParams } from './trained-parameters.ts';
 
@@ -39,6 +39,7 @@ function bindLora(options: LoraOptions, layout: ModelLayout): BoundTuning {
   const adapter = fromContribution({
     kind: 'lora',
     options,
+    perExample: modules.every(({ shape }) => shape.role !== 'head'),
     tensors: sorted(modules.flatMap(({ a, b }) => [a, b])),
     factors: modules.map(({ module, a, b, scale }) => ({ module, a: a.name, b: b.name, scale })),
     init: async (random) => sortedParams(initialFactors(modules, random)),
@@ -70,8 +71,8 @@ function contribution(
       );
       // The scale and dropout's 1/(1−p) cost least on the [N, R] product.
       const alpha = m.scale / (1 - dropoutProbability);
-      const low = matmul(inputs.dropped(x, module, dropoutProbability), m.a, { transB: true, alpha });
-      return matmul(low, m.b, { transB: true });
+      const low = timesTransposed(inputs.dropped(x, module, dropoutProbability), m.a, alpha);
+      return timesTransposed(low, m.b);
     },
   };
 }

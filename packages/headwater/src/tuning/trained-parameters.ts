@@ -37,7 +37,7 @@ export function parameterTuning(
 /** `inner` and these parameters of the checkpoint, which it does not touch itself. */
 export function alsoTraining(inner: BoundTuning, parameters: readonly TrainedParameter[]): BoundTuning {
   if (parameters.length === 0) return inner;
-  const { lowRank: _, contribute, merged, adapterTensors, ...rest } = inner;
+  const { lowRank: _, perExample: __, contribute, merged, adapterTensors, ...rest } = inner;
   const both = {
     ...rest,
     tensors: sorted([...inner.tensors, ...tensorsOf(parameters)]),

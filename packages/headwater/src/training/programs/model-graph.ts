@@ -6,7 +6,7 @@ import type { Projection } from '../../graph/projection.ts';
 import { recomputed } from '../../graph/recompute.ts';
 import { baseSites } from '../../models/base-sites.ts';
 import type { Attend, Block, Model } from '../../models/model.ts';
-import type { BoundTuning, Wrapped } from '../../tuning/kind.ts';
+import type { BoundTuning, WrapMode, Wrapped } from '../../tuning/kind.ts';
 import { isSkipped, type PartOfNetwork } from '../pass.ts';
 import { segmentAttention } from './attention.ts';
 
@@ -58,9 +58,7 @@ export function positionsBelow({ virtual }: BoundTuning, length: number): number
   return virtual?.as === 'cache' ? length + virtual.count : length;
 }
 
-export interface NetworkMode {
-  /** Switches dropout on. */
-  readonly training: boolean;
+export interface NetworkMode extends WrapMode {
   /** Positions fed stay below it. */
   readonly maxPositions: number;
   /** The backward pass computes the inside of each block again instead of keeping it. */

@@ -1,5 +1,6 @@
 /** Loss and gradients of one batch as a graph. B rows, T tokens, M target slots. */
 
+import { assert } from '../../base/errors.ts';
 import { gradients } from '../../graph/autodiff.ts';
 import { Graph } from '../../graph/ir.ts';
 import type { BoundTuning, DropoutSite } from '../../tuning/kind.ts';
@@ -30,13 +31,14 @@ export const gradientOutput = (name: string): string => `grad:${name}`;
 
 /**
  * Inputs: tokens, positions, segments int32 [B, T]; targetIndex, targetIds int32 [M]; the loss's own; the trained tensors
- * by name; dropout masks. Outputs: `loss`, what the loss names, and `grad:<name>` for each of `names`.
+ * by name; dropout masks. Outputs: `loss`, what the loss names, and `grad:<name>` for each of `names`, with `mode.perExample`
+ * one an example: [B, ..].
  */
 export function trainProgram(
   model: ProgramModel,
   tuning: BoundTuning,
   shape: TargetShape,
-  mode: Pick<NetworkMode, 'training' | 'recompute' | 'part'>,
+  mode: Pick<NetworkMode, 'training' | 'recompute' | 'part' | 'perExample'>,
   { write }: Pick<BatchLoss, 'write'>,
   names: readonly string[] = tuning.tensors.map(({ name }) => name),
 ): TrainProgram {
@@ -51,6 +53,10 @@ export function trainProgram(
   const grads = gradients(
     loss,
     names.map((name) => net.trainable.get(name)!),
+  );
+  assert(
+    mode.perExample === undefined || grads.every(({ shape: [examples] }) => examples === shape.batchSize),
+    `${tuning.kind} has no gradients by example`,
   );
   graph.output('loss', loss);
   for (const [name, value] of outputs) graph.output(name, value);
