@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { describeEnvironment } from '../runs/environment.ts';
+import { auditCommand } from './audit.ts';
 import { backupCommand, restoreCommand } from './backup.ts';
 import { benchCommand } from './bench.ts';
 import { certificatesCommand } from './certificates.ts';
@@ -75,6 +76,7 @@ function createProgram(): Command {
     inspectCommand(),
     benchCommand(),
     privacyCommand(),
+    auditCommand(),
     doctorCommand(),
     certificatesCommand(),
     backupCommand(),

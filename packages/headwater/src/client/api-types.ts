@@ -371,3 +371,30 @@ export interface ReportFailureData {
 export interface LeaveData {
   accepted: boolean;
 }
+
+export interface LogData {
+  head: {
+    /**
+     * @min 0
+     * @max 1000000000000
+     */
+    size: number;
+    /** @pattern ^[0-9a-f]{64}$ */
+    root: string;
+    /** @pattern ^[A-Za-z0-9_-]{86}$ */
+    signature: string;
+  };
+  /** @maxItems 128 */
+  consistency: string[];
+  entry: {
+    /** @maxLength 20000 */
+    text: string;
+    /**
+     * @min 0
+     * @max 1000000000000
+     */
+    index: number;
+    /** @maxItems 128 */
+    path: string[];
+  } | null;
+}

@@ -23,6 +23,7 @@ interface Operations {
   };
   readonly reportFailure: { readonly sent: api.ReportFailurePayload; readonly answer: api.ReportFailureData };
   readonly leave: { readonly answer: api.LeaveData };
+  readonly log: { readonly answer: api.LogData };
 }
 
 /** A body that is not JSON: `sent` may be a compressed form of the bytes whose SHA-256 is `digest`. */

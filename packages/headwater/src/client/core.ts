@@ -10,7 +10,8 @@ import { deliver } from './deliver.ts';
 import { blobFetcher, memorySink } from './download.ts';
 import { interrupted, notAsAgreed } from './failures.ts';
 import { enter, type Identity, type JoinOptions } from './identity.ts';
-import { type Memory, openMemory } from './memory.ts';
+import { openLogWatch } from './log-watch.ts';
+import { openMemory } from './memory.ts';
 import type { ClientParts, FetchBlob, Trainer } from './ports.ts';
 import { backoff } from './retry.ts';
 import { ask, type Session } from './session.ts';
@@ -41,11 +42,15 @@ export async function runClient(parts: ClientParts, options: RunClientOptions): 
   const session: Session = { parts, caller, run, signal: options.signal };
   const memory = await openMemory(parts, identity.returning);
   if (memory.lost) parts.onEvent({ type: 'lost-state' });
+  const watch = await openLogWatch(session, identity);
   const fetchBlob = fetcherOf(session);
   const trainer = await parts.openTrainer(manifest, owner, fetchBlob);
   try {
-    const { status, reason, result } = await work(session, identity, memory, trainer, fetchBlob);
-    if (result !== null) await handOver(parts, trainer, fetchBlob, result);
+    const { status, reason, result } = await work(session, identity, { memory, trainer, fetchBlob, watch });
+    if (result !== null) {
+      await watch.proveParams(result.digest);
+      await handOver(parts, trainer, fetchBlob, result);
+    }
     return { run, owner, status, reason, result };
   } finally {
     await trainer.close();
@@ -64,14 +69,13 @@ function fetcherOf({ parts, caller, run, signal }: Session): FetchBlob {
 async function work(
   session: Session,
   { manifest }: Identity,
-  memory: Memory,
-  trainer: Trainer,
-  fetchBlob: FetchBlob,
+  tools: Pick<Desk, 'memory' | 'trainer' | 'fetchBlob' | 'watch'>,
 ): Promise<Over> {
-  const desk: Desk = { session, manifest, memory, trainer, fetchBlob, last: undefined, rest: undefined };
+  const { memory, trainer, watch } = tools;
+  const desk: Desk = { session, manifest, ...tools, last: undefined, rest: undefined };
   await enrol(session, trainer, memory.lost);
   const left = memory.pending;
-  if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true);
+  if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true, watch);
   const patience = createPatience(session);
   for (;;) {
     const next = await nextTask(session);

@@ -5,6 +5,7 @@
 
 import type { WireReceipt } from '../federation/wire/messages.ts';
 import { notAsAgreed, printable, refusalCode } from './failures.ts';
+import type { LogWatch } from './log-watch.ts';
 import type { Memory, Pending } from './memory.ts';
 import { ask, type Session } from './session.ts';
 import { upload } from './upload.ts';
@@ -19,11 +20,14 @@ export async function deliver(
   baseModel: string,
   pending: Pending,
   again: boolean,
+  watch: LogWatch,
 ): Promise<void> {
   const early = again ? await submitted(session, pending, baseModel) : undefined;
   const receipt = early ?? (await uploadedAndSubmitted(session, pending, baseModel));
   if (receipt.round !== pending.round || receipt.update !== pending.digest)
     throw notAsAgreed(`a receipt for round ${receipt.round} instead of ${pending.round}`);
+  // A receipt is a promise: until its entry was seen in the log it is remembered.
+  if (receipt.accepted) await watch.accepted(pending.round, pending.digest);
   await memory.received(receipt.accepted);
   const { round, accepted, reason } = receipt;
   session.parts.onEvent({
@@ -32,6 +36,7 @@ export async function deliver(
     accepted,
     reason: reason === null ? null : printable(reason),
   });
+  await watch.proveUpdates();
 }
 
 type Answer = Pick<WireReceipt, 'round' | 'update' | 'accepted' | 'reason'>;

@@ -7,7 +7,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
 import { fromBase64url, toBase64url } from '../base/base64url.ts';
 import { digestBytes } from '../base/canonical.ts';
-import { HeadwaterError } from '../base/errors.ts';
+import { assert, HeadwaterError } from '../base/errors.ts';
 import { type JoinToken, parseJoinToken } from '../federation/wire/join-token.ts';
 import { type Manifest, name, signedManifest } from '../federation/wire/messages.ts';
 import { jsonOrUndefined } from './body.ts';
@@ -36,6 +36,8 @@ export interface Identity {
   readonly run: string;
   readonly owner: string;
   readonly manifest: Manifest;
+  /** Public key of the operator, which the invitation vouches for. */
+  readonly operatorKey: Uint8Array;
   /** This client had joined before it was started. */
   readonly returning: boolean;
 }
@@ -61,7 +63,15 @@ export async function enter(parts: ClientParts, options: JoinOptions): Promise<I
   const { signer } = await parts.signer(keyBytes(entry));
   const { run, owner } = entry;
   checkExpected(owner, options.owner);
-  return { signer, run, owner, manifest, returning: before !== undefined };
+  const operatorKey = operatorKeyOf(entry.manifest);
+  return { signer, run, owner, manifest, operatorKey, returning: before !== undefined };
+}
+
+/** Of a manifest that was checked. */
+function operatorKeyOf({ operatorKey }: Joined['manifest']): Uint8Array {
+  const key = fromBase64url(operatorKey);
+  assert(key !== undefined, 'the manifest was checked with this key');
+  return key;
 }
 
 /** What a client of this store joined; undefined: nothing yet. Throws STORAGE_FAILED when the record is damaged. */

@@ -9,6 +9,7 @@ import { deliver } from './deliver.ts';
 import { memorySink } from './download.ts';
 import { interrupted, notAsAgreed, refusalCode } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
+import type { LogWatch } from './log-watch.ts';
 import type { Memory } from './memory.ts';
 import type { EvaluateTask, FetchBlob, Trainer, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
@@ -22,6 +23,7 @@ export interface Desk {
   readonly memory: Memory;
   readonly trainer: Trainer;
   readonly fetchBlob: FetchBlob;
+  readonly watch: LogWatch;
   /** Params used last: a round is validated and continued from the same ones. */
   last: Bytes | undefined;
   /** What was not sent in the last round: as a rule nothing in it changes. */
@@ -37,6 +39,7 @@ interface Bytes {
 export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { session, manifest, memory, trainer } = desk;
   checkAsked(manifest, task);
+  await desk.watch.proveParams(task.base);
   const params = await paramsOf(desk, task.params);
   if (params === undefined) return;
   const rest = await restOf(desk, task);
@@ -62,11 +65,12 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
     kept,
     stats: allowed,
   });
-  await deliver(session, memory, manifest.model.digest, pending, false);
+  await deliver(session, memory, manifest.model.digest, pending, false, desk.watch);
 }
 
 export async function evaluateTask(desk: Desk, task: EvaluateTask): Promise<void> {
   const { session, memory, trainer } = desk;
+  await desk.watch.proveParams(task.params.digest);
   const params = await paramsOf(desk, task.params);
   if (params === undefined) return;
   const result = await trainer.evaluate(task, params, memory.kept, session.signal);

@@ -1,6 +1,6 @@
 /** What the pieces of a coordinator share. It decides nothing. */
 
-import type { Signer } from '../federation/wire/signing.ts';
+import type { OperatorKey } from './operator-key.ts';
 import type { CoordinatorLimits, CoordinatorParts, Machine } from './ports.ts';
 import type { Garbage } from './upkeep/garbage.ts';
 
@@ -9,5 +9,5 @@ export interface Context {
   readonly limits: CoordinatorLimits;
   readonly machine: Machine;
   readonly garbage: Garbage;
-  readonly operatorKey: Signer;
+  readonly operatorKey: OperatorKey;
 }

@@ -16,6 +16,7 @@ import type { Coordinator, CoordinatorParts } from './ports.ts';
 import { createBuckets } from './requests/buckets.ts';
 import type { HandlerContext } from './requests/calls.ts';
 import { createRequests } from './requests/requests.ts';
+import { createRunLogs } from './run-logs.ts';
 import { createGarbage } from './upkeep/garbage.ts';
 import { createKeptBlobs } from './upkeep/kept-blobs.ts';
 
@@ -48,6 +49,7 @@ export async function createCoordinator(parts: CoordinatorParts): Promise<Coordi
     }),
     sizes: new Map(),
     smallBlobs: createSmallBlobs(blobs),
+    logs: createRunLogs(parts.store.journals, operatorKey),
   };
   const requests = createRequests(handlerContext);
   await kept.load();

@@ -1,5 +1,8 @@
-/** The operator's Ed25519 key: made once, kept in the store, used to sign what owners agree to. */
+/** The operator's Ed25519 key: made once, kept in the store, used to sign what owners agree to and the heads of logs. */
 
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { fromBase64url, toBase64url } from '../base/base64url.ts';
 import { canonicalJson } from '../base/canonical.ts';
 import { assert } from '../base/errors.ts';
@@ -10,12 +13,18 @@ import type { CoordinatorParts } from './ports.ts';
 
 const SEED_BYTES = 32;
 
+export interface OperatorKey extends Signer {
+  /** Blinds the entries of transparency logs; follows from the seed and tells nothing about it. */
+  readonly logKey: Uint8Array;
+}
+
 export async function openOperatorKey(
   parts: Pick<CoordinatorParts, 'store' | 'entropy' | 'signatures'>,
-): Promise<Signer> {
+): Promise<OperatorKey> {
   const { records } = parts.store;
   const seed = (await savedSeed(records)) ?? (await makeSeed(records, parts.entropy(SEED_BYTES)));
-  return parts.signatures.signer(seed);
+  const { publicKey, sign } = parts.signatures.signer(seed);
+  return { publicKey, sign, logKey: hmac(sha256, seed, utf8ToBytes('headwater/log-blinding/v1')) };
 }
 
 async function savedSeed(records: Records): Promise<Uint8Array | undefined> {

@@ -41,6 +41,10 @@ export function createOperator(context: HandlerContext, onCreated: (run: string)
     state: (run) => stateOf(context, run),
     events: (run, afterSeq, limit) => eventsOf(context, run, afterSeq, limit),
     manifest: async (run) => (await recordOf(context, run)).manifest,
+    async log(run, afterSeq, limit) {
+      await recordOf(context, run);
+      return context.logs.page(run, afterSeq, limit);
+    },
     pause: (run, reason) => steer(context, run, { type: 'pause', reason }),
     resume: (run) => steer(context, run, { type: 'resume' }),
     stop: (run, reason) => steer(context, run, { type: 'stop', reason }),

@@ -11,6 +11,7 @@ import type {
   RunEvent,
   UpdateCheck,
 } from '../federation/events.ts';
+import type { SignedHead } from '../federation/log/head.ts';
 import type { Step } from '../federation/machine.ts';
 import type { OwnerCounts, RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
@@ -202,6 +203,12 @@ export interface Coordinator {
 
 export type { ClientSummary, RunSummary, TokenSummary };
 
+export interface LogPage {
+  /** Of the whole log. */
+  readonly head: SignedHead;
+  readonly entries: readonly { readonly seq: number; readonly text: string }[];
+}
+
 export interface Operator {
   /** Fine when the run is there with this very recipe. Throws RUN_EXISTS, OPTION_INVALID and what opening the works throws. */
   createRun(run: string, recipe: unknown): Promise<void>;
@@ -217,6 +224,8 @@ export interface Operator {
     limit?: number,
   ): Promise<readonly { readonly seq: number; readonly event: RunEvent }[]>;
   manifest(run: string): Promise<SignedManifest>;
+  /** Entries of the transparency log after `afterSeq`, as they were hashed, and its signed head. Throws RUN_NOT_FOUND. */
+  log(run: string, afterSeq: number, limit: number): Promise<LogPage>;
   pause(run: string, reason: string): Promise<void>;
   resume(run: string): Promise<void>;
   /** After the open round. */

@@ -5,6 +5,7 @@
 
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { toBase64url } from '../../base/base64url.ts';
 import { type Clock, systemTimers } from '../../base/clock.ts';
 import { resolveRecipeText } from '../../jobs/resolve-recipe.ts';
 import type { Metrics } from '../metrics.ts';
@@ -61,7 +62,7 @@ function sourceOf({ operator, hub, clientUrl, resultsFolder }: AdminApiOptions):
 }
 
 function addRuns(app: FastifyInstance, operator: Operator, hub: EventHub): void {
-  const { createRun, state, manifest, events } = operatorRoutes;
+  const { createRun, state, manifest, log, events } = operatorRoutes;
   handle(app, createRun, async ({ body, reply }) => {
     const { run, recipe } = 'text' in body ? await fromText(body.text) : body;
     await operator.createRun(run, recipe);
@@ -69,6 +70,10 @@ function addRuns(app: FastifyInstance, operator: Operator, hub: EventHub): void 
   });
   handle(app, state, async ({ params }) => ({ state: (await operator.state(params.run)) ?? null }));
   handle(app, manifest, ({ params }) => operator.manifest(params.run));
+  handle(app, log, async ({ params: { run }, query: { after, limit } }) => {
+    const page = await operator.log(run, after, limit);
+    return { run, operatorKey: toBase64url(operator.operatorKey), ...page };
+  });
   handle(app, events, async ({ params: { run }, query: { after }, request, reply }) => {
     if (!String(request.headers.accept).includes('text/event-stream'))
       return { events: await operator.events(run, after) };

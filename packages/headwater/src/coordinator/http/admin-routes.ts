@@ -127,6 +127,18 @@ export const operatorRoutes = {
     params: inRun,
     answer: 'The signed manifest.',
   },
+  log: {
+    method: 'GET',
+    path: '/admin/runs/:run/log',
+    summary:
+      'Entries of the transparency log as they were hashed, page by page, and its signed head. Names owners: for whoever may see the run.',
+    params: inRun,
+    query: z.object({
+      after: seq.default(0),
+      limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+    }),
+    answer: '`{ run, operatorKey, head: { size, root, signature }, entries: [{ seq, text }] }`',
+  },
   events: {
     method: 'GET',
     path: '/admin/runs/:run/events',

@@ -9,6 +9,7 @@ import type { LedRun } from '../lead/led-run.ts';
 import type { SmallBlobs } from '../lead/small-blobs.ts';
 import type { IncomingRequest } from '../ports.ts';
 import type { ClientRecord } from '../records.ts';
+import type { RunLogs } from '../run-logs.ts';
 import type { Buckets } from './buckets.ts';
 
 export interface HandlerContext extends Context {
@@ -19,6 +20,7 @@ export interface HandlerContext extends Context {
   /** Bytes of params, by digest. */
   readonly sizes: Map<string, number>;
   readonly smallBlobs: SmallBlobs;
+  readonly logs: RunLogs;
 }
 
 type Shape<R extends RouteId> = (typeof routes)[R];

@@ -206,6 +206,27 @@ export const evaluationRequest = z.strictObject({
 export const failureRequest = z.strictObject({ round: z.int().positive(), reason: shortText });
 export const accepted = z.strictObject({ accepted: z.boolean() });
 
+/** RFC 9162 over SHA-256; hashes in lower-case hex. */
+const proof = z.array(digest).max(128);
+
+export const signedHead = z.strictObject({ size: count, root: digest, signature });
+
+export const logAnswer = z.strictObject({
+  head: signedHead,
+  /** Consistency proof from the size that was asked for; empty when the log is shorter. */
+  consistency: proof,
+  /** What was asked for; null: nothing was, or it is not in the log. */
+  entry: z
+    .strictObject({
+      /** Canonical JSON of the entry: the hashed bytes. */
+      text: z.string().max(20_000),
+      /** From 0. */
+      index: count,
+      path: proof,
+    })
+    .nullable(),
+});
+
 /** What goes wrong between the two; `hint` says what to do. */
 export const wireError = z.strictObject({
   error: z.strictObject({
@@ -232,5 +253,6 @@ export type UploadRequest = z.infer<typeof uploadRequest>;
 export type UploadResponse = z.infer<typeof uploadResponse>;
 export type UpdateRequest = z.infer<typeof updateRequest>;
 export type WireReceipt = z.infer<typeof receipt>;
+export type LogAnswer = z.infer<typeof logAnswer>;
 export type EvaluationRequest = z.infer<typeof evaluationRequest>;
 export type WireErrorBody = z.infer<typeof wireError>;

@@ -137,6 +137,20 @@ export const routes = {
     params: inRun,
     response: m.accepted,
   },
+  log: {
+    method: 'GET',
+    path: '/v1/runs/:run/log',
+    summary:
+      'Signed head of the transparency log, with the proof that it extends the list of `since` entries, and the proof that an update of this client or released params are in it.',
+    auth: 'client',
+    params: inRun,
+    query: z.strictObject({
+      since: z.coerce.number().int().min(0).max(1e12).default(0),
+      update: m.digest.optional(),
+      params: m.digest.optional(),
+    }),
+    response: m.logAnswer,
+  },
 } as const satisfies Record<string, RouteShape>;
 
 export type RouteId = keyof typeof routes;

@@ -5,6 +5,7 @@ import { blob } from './blob.ts';
 import { enrol } from './enrol.ts';
 import { join } from './join.ts';
 import { leave } from './leave.ts';
+import { log } from './log.ts';
 import { manifest } from './manifest.ts';
 import { peek, peekFile } from './peek.ts';
 import { reportFailure } from './report-failure.ts';
@@ -27,4 +28,5 @@ export const handlers: Handlers = {
   submitEvaluation,
   reportFailure,
   leave,
+  log,
 };
