@@ -7,7 +7,7 @@ import {
   type ComparedExperiment,
   compareExperiment,
 } from '../experiments/run-experiment.ts';
-import { summaryTable } from '../experiments/table.ts';
+import { detectionTable, summaryTable } from '../experiments/table.ts';
 import type { Progress } from '../jobs/progress.ts';
 import { shippedExperiments } from '../recipe/shipped-node.ts';
 import { findExperiment } from './find-recipe.ts';
@@ -112,6 +112,9 @@ function show({ folder, comparison, files }: ComparedExperiment, { json }: Compa
   }
   const { head, rows } = summaryTable(comparison);
   console.log(`\n${renderTable({ head, rows: rows.map(({ cells }) => cells) })}\n`);
+  const detection = detectionTable(comparison);
+  if (detection !== undefined)
+    console.log(`${renderTable({ ...detection, rows: detection.rows.map(({ cells }) => cells) })}\n`);
   for (const note of comparison.notes) console.log(paint.dim(wrapped(note)));
   console.log('');
   printFiles({ ...files });

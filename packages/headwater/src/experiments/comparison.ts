@@ -1,6 +1,7 @@
 /** What a comparison consists of: plain data, as results.json holds it. */
 
 import type { MeanInterval } from '../base/student-t.ts';
+import type { Accuracy } from '../runs/free-riders.ts';
 import type { RunResults } from '../runs/results.ts';
 
 /** Sizes in bytes, times in seconds; means over the seeds that finished. */
@@ -30,6 +31,18 @@ export interface ArmSummary {
   readonly aggregationError: number | null;
   /** The same for averaging the factors, whatever the method did with them. */
   readonly averagingError: number | null;
+  /** How well free-riders were told apart, means over seeds; absent where no arm watched for them. */
+  readonly detection?: DetectionSummary | null;
+}
+
+/** Over pairs of an owner and a round. */
+export interface DetectionSummary {
+  /** All exact checks and S2-WEF together. */
+  readonly watch: Accuracy;
+  readonly s2Wef: Accuracy;
+  readonly wef: Accuracy;
+  /** Over owners. */
+  readonly owners: Accuracy;
 }
 
 export interface CellFigures {

@@ -6,7 +6,7 @@ import type { Block, Chart, ReportPage, Section, TableBlock } from '../report/pa
 import type { CellFigures, Comparison } from './comparison.ts';
 import { armCurves, bytesQualityFront } from './curves.ts';
 import type { StoredCell } from './stored.ts';
-import { differenceTable, summaryTable } from './table.ts';
+import { detectionTable, differenceTable, summaryTable } from './table.ts';
 
 export function experimentPage(
   comparison: Comparison,
@@ -43,6 +43,19 @@ export function experimentPage(
   };
 }
 
+function detectionBlocks(comparison: Comparison): Block[] {
+  const table = detectionTable(comparison);
+  if (table === undefined) return [];
+  return [
+    {
+      kind: 'table',
+      caption: 'Who was named a free-rider, over owners and rounds',
+      ...table,
+      numeric: false,
+    },
+  ];
+}
+
 function resultSection(comparison: Comparison): Section {
   const { head, rows } = summaryTable(comparison);
   const difference = differenceTable(comparison);
@@ -54,6 +67,7 @@ function resultSection(comparison: Comparison): Section {
       rows,
       numeric: true,
     },
+    ...detectionBlocks(comparison),
     { kind: 'notes', notes: comparison.notes },
   ];
   if (difference !== undefined)

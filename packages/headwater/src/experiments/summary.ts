@@ -3,6 +3,7 @@
 import { type MeanInterval, meanInterval } from '../base/student-t.ts';
 import { comparisonOf } from '../runs/table.ts';
 import type { ArmSummary, CellFigures, Comparison } from './comparison.ts';
+import { detectionOf } from './detection.ts';
 import { fairnessNotes } from './fairness.ts';
 import type { Estimates } from './preflight.ts';
 import type { Experiment } from './schema.ts';
@@ -92,6 +93,9 @@ function rowOf({ metric, finished, first, estimates }: Context, arm: string, sub
     clientMemoryBytes: federated ? (estimates.get(arm)?.client.memory.total ?? null) : null,
     aggregationError: federated ? roundFigure(own, 'aggregationError') : null,
     averagingError: federated ? roundFigure(own, 'averagingError') : null,
+    ...(finished.some(({ results }) => results.freeRiders !== undefined)
+      ? { detection: federated ? detectionOf(own) : null }
+      : {}),
   };
 }
 

@@ -60,6 +60,23 @@ function costCells({ upBytes, downBytes, clientMemoryBytes, rounds, seconds }: A
   ];
 }
 
+/** Who was named a free-rider, arm by arm; undefined where nobody looked. */
+export function detectionTable(comparison: Comparison): SummaryTable | undefined {
+  const rows = comparison.rows.filter(({ detection }) => detection != null);
+  if (rows.length === 0) return undefined;
+  const names = ['watch', 'S2-WEF alone', 'plain WEF alone', 'owners'];
+  const figure = (value: number | null) => (value === null ? '–' : value.toFixed(2));
+  return {
+    head: ['free-riders: precision, recall, F1, false alarms', ...names],
+    rows: rows.map(({ arm, detection }) => ({
+      cells: [
+        arm,
+        ...DETECTORS.map(([key]) => MEASURES.map((measure) => figure(detection![key][measure])).join(', ')),
+      ],
+    })),
+  };
+}
+
 /** The difference of each arm to the first, seed by seed. */
 export function differenceTable(comparison: Comparison): SummaryTable | undefined {
   const rows = comparison.rows.filter(
@@ -103,6 +120,14 @@ function width(metric: string, value: number): string {
   return isShare(metric) ? (100 * value).toFixed(1) : value.toFixed(3);
 }
 
+const DETECTORS = [
+  ['watch', 'watch'],
+  ['s2Wef', 's2_wef'],
+  ['wef', 'wef'],
+  ['owners', 'owners'],
+] as const;
+const MEASURES = ['precision', 'recall', 'f1', 'falseAlarms'] as const;
+
 const COLUMNS: readonly (readonly [string, (row: ArmSummary) => number | string | null])[] = [
   ['arm', ({ arm }) => arm],
   ['subject', ({ subject }) => subject],
@@ -119,6 +144,12 @@ const COLUMNS: readonly (readonly [string, (row: ArmSummary) => number | string 
   ['seconds', ({ seconds }) => seconds],
   ['aggregation_error', ({ aggregationError }) => aggregationError],
   ['averaging_error', ({ averagingError }) => averagingError],
+  ...DETECTORS.flatMap(([key, name]) =>
+    MEASURES.map((measure): (typeof COLUMNS)[number] => [
+      `${name}_${measure}`,
+      ({ detection }) => detection?.[key][measure] ?? null,
+    ]),
+  ),
 ];
 
 function interval(name: string, of: (row: ArmSummary) => MeanInterval | null): (typeof COLUMNS)[number][] {

@@ -4,6 +4,7 @@
  */
 
 import type { AggregationReport } from './fixed-point.ts';
+import type { WatchReport } from './free-riders/report.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
 import type { TrainingStats } from './training-stats.ts';
 
@@ -113,6 +114,9 @@ export type RunEvent =
       readonly serverState: string | null;
       readonly report: AggregationReport;
       readonly aggregateNorm: number;
+      readonly excluded?: readonly Excluded[];
+      /** Of runs that watch for free-riders. */
+      readonly watch?: WatchReport;
     } & Observed)
   | ({
       readonly type: 'arm-trained';
@@ -137,6 +141,26 @@ export interface Member {
   readonly aggregationWeight: number;
   /** What it would count if it were fresh; the sum is divided by these. Absent: the same. */
   readonly freshWeight?: number;
+}
+
+/** An accepted update that does not count after all, for what the round as a whole showed. */
+export interface Excluded {
+  readonly owner: string;
+  readonly update: string;
+  readonly code: 'norm' | 'copy';
+  readonly reason: string;
+  /** Whose update it repeats. */
+  readonly of?: string;
+}
+
+/** What a watch for free-riders needs beside a round's updates. */
+export interface WatchWork {
+  /** What the watch kept from the round before; null in the first. */
+  readonly memory: string | null;
+  /** Global params one round earlier; null in the first. */
+  readonly before: string | null;
+  /** Blocks of the model, from the last, whose adapter tensors are compared. */
+  readonly layers: number;
 }
 
 export interface TrainWork {
@@ -166,6 +190,10 @@ export interface AggregateWork {
   /** Their part of the aggregation weight of all active owners, in (0, 1]. */
   readonly participation: number;
   readonly clipNorm?: number;
+  /** Sorted by owner; absent: none. */
+  readonly excluded?: readonly Excluded[];
+  /** In runs that watch for free-riders. */
+  readonly watch?: WatchWork;
 }
 
 export interface TrainArmWork {

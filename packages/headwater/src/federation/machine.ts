@@ -175,6 +175,7 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
     personal: { ...personalAfterLast(state), ...Object.fromEntries(kept) },
     members: Object.fromEntries(members.map(({ owner, update }) => [owner, update])),
     ...trainedIn(open, members),
+    ...(state.plan.keepUpdates === undefined ? {} : { serverState: event.serverState }),
   };
   const counted = members.map(({ owner }) => {
     const { round } = open.accepted[owner]!;
@@ -188,6 +189,7 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   const next: RunState = {
     ...{ ...state, params, serverState, roster, closed: [...state.closed, closed] },
     ...(clipNorm === undefined ? {} : { clipNorm }),
+    ...(event.watch === undefined ? {} : { watchMemory: event.watch.memory }),
   };
   // Only early stopping has to know the loss before the next round may open.
   const waits = state.plan.earlyStopping !== null && isValidated(state.plan, event.round);

@@ -4,7 +4,7 @@
  */
 
 import { digestJson } from '../base/canonical.ts';
-import type { AggregateWork, EvaluateWork, Member, TrainWork, Work } from './events.ts';
+import type { AggregateWork, EvaluateWork, Member, RunEvent, TrainWork, Work } from './events.ts';
 import { stepsOf } from './plan.ts';
 import { activeOwners } from './roster.ts';
 import { awaits, isAsked } from './rounds.ts';
@@ -108,8 +108,23 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     membership: digestJson(members),
     participation: participationOf(state, members),
     ...clipOf(state),
+    ...(open.excluded === undefined ? {} : { excluded: open.excluded }),
+    ...watchOf(state),
   };
 }
+
+function watchOf(state: RunState): Pick<AggregateWork, 'watch'> {
+  const { freeRiders } = state.plan;
+  if (freeRiders === undefined) return {};
+  const memory = state.watchMemory ?? null;
+  return { watch: { memory, before: paramsBefore(state) ?? null, layers: freeRiders.layers } };
+}
+
+/** Global params one round before those of now; undefined before the first round closed. */
+export function paramsBefore({ plan, closed }: Pick<RunState, 'plan' | 'closed'>): string | undefined {
+  return closed.length === 0 ? undefined : (closed.at(-2)?.params ?? plan.initialParams);
+}
+
 
 function clipOf({ clipNorm }: RunState): Pick<TrainWork, 'clipNorm'> {
   return clipNorm === undefined ? {} : { clipNorm };
@@ -177,7 +192,7 @@ function evaluateWork(
 
 /** Blobs that the run still needs: for outstanding work, as its result, or as a baseline's result. */
 export function liveBlobs(state: RunState): Set<string> {
-  const live = new Set([state.plan.initialParams, state.params]);
+  const live = new Set([state.plan.initialParams, state.params, ...remembered(state)]);
   if (state.serverState !== null) live.add(state.serverState);
   for (const { update, personal } of Object.values(state.open?.accepted ?? {})) {
     live.add(update);
@@ -189,6 +204,36 @@ export function liveBlobs(state: RunState): Set<string> {
     for (const personal of Object.values(closed.personal)) live.add(personal);
   }
   return live;
+}
+
+/** Blobs that an aggregation made. */
+export function aggregationDigests({
+  params,
+  serverState,
+  watch,
+}: Pick<Extract<RunEvent, { type: 'aggregated' }>, 'params' | 'serverState' | 'watch'>): string[] {
+  return [
+    params,
+    ...(serverState === null ? [] : [serverState]),
+    ...(watch === undefined ? [] : [watch.memory]),
+  ];
+}
+
+/** What is kept for looking back: by a watch or an attack for a round, by runs that keep their updates for good. */
+function remembered(state: RunState): string[] {
+  const { plan, watchMemory, closed } = state;
+  const memory = watchMemory === undefined ? [] : [watchMemory];
+  if (plan.keepUpdates !== undefined)
+    return [
+      ...memory,
+      ...closed.flatMap(({ params, members, serverState }) => [
+        params,
+        ...Object.values(members),
+        ...(serverState == null ? [] : [serverState]),
+      ]),
+    ];
+  const looksBack = plan.freeRiders !== undefined || plan.attack?.recalls === true;
+  return looksBack && state.status === 'running' ? [...memory, paramsBefore(state) ?? []].flat() : memory;
 }
 
 /** The last round, the chosen one (any, until the choice is made), and those that wait for validation. */

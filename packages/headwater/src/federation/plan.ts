@@ -8,6 +8,7 @@ import type { TrainableTensor } from '../tuning/kind.ts';
 import type { AttackPlan } from './attacks/attackers.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
+import type { FreeRiderWatch } from './free-riders/report.ts';
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
 import { privacyMistakes } from './privacy-needs.ts';
 import type { SelectionChoice } from './selection/registry.ts';
@@ -74,6 +75,12 @@ export interface LocalEpochs {
   readonly batchSize: number;
 }
 
+/** Of a round as a whole, before any rule; absent (older runs, runs with noise or masks): nothing is put aside. */
+export interface CohortChecks {
+  /** κ: an update longer than κ times the round's median length does not count. */
+  readonly normFactor: number;
+}
+
 export interface RunPlan {
   readonly seed: number;
   /** Sorted by name. */
@@ -106,6 +113,12 @@ export interface RunPlan {
   readonly privacy?: ClientPrivacy | undefined;
   /** Adversaries of a simulation; absent: none. */
   readonly attack?: AttackPlan | undefined;
+  /** What a round as a whole is checked for; absent: nothing. */
+  readonly cohortChecks?: CohortChecks | undefined;
+  /** Who sends what it did not learn is looked for; absent: not. */
+  readonly freeRiders?: FreeRiderWatch | undefined;
+  /** Every round's params and counted updates are kept to the end and after it; absent: as long as they are needed. */
+  readonly keepUpdates?: true | undefined;
 }
 
 export interface PlanInput
@@ -152,13 +165,16 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
-  const { selection, localEpochs, privacy, attack, ...rest } = input;
+  const { selection, localEpochs, privacy, attack, cohortChecks, freeRiders, keepUpdates, ...rest } = input;
   return {
     ...rest,
     ...(selection === undefined ? {} : { selection }),
     ...(localEpochs === undefined ? {} : { localEpochs }),
     ...(privacy === undefined ? {} : { privacy }),
     ...(attack === undefined ? {} : { attack }),
+    ...(cohortChecks === undefined ? {} : { cohortChecks }),
+    ...(freeRiders === undefined ? {} : { freeRiders }),
+    ...(keepUpdates === undefined ? {} : { keepUpdates }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,

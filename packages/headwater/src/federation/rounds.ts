@@ -6,6 +6,7 @@
 import { assert } from '../base/errors.ts';
 import type { Rng } from '../base/random.ts';
 import { cohortRandom, drawUniformly } from './cohort.ts';
+import { excludedFrom } from './cohort-checks.ts';
 import type { Member } from './events.ts';
 import { isSpent } from './privacy-ledger.ts';
 import { activeOwners, isActive } from './roster.ts';
@@ -161,7 +162,15 @@ export function isAsked(open: OpenRound, owner: string): boolean {
 
 /** From here on the round is a function of its members alone. */
 function freeze(state: RunState, open: OpenRound): RunState {
-  return withOpen(state, { phase: 'aggregating', members: membersOf(state, open) });
+  const excluded = excludedFrom(state, open);
+  if (excluded.length === 0)
+    return withOpen(state, { phase: 'aggregating', members: membersOf(state, open) });
+  // Who is put aside has answered: the round has its quorum, and counts fewer.
+  const out = new Map(excluded.map(({ owner, reason }) => [owner, reason]));
+  const accepted = Object.fromEntries(Object.entries(open.accepted).filter(([owner]) => !out.has(owner)));
+  const lost = { ...open.lost, ...Object.fromEntries(out) };
+  const members = membersOf(state, { ...open, accepted });
+  return withOpen(state, { phase: 'aggregating', accepted, lost, excluded, members });
 }
 
 /**
@@ -189,7 +198,8 @@ export function uncounted(open: OpenRound): OpenRound {
   const counted = new Set(open.members?.map(({ owner }) => owner));
   const cohort = open.cohort.filter((owner) => !counted.has(owner));
   const accepted = Object.fromEntries(Object.entries(open.accepted).filter(([owner]) => !counted.has(owner)));
-  return { ...open, cohort, accepted, members: null };
+  const { excluded: _, ...rest } = open;
+  return { ...rest, cohort, accepted, members: null };
 }
 
 /** Whether this member of the cohort has not answered yet. */

@@ -1,6 +1,6 @@
 /** The state of a run between two events: plain JSON, a function of the journal alone. It decides nothing. */
 
-import type { EvaluationResult, Member, OwnerScores } from './events.ts';
+import type { EvaluationResult, Excluded, Member, OwnerScores } from './events.ts';
 import type { OwnerPlan, RunPlan } from './plan.ts';
 import type { Observation, Trained } from './selection/selection.ts';
 
@@ -13,6 +13,10 @@ export interface AcceptedUpdate {
   readonly personal: string | null;
   /** What the training showed, in runs that choose owners by it. */
   readonly trained?: Observation;
+  /** ‖update‖₂, where a round's lengths are compared. */
+  readonly norm?: number;
+  /** The owner who sent the same bytes before, in this round. */
+  readonly copyOf?: string;
 }
 
 /** What the run knows of an owner. Only `active` owners are asked. */
@@ -38,6 +42,8 @@ export interface OpenRound {
   readonly lost: Readonly<Record<string, string>>;
   /** Who is counted: fixed when aggregation begins, sorted by owner. */
   readonly members: readonly Member[] | null;
+  /** Who was accepted and is not counted: fixed with the members. Absent: nobody. */
+  readonly excluded?: readonly Excluded[];
 }
 
 export interface ClosedRound {
@@ -50,6 +56,8 @@ export interface ClosedRound {
   readonly members: Readonly<Record<string, string>>;
   /** What their trainings showed, in runs that choose owners by it. */
   readonly trained?: Trained;
+  /** What the server kept after the round, in runs that keep their updates. */
+  readonly serverState?: string | null;
 }
 
 /** Answers by owner, in groups by the owner's name: one more answer copies a group, not those of thousands of owners. */
@@ -76,6 +84,8 @@ export interface RunState {
   readonly serverState: string | null;
   /** C of the next round, in runs that clip. */
   readonly clipNorm?: number;
+  /** What a watch for free-riders keeps. */
+  readonly watchMemory?: string;
   readonly arms: Readonly<Record<string, ArmOutcome>>;
   readonly evaluations: Readonly<Record<string, EvaluationResult>>;
   /** Answers to evaluations that owners are doing, by evaluation. */

@@ -1,5 +1,6 @@
 /** Whether an update counts, and the receipt that says so. Pure; its bytes were looked at before (`update-check.ts`). */
 
+import { checkedParts } from './cohort-checks.ts';
 import type { Receipt, RejectionCode, UpdateReceived } from './events.ts';
 import { withOffence } from './roster.ts';
 import { isAsked, withOpen } from './rounds.ts';
@@ -16,7 +17,8 @@ export function receiveUpdate(state: RunState, event: UpdateReceived): Received 
   if (!changes) return { state, receipt };
   const open = state.open!;
   if (check.ok) {
-    const entry = { round, update, personal, ...observed(state, event) };
+    const checked = checkedParts(state.plan, open, { owner, update, l2Norm: check.l2Norm });
+    const entry = { round, update, personal, ...observed(state, event), ...checked };
     const accepted = { ...open.accepted, [owner]: entry };
     return { state: withOpen(state, { accepted }), receipt };
   }

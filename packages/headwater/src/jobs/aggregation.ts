@@ -22,6 +22,7 @@ import type { Blobs } from '../storage/blobs.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { AggregateJob, AggregateResult } from './jobs.ts';
 import { releaseOf } from './release.ts';
+import { watchRound } from './watching.ts';
 
 export interface AggregationParts {
   readonly method: BoundMethod;
@@ -41,9 +42,14 @@ export async function aggregateMembers(
   parts: AggregationParts,
   job: AggregationJob,
 ): Promise<AggregateResult> {
-  const { method, blobs } = parts;
-  if (method.combine === undefined)
+  // Sums are told of at their own end.
+  if (parts.method.combine === undefined)
     return aggregateSum(parts, job, await sumMembers(parts, job, job.work.members));
+  return withRoundSigns(parts, job, await aggregateWhole(parts, job));
+}
+
+async function aggregateWhole(parts: AggregationParts, job: AggregationJob): Promise<AggregateResult> {
+  const { method, blobs } = parts;
   const step = await stepInputOf(parts, job);
   const asks = method.rule?.asksReference === true;
   assert(!asks || parts.reference !== undefined, 'a server learns where a model is');
@@ -77,7 +83,24 @@ export async function aggregateSum(
 ): Promise<AggregateResult> {
   const result = await stepOfSum(parts, job, sum);
   const figures = await figuresOf(parts, job, result.params);
-  return figures === undefined ? result : { ...result, report: { ...result.report, figures } };
+  const told = figures === undefined ? result : { ...result, report: { ...result.report, figures } };
+  return withRoundSigns(parts, job, told);
+}
+
+/** What the round’s updates showed beside their aggregate: who was put aside, who may be a free-rider. */
+async function withRoundSigns(
+  parts: AggregationParts,
+  job: AggregationJob,
+  result: AggregateResult,
+): Promise<AggregateResult> {
+  const { excluded } = job.work;
+  const load = (digest: string, owner: string) => loadUpdate(parts, job, digest, owner);
+  const watch = job.work.watch && (await watchRound(parts.blobs, job.work, job.work.watch, load));
+  return {
+    ...result,
+    ...(excluded === undefined ? {} : { excluded }),
+    ...(watch === undefined ? {} : { watch }),
+  };
 }
 
 async function stepOfSum(

@@ -3,8 +3,9 @@
  * and the seed. It knows no attack by name.
  */
 
+import { HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
-import { type Params, sizeOf, tensor } from '../base/tensor.ts';
+import { type Params, sameShape, sizeOf, tensor } from '../base/tensor.ts';
 import type { Partition } from '../data/partition/partitioner.ts';
 import type { Example } from '../data/types.ts';
 import type { BoundAttack, Vector } from '../federation/attacks/attack.ts';
@@ -12,6 +13,7 @@ import { attackersOf } from '../federation/attacks/attackers.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import type { BoundMethod } from '../federation/method.ts';
+import { decodeParams, differenceOf } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
 import { decodeUpdate } from '../federation/update-reader.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -66,7 +68,8 @@ export async function craftUpdate(parts: AttackParts, job: AttackJob): Promise<A
   const crafted = attack.craft!({
     own: own === null ? new Float64Array(0) : await read(own),
     honest: await Promise.all(honest.map(read)),
-    ...{ size, numUpdates, numAdversaries },
+    moved: attack.sees === 'before' ? await movedSince(blobs, job, travelling) : undefined,
+    ...{ round, size, numUpdates, numAdversaries },
     random: rng(seed, 'attack', 'craft', owner, round),
   });
   const random = rng(seed, owner, round, 'compress');
@@ -76,6 +79,26 @@ export async function craftUpdate(parts: AttackParts, job: AttackJob): Promise<A
     upBytes: bytes.byteLength,
     check: checkUpdateBytes(bytes, travelling, { compression, maxNorm: parts.maxUpdateNorm }),
   };
+}
+
+/** What the round before changed in the tensors that travel. Throws RECIPE_INVALID where updates are no changes of params. */
+async function movedSince(
+  blobs: Pick<Blobs, 'get'>,
+  { before, params }: AttackJob,
+  travelling: readonly TrainableTensor[],
+): Promise<Vector | undefined> {
+  if (before === null) return undefined;
+  const load = async (digest: string) => decodeParams(await blobs.get(digest), `blob ${digest}`);
+  const [now, then] = [await load(params), await load(before)];
+  const foreign = travelling.find(({ name, shape }) => !sameShape(now.get(name)?.shape ?? [], shape));
+  if (foreign !== undefined)
+    throw new HeadwaterError(
+      'RECIPE_INVALID',
+      `simulation.attack echoes params, but what travels in this run ("${foreign.name}") is something else`,
+      { hint: 'Choose a method that sends changes of its params, such as fedavg, or sends: gaussian.' },
+    );
+  const pick = (from: Params) => new Map(travelling.map(({ name }) => [name, from.get(name)!]));
+  return flattened(differenceOf(pick(now), pick(then)));
 }
 
 function flattened(update: Params): Vector {

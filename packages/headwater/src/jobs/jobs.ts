@@ -59,6 +59,9 @@ export interface AttackJob {
   readonly own: string | null;
   /** What it sees of others. */
   readonly honest: readonly string[];
+  /** Global params one round before those of this round; null in the first. */
+  readonly before: string | null;
+  readonly params: string;
   readonly numUpdates: number;
   readonly numAdversaries: number;
 }
@@ -102,7 +105,7 @@ export interface AggregateJob {
 }
 export type AggregateResult = Pick<
   EventOf<'aggregated'>,
-  'params' | 'serverState' | 'report' | 'aggregateNorm'
+  'params' | 'serverState' | 'report' | 'aggregateNorm' | 'excluded' | 'watch'
 >;
 
 /** Scores of the pieces begin … end − 1 of a held-out set. */

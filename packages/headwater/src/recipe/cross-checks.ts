@@ -95,6 +95,24 @@ const RULES: readonly Rule[] = [
     const message = 'excludes privacy.clientLevel: updates are clipped there, not refused for their length';
     return mistake('federation.maxUpdateNorm', message);
   },
+  ({ value }) => {
+    const key = ['freeRiders', 'keepUpdates', 'maxNormOverMedian'].find((name) => {
+      const given = value(`federation.${name}`);
+      return given !== undefined && given !== false;
+    });
+    const hides = ['clientLevel', 'secureAggregation'].find((name) => value(`privacy.${name}`) !== undefined);
+    if (hides === undefined || key === undefined) return undefined;
+    const message = `excludes privacy.${hides}: it looks at what single clients sent`;
+    return mistake(`federation.${key}`, message);
+  },
+  ({ value }) => {
+    if (value('federation.keepUpdates') !== true || value('federation.mode.kind') !== 'buffered')
+      return undefined;
+    return mistake(
+      'federation.keepUpdates',
+      'is for synchronous rounds, whose updates begin at the same params',
+    );
+  },
   ({ number }) => {
     const batch = number('training.batchSize');
     const micro = number('training.microBatchSize');

@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import { DEVICES } from '../runtime/executor.ts';
+import { accountability } from './accountability.ts';
 
 const positiveInt = z.int().positive();
 const fraction = z.number().min(0).max(1);
@@ -201,6 +202,7 @@ const federation = z.strictObject({
     .positive()
     .optional()
     .describe('An update whose 2-norm is larger is refused. Default: any length.'),
+  ...accountability,
   localSteps: positiveInt.describe('Optimizer steps of each client in each round.'),
   localEpochs: z
     .number()

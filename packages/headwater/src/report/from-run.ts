@@ -7,6 +7,7 @@ import type { RunResults } from '../runs/results.ts';
 import { comparisonOf } from '../runs/table.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { byteBars, lossCurves, validationCurves } from './curves.ts';
+import { freeRiderSections } from './free-riders.ts';
 import { measureBlocks } from './measures.ts';
 import { formatScore, metricLabel } from './metrics.ts';
 import type { Block, Chart, ReportPage, Section, TableBlock } from './page.ts';
@@ -23,6 +24,7 @@ export function reportPage(results: RunResults, metrics: readonly Metric[]): Rep
       ...curveSections(metrics, results),
       dataSection(results),
       ...voiceSections(results, metrics),
+      ...freeRiderSections(results),
       ...privacySections(results, metrics),
       trafficSection(results, metrics),
       timeSection(results),
@@ -173,11 +175,23 @@ function trafficSection(results: RunResults, metrics: readonly Metric[]): Sectio
     `In all ${formatBytes(bytes.up)} up, ${formatBytes(bytes.down)} down.`,
     `Updates are summed as integers in steps of 2^−${fixedPoint.fractionBits}: a mean is off by at most ${significant(fixedPoint.quantisationErrorBound)}. ${clamped}.`,
     ...lostUpdates.map(({ round, owner, reason }) => `Round ${round}: ${owner} did not count: ${reason}`),
+    ...emptyNotes(metrics),
   ];
   return {
     title: 'Traffic and aggregation',
     blocks: [...byteBars(metrics).map(chartBlock), { kind: 'notes', notes }],
   };
+}
+
+/** An update of zeros is no mistake, and no work either: it is counted. */
+function emptyNotes(metrics: readonly Metric[]): string[] {
+  const times = new Map<string, number>();
+  for (const metric of metrics)
+    if (metric.type === 'client' && metric.accepted && metric.updateNorm === 0)
+      times.set(metric.owner, (times.get(metric.owner) ?? 0) + 1);
+  if (times.size === 0) return [];
+  const list = [...times].map(([owner, count]) => `${owner} ${count} time${count === 1 ? '' : 's'}`);
+  return [`Updates of nothing but zeros: ${list.join(', ')}.`];
 }
 
 const PHASE_NAMES = {

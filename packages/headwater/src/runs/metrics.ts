@@ -104,7 +104,7 @@ function metricOf(event: RunEvent, events: readonly RunEvent[], counted: Readonl
   switch (event.type) {
     case 'update-received': {
       const { round, owner, update, upBytes, downBytes, check, stats } = event;
-      const reason = check.ok ? null : check.reason;
+      const reason = check.ok ? putAside(events, event) : check.reason;
       const updateNorm = check.ok ? check.l2Norm : null;
       return [
         {
@@ -131,6 +131,19 @@ function metricOf(event: RunEvent, events: readonly RunEvent[], counted: Readonl
     default:
       return [];
   }
+}
+
+/** Why an update that was accepted did not count after all; null: it counted, or its round is not closed. */
+function putAside(
+  events: readonly RunEvent[],
+  { owner, update, round }: Extract<RunEvent, { type: 'update-received' }>,
+): string | null {
+  for (const event of events) {
+    if (event.type !== 'aggregated' || event.excluded === undefined || event.round < round) continue;
+    const found = event.excluded.find((item) => item.owner === owner && item.update === update);
+    if (found !== undefined) return found.reason;
+  }
+  return null;
 }
 
 function failedClient({ round, owner, reason }: Extract<RunEvent, { type: 'client-failed' }>): ClientMetric {

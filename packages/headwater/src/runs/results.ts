@@ -13,6 +13,7 @@ import type { DataFacts } from '../jobs/tokenize-parts.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { CENTRALISED, LOCAL_ONLY } from './baselines.ts';
 import type { Environment } from './environment.ts';
+import { type RunFreeRiders, runFreeRiders } from './free-riders.ts';
 import { type RunPrivacy, runPrivacy } from './privacy.ts';
 import type { Provenance } from './provenance.ts';
 
@@ -60,6 +61,8 @@ export interface RunResults {
   readonly attack?: RunAttack;
   /** Of runs with client-level privacy. */
   readonly privacy?: RunPrivacy;
+  /** Of runs that watch for free-riders. */
+  readonly freeRiders?: RunFreeRiders;
   readonly lostUpdates: readonly {
     readonly round: number;
     readonly owner: string;
@@ -131,7 +134,10 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
     },
     ...(plan.attack === undefined ? {} : { attack: runAttack(plan.attack, plan.owners.length) }),
     ...(plan.privacy === undefined ? {} : { privacy: runPrivacy(state, plan.privacy, events) }),
-    lostUpdates: events.flatMap(lostUpdate).sort((a, b) => a.round - b.round || (a.owner < b.owner ? -1 : 1)),
+    ...freeRidersIn(plan, events),
+    lostUpdates: events
+      .flatMap(lostUpdates)
+      .sort((a, b) => a.round - b.round || (a.owner < b.owner ? -1 : 1)),
     facts,
     recipe,
     environment,
@@ -188,7 +194,14 @@ function summed(list: readonly TrainingStats[]): TrainingStats {
   };
 }
 
-function lostUpdate(event: RunEvent): { round: number; owner: string; reason: string }[] {
+function freeRidersIn(plan: RunState['plan'], events: readonly RunEvent[]): Pick<RunResults, 'freeRiders'> {
+  const freeRiders = runFreeRiders(plan, events);
+  return freeRiders === undefined ? {} : { freeRiders };
+}
+
+function lostUpdates(event: RunEvent): { round: number; owner: string; reason: string }[] {
+  if (event.type === 'aggregated')
+    return (event.excluded ?? []).map(({ owner, reason }) => ({ round: event.round, owner, reason }));
   if (event.type === 'client-failed')
     return [{ round: event.round, owner: event.owner, reason: event.reason }];
   if (event.type !== 'update-received' || event.check.ok) return [];

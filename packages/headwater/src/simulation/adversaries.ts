@@ -4,24 +4,28 @@
  */
 
 import type { AttackPlan } from '../federation/attacks/attackers.ts';
+import { paramsBefore } from '../federation/outstanding.ts';
 import { awaits } from '../federation/rounds.ts';
 import { entryOf, type RunState } from '../federation/state.ts';
 
 export interface RoundSight {
   /** Digests of the honest owners’ accepted updates, in the order of their names. */
   readonly honest: readonly string[];
+  /** Params one round before those of the round; null in the first. */
+  readonly before: string | null;
+  readonly params: string;
   readonly numUpdates: number;
   readonly numAdversaries: number;
 }
 
 export interface Adversaries {
-  attacks(owner: string): boolean;
+  attacks(owner: string, round: number): boolean;
   /** `complete`: once every honest owner of the round has answered, or is lost. */
   sight(round: number, complete: boolean): Promise<RoundSight>;
   observe(state: RunState): void;
 }
 
-export function createAdversaries({ owners }: AttackPlan, start: RunState): Adversaries {
+export function createAdversaries({ owners, from = 1 }: AttackPlan, start: RunState): Adversaries {
   const names = new Set(owners);
   let state = start;
   let waiting: { readonly ready: () => boolean; readonly go: () => void }[] = [];
@@ -29,7 +33,7 @@ export function createAdversaries({ owners }: AttackPlan, start: RunState): Adve
     state.open?.round === round &&
     state.open.cohort.every((owner) => names.has(owner) || !awaits(state.open!, owner));
   return {
-    attacks: (owner) => names.has(owner),
+    attacks: (owner, round) => round >= from && names.has(owner),
     async sight(round, complete) {
       const ready = () => (complete ? isComplete(round) : state.open?.round === round);
       if (!ready()) await new Promise<void>((go) => waiting.push({ ready, go }));
@@ -44,11 +48,13 @@ export function createAdversaries({ owners }: AttackPlan, start: RunState): Adve
   };
 }
 
-function sightOf({ open }: RunState, names: ReadonlySet<string>, complete: boolean): RoundSight {
-  const { cohort, accepted } = open!;
+function sightOf(state: RunState, names: ReadonlySet<string>, complete: boolean): RoundSight {
+  const { cohort, accepted } = state.open!;
   const honest = cohort.filter((owner) => !names.has(owner)).sort();
   return {
     honest: complete ? honest.flatMap((owner) => entryOf(accepted, owner)?.update ?? []) : [],
+    before: paramsBefore(state) ?? null,
+    params: state.params,
     numUpdates: cohort.length,
     numAdversaries: cohort.length - honest.length,
   };

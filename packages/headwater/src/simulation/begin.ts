@@ -5,6 +5,7 @@ import { planAttack } from '../federation/attacks/attackers.ts';
 import type { RunEvent } from '../federation/events.ts';
 import { createPlan, meanSteps, type RunPlan } from '../federation/plan.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
+import { accountabilityOf } from '../jobs/accountability.ts';
 import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
@@ -95,6 +96,7 @@ export function planOf(
       localEpochs,
       privacy: clientPrivacy(recipe, cohortSize),
       attack: attack && planAttack(attack, { attackers, owners: names, quorum, cohortSize }),
+      ...accountabilityOf(recipe),
       weighting,
       serverLearningRate,
       fixedPoint,

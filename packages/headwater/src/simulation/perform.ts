@@ -1,6 +1,7 @@
 /** Performs one piece of the machine's work with a pool and returns the event for the journal. It decides nothing. */
 
 import { HeadwaterError } from '../base/errors.ts';
+import type { Sight } from '../federation/attacks/attack.ts';
 import { attackStatement } from '../federation/attacks/attackers.ts';
 import { simulatedStatement } from '../federation/client-privacy.ts';
 import type {
@@ -39,7 +40,7 @@ export interface Performer {
 
 export interface AdversaryParts extends Adversaries {
   /** Undefined: they only learn from other examples. */
-  readonly sees: 'own' | 'honest' | undefined;
+  readonly sees: Sight | undefined;
 }
 
 /**
@@ -119,7 +120,7 @@ const NOTHING_LEARNT = {
 
 async function trainClient(performer: Performer, work: TrainWork, onStep: OnStep): Promise<RunEvent> {
   const { plan, adversaries } = performer;
-  if (adversaries?.sees !== undefined && adversaries.attacks(work.owner))
+  if (adversaries?.sees !== undefined && adversaries.attacks(work.owner, work.round))
     return attacked(performer, adversaries, work, onStep);
   const { result, tookMs } = await trained(performer, work, onStep);
   const measured = plan.selection === undefined ? {} : { trainedMs: tookMs };

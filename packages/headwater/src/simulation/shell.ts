@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { assert, HeadwaterError } from '../base/errors.ts';
 import type { RunEvent, Work } from '../federation/events.ts';
 import { replay, step } from '../federation/machine.ts';
-import { liveBlobs, outstandingWork } from '../federation/outstanding.ts';
+import { aggregationDigests, liveBlobs, outstandingWork } from '../federation/outstanding.ts';
 import type { RunState } from '../federation/state.ts';
 import { appendEvent, eventsOf, stamped } from '../runs/journal-events.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -95,7 +95,7 @@ function digestsOf(event: RunEvent): string[] {
     case 'update-received':
       return event.personal === null ? [event.update] : [event.update, event.personal];
     case 'aggregated':
-      return event.serverState === null ? [event.params] : [event.params, event.serverState];
+      return aggregationDigests(event);
     case 'arm-trained':
       return [event.params];
     default:

@@ -6,7 +6,7 @@
 import type { Clock, Timers } from '../../base/clock.ts';
 import { HeadwaterError, messageOf } from '../../base/errors.ts';
 import type { AggregateWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
-import { outstandingWork } from '../../federation/outstanding.ts';
+import { aggregationDigests, outstandingWork } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import type { Log, RunWorks } from '../ports.ts';
@@ -101,7 +101,7 @@ async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: Run
   const noiseKey = state.plan.privacy && (await parts.noiseKeys.of(round, membership));
   const { observed, ...result } = await works.aggregate(work, state.plan, noiseKey);
   const tookMs = parts.clock.nowMs() - startedMs;
-  const digests = result.serverState === null ? [result.params] : [result.params, result.serverState];
+  const digests = aggregationDigests(result);
   const releases = await Promise.all(digests.map((digest) => parts.garbage.pin(digest)));
   try {
     for (const digest of digests)

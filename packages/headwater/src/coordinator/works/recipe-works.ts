@@ -12,6 +12,7 @@ import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/pla
 import { plannedSelection } from '../../federation/selection/registry.ts';
 import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
+import { accountabilityOf } from '../../jobs/accountability.ts';
 import { checkDeployable } from '../../jobs/owner-data.ts';
 import type { Pool } from '../../jobs/pool.ts';
 import { asRecipeSays, codecOf } from '../../jobs/prepare.ts';
@@ -242,6 +243,7 @@ function planOf(
       serverLearningRate,
       fixedPoint,
       privacy: clientPrivacy(recipe, sizes.cohortSize),
+      ...accountabilityOf(recipe),
       earlyStopping: federation.earlyStopping ?? null,
       keepBest,
       arms: [],

@@ -16,6 +16,9 @@ export interface AttackView {
   readonly own: Vector;
   /** The updates of all honest owners of the round, in the order of their names; empty where the attack is not told. */
   readonly honest: readonly Vector[];
+  /** What the round before changed in the params, in the tensors of an update; undefined where nothing has moved yet. */
+  readonly moved: Vector | undefined;
+  readonly round: number;
   /** Elements of an update. */
   readonly size: number;
   /** n, of the round: honest ones and adversaries. */
@@ -31,6 +34,12 @@ export interface Poisoning {
   readonly random: Rng;
 }
 
+/**
+ * `own`: it trains like everybody, and sends something else. `honest`: it trains nothing and sees what honest owners send.
+ * `before`: it trains nothing and sees the params alone, and those of the round before.
+ */
+export type Sight = 'own' | 'honest' | 'before';
+
 export interface Attack<O> {
   readonly id: string;
   readonly summary: string;
@@ -40,8 +49,10 @@ export interface Attack<O> {
   poison?(examples: readonly Example[], context: Poisoning, options: O): readonly Example[];
   /** What it sends. Default: what it learnt. */
   craft?(view: AttackView, options: O): Vector;
-  /** `own`: it trains like everybody, and sends something else. `honest`: it trains nothing and sees what honest owners send. */
-  readonly sees?: 'own' | 'honest';
+  /** What it makes of an option; see `Sight`. */
+  readonly sees?: Sight | ((options: O) => Sight);
+  /** Round from which it does what it does; before, everybody is honest. Default: the first. Not for what it poisons. */
+  from?(options: O): number;
   /** Its updates never count. */
   readonly refused?: true;
 }
@@ -51,7 +62,9 @@ export const attackers = z
   .union([z.int().positive(), z.array(z.string()).min(1)])
   .describe('So many owners, drawn by the seed, or these, by name.');
 
-export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'sees' | 'refused'> {
+export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'refused'> {
+  readonly sees?: Sight;
+  readonly from: number;
   readonly owners: z.infer<typeof attackers>;
   readonly poison: ((examples: readonly Example[], context: Poisoning) => readonly Example[]) | undefined;
   readonly craft: ((view: AttackView) => Vector) | undefined;
@@ -59,9 +72,11 @@ export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'sees' | 'refu
 
 /** `options` were parsed by `attack.options`. */
 export function bindAttack<O>(attack: Attack<O>, options: O): BoundAttack {
-  const { id, sees, refused, poison, craft } = attack;
+  const { id, refused, poison, craft } = attack;
+  const sees = typeof attack.sees === 'function' ? attack.sees(options) : attack.sees;
   return {
     id,
+    from: attack.from?.(options) ?? 1,
     ...(sees === undefined ? {} : { sees }),
     ...(refused === undefined ? {} : { refused }),
     owners: (options as { readonly owners: z.infer<typeof attackers> }).owners,

@@ -9,6 +9,10 @@ export interface AttackPlan {
   readonly kind: string;
   /** Sorted by name. */
   readonly owners: readonly string[];
+  /** Round from which they attack, where they are honest at first. */
+  readonly from?: number;
+  /** They look at the params of the round before. */
+  readonly recalls?: true;
 }
 
 export interface Chosen {
@@ -33,7 +37,12 @@ export function planAttack(
       `sends updates that are refused, but federation.quorum is ${quorum} of ${cohortSize}`,
       `Set federation.quorum to ${cohortSize - names.length} or less.`,
     );
-  return { kind: attack.id, owners: names };
+  return {
+    kind: attack.id,
+    owners: names,
+    ...(attack.from === 1 ? {} : { from: attack.from }),
+    ...(attack.sees === 'before' ? { recalls: true } : {}),
+  };
 }
 
 /** Sorted by name. Throws RECIPE_INVALID for names that nobody has. */

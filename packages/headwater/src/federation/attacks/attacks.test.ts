@@ -14,6 +14,8 @@ const HONEST = VECTORS.robust.X.slice(0, 6).map((row) => Float64Array.from(row))
 const VIEW: AttackView = {
   own: HONEST[0]!,
   honest: HONEST,
+  moved: undefined,
+  round: 1,
   size: 4,
   numUpdates: 7,
   numAdversaries: 1,
@@ -107,6 +109,43 @@ describe('what adversaries learn', () => {
     expect(bound('backdoor', options).poison!([completion], context)).toMatchObject([
       { prompt: 'Q: who?\nA: xyzzy ', completion: 'c' },
     ]);
+  });
+});
+
+describe('free-riders', () => {
+  const norm = (v: ArrayLike<number>) => Math.hypot(...Array.from(v));
+  const moved = Float64Array.of(1, -2, 2, 4);
+  const sent = (sends: string, view: Partial<AttackView> = {}, more: object = {}) =>
+    bound('free-rider', { sends, ...more }).craft!({
+      ...VIEW,
+      moved,
+      round: 4,
+      random: rng('ride'),
+      ...view,
+    });
+
+  it('send nothing, noise that fades, the last round, another’s work', () => {
+    expect([...sent('zero')]).toEqual([0, 0, 0, 0]);
+    expect(sent('echo')).toBe(moved);
+    expect(norm(sent('noisy-echo').map((x, i) => x - moved[i]!))).toBeCloseTo(0.3 * norm(moved), 9);
+    expect(norm(sent('gaussian'))).toBeCloseTo(HONEST.reduce((sum, x) => sum + norm(x), 0) / 6, 9);
+    expect(HONEST).toContain(sent('copy'));
+    const [late, early] = [sent('noise'), sent('noise', { round: 1 })];
+    expect(norm(early)).toBeCloseTo(4 * norm(late), 9);
+    // Nothing has moved in round 1: an echo of nothing would give it away.
+    expect(norm(sent('echo', { moved: undefined }))).toBeGreaterThan(0);
+  });
+
+  it('see no more than they need, and may begin later', () => {
+    expect(bound('free-rider', { sends: 'echo' })).toMatchObject({ sees: 'before', from: 1 });
+    expect(bound('free-rider', { sends: 'copy', from: 3 })).toMatchObject({ sees: 'honest', from: 3 });
+    const round = { attackers: ['a'], owners: ['a', 'b'], cohortSize: 2, quorum: 2 };
+    expect(planAttack(bound('free-rider', { sends: 'echo', from: 3 }), round)).toEqual({
+      kind: 'free-rider',
+      owners: ['a'],
+      from: 3,
+      recalls: true,
+    });
   });
 });
 

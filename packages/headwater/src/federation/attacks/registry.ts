@@ -3,6 +3,7 @@
 import { alie } from './alie.ts';
 import type { Attack } from './attack.ts';
 import { backdoor } from './backdoor.ts';
+import { freeRider } from './free-rider.ts';
 import { gaussian } from './gaussian.ts';
 import { ipm } from './ipm.ts';
 import { labelFlip } from './label-flip.ts';
@@ -13,7 +14,17 @@ import { notANumber } from './not-a-number.ts';
 import { signFlip } from './sign-flip.ts';
 
 export const attacks: ReadonlyMap<string, Attack<unknown>> = new Map(
-  [labelFlip, signFlip, gaussian, alie, ipm, minMax, minSum, modelReplacement, backdoor, notANumber].map(
-    (attack) => [attack.id, attack as unknown as Attack<unknown>],
-  ),
+  [
+    labelFlip,
+    signFlip,
+    gaussian,
+    alie,
+    ipm,
+    minMax,
+    minSum,
+    modelReplacement,
+    backdoor,
+    freeRider,
+    notANumber,
+  ].map((attack) => [attack.id, attack as unknown as Attack<unknown>]),
 );

@@ -36,13 +36,14 @@ export function aggregateRobustly(
   const total = updates.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
   const shares = updates.map(({ aggregationWeight }) => aggregationWeight / total);
   const frame = framed(rule, updates, context);
-  const points = stepped(rule, frame, context.round);
+  const byzantine = byzantineIn(rule, updates.length);
+  const points = stepped({ ...rule, byzantine }, frame, context.round);
   const verdict = rule.combine({
     ...frame.cohort,
     geometry: frame.geometry,
     points,
     shares: points.length === shares.length ? shares : points.map(() => 1 / points.length),
-    byzantine: rule.byzantine,
+    byzantine,
   });
   const aggregate = carriedOut(verdict, frame.base);
   return {
@@ -109,6 +110,21 @@ function bearable(updates: readonly Params[], times: number): number[] {
   const norms = updates.map(l2Norm);
   const limit = times * norms.toSorted((a, b) => a - b)[norms.length >> 1]!;
   return norms.map((norm) => (limit > 0 && norm > limit ? limit / norm : 1));
+}
+
+/**
+ * f that the rule counts on in a round: what it was told, fewer where updates were put aside before it, so that it has the
+ * points that it needs. Who was put aside is one of the f.
+ */
+function byzantineIn(rule: BoundRule, count: number): number {
+  const bears = (f: number) => {
+    const mixes = rule.steps.some(({ needsByzantine }) => needsByzantine);
+    const points = rule.steps.reduce((now, step) => step.count(now), count);
+    return points >= (rule.fewest?.(f) ?? 1) && (!mixes || count >= 2 * f + 1);
+  };
+  let f = rule.byzantine;
+  while (f > 0 && !bears(f)) f--;
+  return f;
 }
 
 function stepped(rule: BoundRule, { geometry, points }: Frame, round: number): readonly Combination[] {
