@@ -28,7 +28,11 @@ function compress(file: string): void {
   };
   const brotli = brotliCompressSync(bytes, { params });
   if (brotli.byteLength < 0.95 * bytes.byteLength) writeFileSync(`${file}.br`, brotli);
-  // Every browser that has WebAssembly reads Brotli.
-  const gzip = file.endsWith('.wasm') ? undefined : gzipSync(bytes, { level: 9 });
-  if (gzip !== undefined && gzip.byteLength < 0.95 * bytes.byteLength) writeFileSync(`${file}.gz`, gzip);
+  if (file.endsWith('.wasm')) {
+    // Every browser that has WebAssembly reads Brotli; the coordinator unpacks it for whoever does not.
+    rmSync(file);
+    return;
+  }
+  const gzip = gzipSync(bytes, { level: 9 });
+  if (gzip.byteLength < 0.95 * bytes.byteLength) writeFileSync(`${file}.gz`, gzip);
 }

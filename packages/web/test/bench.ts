@@ -1,11 +1,13 @@
 /**
  * `npm run bench:browser`: LoRA training of seed-lm-7m as in the quickstart, in Chromium and in Node on the same machine, in
- * turn. Prints tokens per second, how much of it is ONNX Runtime, and how long the page's main thread was ever blocked.
+ * turn. Prints tokens per second, how much of it is ONNX Runtime, and how long the page's main thread was ever blocked; then the
+ * bytes of a first and a second visit to the built pages (`npm run build:web` before).
  *
  *   --variants   also other threads, kernels and packing
  */
 
-import { cpus } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { build } from 'vite';
@@ -20,7 +22,10 @@ import { launchChromium } from './support/chromium.ts';
 import { assets, clincExamples } from './support/clinc.ts';
 import { descendantsCpuSeconds } from './support/cpu-time.ts';
 import { modelFiles, openEnginePage, paramsText, plain, startEngineServer } from './support/engine-page.ts';
+import { openOwnerScene } from './support/owner-scene.ts';
 import type { StaticServer } from './support/static-server.ts';
+import { domains } from './support/subjects.ts';
+import { measureVisits } from './support/visits.ts';
 
 const LORA = { rank: 16, alpha: 32, targetModules: 'all-linear' };
 const STEPS = 4;
@@ -205,9 +210,25 @@ async function main(): Promise<void> {
     for (const variant of variants) contestants.push(await tabContestant(browser, server, bench, variant));
     const numTokens = bench.examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
     await race(contestants, numTokens);
+    await visits();
   } finally {
     await browser.close();
     await server.close();
+  }
+}
+
+async function visits(): Promise<void> {
+  const subject = domains();
+  const scene = await openOwnerScene(join(assets, 'web'), subject);
+  const profile = mkdtempSync(join(tmpdir(), 'headwater-profile-'));
+  try {
+    const [first, second] = await measureVisits(scene, subject, profile);
+    console.log(
+      `bytes down: ${first} at the first visit (code, WebAssembly, weights, one round), ${second} at the second`,
+    );
+  } finally {
+    await scene.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 

@@ -1,20 +1,19 @@
 /** The operator's pages in Chromium, over a real coordinator with real clients: what they show, for whom, and how they behave. */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLocalPages } from '../../headwater/src/coordinator/local-pages.ts';
 import { parseInvitation } from '../../headwater/src/federation/wire/join-token.ts';
 import { run } from '../../headwater/src/simulation/run.ts';
 import { smallRun } from '../../headwater/test/support/small-run.ts';
+import { findings } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
 import { openScene, type Scene } from './support/dashboard-scene.ts';
+import { codeSizes, noteCode } from './support/page-code.ts';
 
 const dist = join(import.meta.dirname, '../dist');
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let browser: Browser;
 let scene: Scene;
@@ -22,6 +21,7 @@ let context: BrowserContext;
 let page: Page;
 /** What must not happen on any page: errors, refusals of the content policy, requests to another origin. */
 const complaints: string[] = [];
+const code = new Set<string>();
 
 beforeAll(async () => {
   [browser, scene] = await Promise.all([launchChromium(), openScene(dist)]);
@@ -39,6 +39,7 @@ afterAll(async () => {
 });
 
 function watch(watched: Page, origin: string): void {
+  noteCode(watched, code);
   watched.on('pageerror', (error) => complaints.push(error.message));
   watched.on('console', (message) => {
     const expected = /status of (400|401|404)/.test(message.text());
@@ -54,20 +55,9 @@ async function open(hash: string, ready: string): Promise<void> {
   await page.locator(ready).first().waitFor();
 }
 
-async function findings(): Promise<string[]> {
-  // Evaluated as the developer tools do: no script element, so the content policy need not allow it.
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<import('axe-core').AxeResults> } }).axe.run(),
-  );
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
-}
-
 test('a wrong token is refused with a reason, the right one opens the runs, and no token stays anywhere', async () => {
   await open('', '#token');
-  expect(await findings()).toEqual([]);
+  expect(await findings(page)).toEqual([]);
   await page.getByLabel('Admin token').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('alert').getByText('this is not the admin token').waitFor();
@@ -108,7 +98,7 @@ describe.each([
       await page.emulateMedia({ colorScheme });
       await open(hash, ready);
       expect(await page.locator('h1').count()).toBe(1);
-      expect(await findings()).toEqual([]);
+      expect(await findings(page)).toEqual([]);
       const [wide, most] = await page.evaluate(() => [
         document.documentElement.scrollWidth,
         window.innerWidth,
@@ -172,7 +162,7 @@ test('a run begins from a text; its invitation is a link that a client understan
     url: scene.server.url,
     token: expect.stringMatching(/^hw1_/),
   });
-  expect(await findings()).toEqual([]);
+  expect(await findings(page)).toEqual([]);
   expect(await scene.server.operator.tokens('from-page')).toMatchObject([
     { owner: 'clinic-north', usesLeft: 1 },
   ]);
@@ -183,7 +173,7 @@ test('what cannot be undone is asked for once more; the keyboard is enough', asy
   await page.getByRole('button', { name: 'Cancel', exact: true }).press('Enter');
   const dialog = page.getByRole('dialog', { name: 'Cancel next?' });
   await dialog.waitFor();
-  expect(await findings()).toEqual([]);
+  expect(await findings(page)).toEqual([]);
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'hidden' });
   expect((await scene.server.operator.summary('next')).status).toBe('waiting');
@@ -245,13 +235,8 @@ test('nothing was asked of anybody else, nothing failed, nothing was refused by 
   expect(complaints).toEqual([]);
 });
 
-test('the own code of the pages, charts included, is less than 300 kB compressed', () => {
-  const files = readdirSync(join(dist, 'assets')).filter(
-    (file) => /\.(js|css)$/.test(file) && !/worker/.test(file),
-  );
-  const bytes = files.reduce(
-    (sum, file) => sum + gzipSync(readFileSync(join(dist, 'assets', file))).byteLength,
-    0,
-  );
-  expect(bytes).toBeLessThan(300_000);
+test('all the code of these pages, charts included, is less than 300 kB compressed', () => {
+  const { bytes, gzip, brotli } = codeSizes(dist, code);
+  console.log(`the dashboard: ${code.size} files, ${bytes} bytes, ${gzip} gzipped, ${brotli} in Brotli`);
+  expect(gzip).toBeLessThan(300_000);
 });

@@ -1,6 +1,6 @@
 /**
- * `node packages/web/test/screenshots.ts [page or look …]`: pictures of every page of the dashboard into docs/screenshots, on a
- * desktop, on a phone and in the dark, from a real coordinator. Needs `npm run build:web` before.
+ * `node packages/web/test/screenshots.ts [page or look …]`: pictures of every page into docs/screenshots, on a desktop, on a phone
+ * and in the dark, from a real coordinator. Needs `npm run build:web` before.
  */
 
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -9,6 +9,9 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from './support/chromium.ts';
 import { openScene } from './support/dashboard-scene.ts';
+import { takeOwnerPictures } from './support/owner-pictures.ts';
+import { openOwnerScene } from './support/owner-scene.ts';
+import { domains } from './support/subjects.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const folder = join(root, 'docs/screenshots');
@@ -137,34 +140,52 @@ mkdirSync(folder, { recursive: true });
 // A copy: building the pages anew would take them away from under the coordinator.
 const pages = mkdtempSync(join(tmpdir(), 'headwater-pages-'));
 cpSync(join(root, 'packages/headwater/assets/web'), pages, { recursive: true });
-const scene = await openScene(pages);
 const browser = await launchChromium();
 try {
-  const steps = [
-    'evaluation.tasks[0].kind=token-accuracy',
-    'federation.localSteps=3',
-    'training.optimizer.learningRate=0.02',
-  ];
-  await scene.finish('three-sites', [
-    ...steps,
-    'federation.rounds=6',
-    'description=Three owners with one animal each learn what it says.',
-  ]);
-  await scene.finish('proximal', [
-    ...steps,
-    'federation.rounds=4',
-    'federation.method.kind=fedprox',
-    'federation.method.mu=0.1',
-  ]);
-  await scene.wait('next');
-  await scene.begin(
-    'live',
-    ['federation.rounds=40', 'evaluation.everyRounds=2', 'evaluation.tasks[0].kind=token-accuracy'],
-    5,
-  );
-  for (const look of looks) await takeAll(browser, scene.server.adminUrl, scene.server.adminToken, look);
+  const isOwners = (name: string) => name.startsWith('join');
+  if (wanted.length === 0 || !wanted.every(isOwners)) await takeDashboard(browser);
+  if (wanted.length === 0 || wanted.some(isOwners)) await takeOwners(browser);
 } finally {
   await browser.close();
-  await scene.close();
   rmSync(pages, { recursive: true });
+}
+
+async function takeOwners(browser: Browser): Promise<void> {
+  const scene = await openOwnerScene(pages, domains());
+  try {
+    for (const look of looks) await takeOwnerPictures({ browser, scene, look, options: LOOKS[look], save });
+  } finally {
+    await scene.close();
+  }
+}
+
+async function takeDashboard(browser: Browser): Promise<void> {
+  const scene = await openScene(pages);
+  try {
+    const steps = [
+      'evaluation.tasks[0].kind=token-accuracy',
+      'federation.localSteps=3',
+      'training.optimizer.learningRate=0.02',
+    ];
+    await scene.finish('three-sites', [
+      ...steps,
+      'federation.rounds=6',
+      'description=Three owners with one animal each learn what it says.',
+    ]);
+    await scene.finish('proximal', [
+      ...steps,
+      'federation.rounds=4',
+      'federation.method.kind=fedprox',
+      'federation.method.mu=0.1',
+    ]);
+    await scene.wait('next');
+    await scene.begin(
+      'live',
+      ['federation.rounds=40', 'evaluation.everyRounds=2', 'evaluation.tasks[0].kind=token-accuracy'],
+      5,
+    );
+    for (const look of looks) await takeAll(browser, scene.server.adminUrl, scene.server.adminToken, look);
+  } finally {
+    await scene.close();
+  }
 }

@@ -151,6 +151,18 @@ describe('a tiny checkpoint in bfloat16', async () => {
     expect(worst(actual.grads, expected.grads)).toBeLessThan(1e-3);
   });
 
+  test.each<[string, Form]>([
+    ['int8', { quantized: { bits: 8, blockSize: 32 } }],
+    ['int4', { quantized: { bits: 4, blockSize: 32 } }],
+  ])('%s on WebGPU computes what WebAssembly computes, no operator on the CPU', async (_, form) => {
+    const wasm = await inTab(TINY, { ...form, backend: 'wasm' }, expected.params);
+    const webgpu = await inTab(TINY, { ...form, backend: 'webgpu', noFallback: true }, expected.params);
+    expect(Math.abs(webgpu.loss - wasm.loss)).toBeLessThan(1e-4);
+    expect(worst(webgpu.grads, wasm.grads)).toBeLessThan(1e-3);
+    // They were rounded: the test would not notice a form that is ignored.
+    expect(worst(wasm.grads, expected.grads)).toBeGreaterThan(1e-3);
+  });
+
   // Why `defaultWeights` widens on WebGPU.
   test('on WebGPU as it is stored it does not load', async () => {
     const form: Form = { backend: 'webgpu', weights: 'stored' };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../federation/wire/messages.ts';
-import { createPolicy, parsePolicy } from './policy.ts';
+import { createPolicy } from './policy.ts';
+import { parsePolicy } from './policy-text.ts';
 
 const manifest: Manifest = {
   protocol: 1,

@@ -1,16 +1,11 @@
 /**
  * The owner's policy: what a run may be and what may leave. A list of plain limits, each absent one allows anything; a
- * manifest that breaks some is refused with all reasons. It reads no files.
+ * manifest that breaks some is refused with all reasons. It reads neither files nor YAML.
  */
 
-import { LineCounter } from 'yaml';
 import { z } from 'zod';
-import { HeadwaterError } from '../base/errors.ts';
 import { formatBytes, parseBytes } from '../base/format.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
-import { parseAt, pathText } from '../recipe/issues.ts';
-import { lineText, offsetOf } from '../recipe/positions.ts';
-import { readYaml } from '../recipe/yaml.ts';
 import { printable } from './failures.ts';
 import type { Policy } from './ports.ts';
 import { type Terms, termsOf } from './terms.ts';
@@ -18,7 +13,7 @@ import { type Terms, termsOf } from './terms.ts';
 const limit = z.int().positive();
 const names = z.array(z.string());
 
-const rules = z.strictObject({
+export const policyRules = z.strictObject({
   /** SHA-256 of base models (as `headwater inspect` prints them), or their names. */
   models: names.optional(),
   methods: names.optional(),
@@ -39,40 +34,9 @@ const rules = z.strictObject({
   metrics: names.optional(),
 });
 
-export type PolicyRules = z.infer<typeof rules>;
+export type PolicyRules = z.infer<typeof policyRules>;
 
 export const NO_LIMITS: PolicyRules = {};
-
-/** Throws POLICY_INVALID with every mistake and its line. */
-export function parsePolicy(text: string, file: string): PolicyRules {
-  const lines = new LineCounter();
-  const { document, mistakes } = readYaml(text, lines);
-  if (mistakes.length > 0)
-    throw invalid(
-      file,
-      mistakes.map(({ offset, message }) => `${lineText(file, offset, lines)}  ${message}`),
-    );
-  const { value, issues } = parseAt(rules, document.toJS() ?? {});
-  if (value !== undefined) return value;
-  const located = issues.map(({ path, message, atKey }) => {
-    const offset = offsetOf(document, path, atKey === true) ?? 0;
-    const what = path.length === 0 ? message : `${pathText(path)}: ${message}`;
-    return { offset, line: `${lineText(file, offset, lines)}  ${what}` };
-  });
-  located.sort((a, b) => a.offset - b.offset);
-  throw invalid(
-    file,
-    located.map(({ line }) => line),
-  );
-}
-
-function invalid(file: string, mistakes: readonly string[]): HeadwaterError {
-  return new HeadwaterError(
-    'POLICY_INVALID',
-    `the policy has mistakes\n${mistakes.map((line) => `  ${line}`).join('\n')}`,
-    { where: file, hint: 'Every key is explained in docs/joining.md.' },
-  );
-}
 
 export function createPolicy(given: PolicyRules): Policy {
   const { metrics } = given;

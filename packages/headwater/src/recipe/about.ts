@@ -7,7 +7,9 @@ const words = z.object({
   description: z.string().optional(),
   model: z.string().optional(),
   tuning: kind.optional(),
-  federation: z.object({ method: kind.optional(), rounds: z.number().optional() }).optional(),
+  federation: z
+    .object({ method: kind.optional(), rounds: z.number().optional(), robust: kind.optional() })
+    .optional(),
 });
 
 export interface RecipeAbout {
@@ -17,6 +19,8 @@ export interface RecipeAbout {
   readonly method: string | null;
   readonly tuning: string | null;
   readonly rounds: number | null;
+  /** What takes the place of the mean; null: nothing does. */
+  readonly robust: string | null;
 }
 
 export function aboutRecipe(recipe: unknown): RecipeAbout {
@@ -27,6 +31,7 @@ export function aboutRecipe(recipe: unknown): RecipeAbout {
     method: federation?.method?.kind ?? null,
     tuning: tuning?.kind ?? null,
     rounds: federation?.rounds ?? null,
+    robust: federation?.robust?.kind === 'none' ? null : (federation?.robust?.kind ?? null),
   };
 }
 

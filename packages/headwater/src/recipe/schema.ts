@@ -393,6 +393,12 @@ const deployment = z.strictObject({
   quarantineAfter: positiveInt
     .default(3)
     .describe('An owner is not asked any more after so many refused updates, until the operator pardons it.'),
+  tabWeights: z
+    .enum(['exact', 'float16'])
+    .optional()
+    .describe(
+      'Base weights in browser tabs. exact: as the checkpoint has them, on WebGPU widened to float32. float16: large matrices rounded to float16, half of float32; blocks of `quantization` stay what they are. Default: exact.',
+    ),
 });
 
 export const recipeShape = z.strictObject({

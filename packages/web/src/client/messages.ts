@@ -61,6 +61,8 @@ export interface RunInWords {
   readonly validationFraction: number;
   readonly testFraction: number;
   readonly weightBytes: number;
+  /** How a tab holds them. */
+  readonly weights: 'exact' | 'float16' | 'int8' | 'int4';
   /** All files of the model. */
   readonly modelBytes: number;
 }

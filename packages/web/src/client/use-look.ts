@@ -9,23 +9,28 @@ export interface Look {
   readonly value: TabLook | undefined;
   readonly busy: boolean;
   readonly error: unknown;
+  /** Reads once more. */
+  again(): void;
 }
 
-const NOTHING: Look = { rows: undefined, value: undefined, busy: false, error: undefined };
+const NOTHING: Omit<Look, 'again'> = { rows: undefined, value: undefined, busy: false, error: undefined };
 
 export function useLook({ seat, run, call }: Tab): Look {
   const [look, setLook] = useState(NOTHING);
+  const [turn, setTurn] = useState(0);
   const id = seat?.id;
   const isWanted =
     run !== undefined && seat?.state === 'looking' && seat.files.some(({ use }) => use === 'train');
   const key = isWanted ? JSON.stringify([id, seat.files, seat.mapping, seat.policy]) : undefined;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each turn reads once more
   useEffect(() => {
     if (key === undefined || id === undefined) {
       setLook(NOTHING);
       return;
     }
     let isCurrent = true;
-    const show = (next: Partial<Look>) => isCurrent && setLook((before) => ({ ...before, ...next }));
+    const show = (next: Partial<typeof NOTHING>) =>
+      isCurrent && setLook((before) => ({ ...before, ...next }));
     const read = async () => {
       show({ busy: true, error: undefined });
       try {
@@ -39,6 +44,6 @@ export function useLook({ seat, run, call }: Tab): Look {
     return () => {
       isCurrent = false;
     };
-  }, [key, id, call]);
-  return look;
+  }, [key, id, call, turn]);
+  return { ...look, again: () => setTurn((n) => n + 1) };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type BrowserFacts, chooseBackend } from './backend.ts';
+import { type BackendChoice, type BrowserFacts, chooseBackend, weightFormat } from './backend.ts';
 
-const gpu = { name: 'apple metal-3', isSoftware: false, maxBufferBytes: 2 ** 31 };
+const gpu = { name: 'apple metal-3', isSoftware: false, maxBufferBytes: 2 ** 31, float16: true };
 const facts: BrowserFacts = {
   crossOriginIsolated: true,
   hardwareConcurrency: 12,
@@ -20,6 +20,7 @@ test('a software GPU is slower than WebAssembly: taken only when asked for', () 
     backend: 'wasm-threads',
     threads: 8,
     build: 'wasm',
+    float16: true,
     why: [
       'WebAssembly with 8 threads, the best that this browser has.',
       'WebGPU is there, but only emulated on the processor (SwiftShader), which is slower than WebAssembly.',
@@ -42,4 +43,12 @@ test.each([
 
 test('a wish for threads is kept', () => {
   expect(chooseBackend(facts, { backend: 'wasm-threads', threads: 2 })).toMatchObject({ threads: 2 });
+});
+
+test('float16 is for backends that know it; others get the exact form that they read', () => {
+  const choice = (float16: boolean) => chooseBackend({ ...facts, gpu: { ...gpu, float16 } }) as BackendChoice;
+  expect(weightFormat('float16', choice(true))).toBe('float16');
+  expect(weightFormat('float16', choice(false))).toBe('float32');
+  expect(weightFormat('exact', choice(true))).toBe('float32');
+  expect(weightFormat(undefined, { backend: 'wasm', float16: true })).toBe('stored');
 });

@@ -23,6 +23,8 @@ export interface GpuFacts {
   /** A rasteriser on the CPU: correct, and slower than WebAssembly. */
   readonly isSoftware: boolean;
   readonly maxBufferBytes: number;
+  /** It knows float16 (the feature `shader-f16`). */
+  readonly float16: boolean;
 }
 
 export interface BackendWish {
@@ -36,6 +38,8 @@ export interface BackendChoice {
   readonly threads: number;
   /** The file of ONNX Runtime that serves it: `ort.<build>.min.mjs`. */
   readonly build: 'wasm' | 'webgpu' | 'jspi';
+  /** Whether it can hold weights in float16. */
+  readonly float16: boolean;
   /** One plain sentence each: for the backend that was taken and for each better one that was not. */
   readonly why: readonly string[];
 }
@@ -43,6 +47,17 @@ export interface BackendChoice {
 /** GPUs know no bfloat16; WebAssembly reads any. */
 export function defaultWeights(backend: Backend): WeightFormat {
   return backend === 'webgpu' ? 'float32' : 'stored';
+}
+
+/**
+ * What a recipe asks of tabs (`deployment.tabWeights`), in the form that a backend reads. A GPU without float16 gets float32, which
+ * costs it memory and rounds nothing.
+ */
+export function weightFormat(
+  wanted: 'exact' | 'float16' | undefined,
+  { backend, float16 }: Pick<BackendChoice, 'backend' | 'float16'>,
+): WeightFormat {
+  return wanted === 'float16' && float16 ? 'float16' : defaultWeights(backend);
 }
 
 /** More threads than this wait for each other in matrices of this size. */
@@ -66,6 +81,7 @@ export function chooseBackend(facts: BrowserFacts, wish: BackendWish = {}): Back
   return {
     backend,
     threads,
+    float16: backend !== 'webgpu' || ('float16' in facts.gpu && facts.gpu.float16),
     build: backend !== 'webgpu' ? 'wasm' : facts.stackSwitching ? 'jspi' : 'webgpu',
     why: [
       taken(backend, threads, facts, wish.backend !== undefined),

@@ -1,64 +1,86 @@
 /**
- * What the owner's page is tested with: a coordinator with a run on the smallest model, files of three owners, their
- * invitations; and every blob that its store ever held, so that rounds can be computed again afterwards.
+ * What owners' pages are tested with: a coordinator that can be stopped and started, runs on a small model, files of three owners,
+ * their invitations; and every blob that its store ever held, so that rounds can be computed again afterwards.
  */
 
-import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Server, startServer } from '../../../headwater/src/coordinator/serve.ts';
 import { resolveRecipe } from '../../../headwater/src/jobs/resolve-recipe.ts';
-import { fileIn, smallRun } from '../../../headwater/test/support/small-run.ts';
+import type { Subject } from './subjects.ts';
 
 const LOOK_EVERY_MS = 20;
+const TOKEN = { uses: 1, ttlMs: 600_000 };
 
 export interface OwnerScene {
+  /** Another one after `start`, at the same address. */
   readonly server: Server;
   readonly root: string;
+  createRun(run: string, overrides: readonly string[]): Promise<void>;
   /** Address with the token behind `#`. */
-  invite(owner: string): Promise<string>;
+  invite(run: string, owner: string): Promise<string>;
   /** Files of an owner: what it learns from, and what it is measured on. */
-  filesOf(owner: string): { readonly train: string; readonly test: string };
+  filesOf(owner: string): OwnerFiles;
   /** Of a blob that the store holds or held. */
   blob(digest: string): Uint8Array;
-  /** Rounds that are closed. */
-  closed(): Promise<number>;
+  /** Rounds of a run that are closed. */
+  closed(run: string): Promise<number>;
+  owners(run: string): Promise<number>;
+  stop(): Promise<void>;
+  start(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openOwnerScene(
-  pagesFolder: string,
-  run: string,
-  overrides: readonly string[],
-): Promise<OwnerScene> {
-  const small = smallRun({ baselines: { localOnly: false, centralised: false } });
-  const store = join(small.root, 'coordinator');
-  const server = await startServer({
-    ...{ store, durability: 'none', host: '127.0.0.1', port: 0, adminHost: '127.0.0.1', adminPort: 0 },
-    ...{ insecure: false, corsOrigins: [], pagesFolder },
-    log: { info: () => undefined, warn: () => undefined },
-  });
-  const { recipe } = await resolveRecipe(small.recipe, { overrides: [`name=${run}`, ...overrides] });
-  await server.operator.createRun(run, JSON.parse(JSON.stringify(recipe)));
-  const kept = join(small.root, 'kept');
+export interface OwnerFiles {
+  readonly train: string;
+  readonly test: string;
+}
+
+/** Closes its subject too. */
+export async function openOwnerScene(pagesFolder: string, subject: Subject): Promise<OwnerScene> {
+  const root = mkdtempSync(join(tmpdir(), 'headwater-owners-'));
+  const store = join(root, 'coordinator');
+  const open = (port: number) =>
+    startServer({
+      ...{ store, durability: 'none', host: '127.0.0.1', port, adminHost: '127.0.0.1', adminPort: 0 },
+      ...{ insecure: false, corsOrigins: [], pagesFolder },
+      log: { info: () => undefined, warn: () => undefined },
+    });
+  let server = await open(0);
+  const kept = join(root, 'kept');
   mkdirSync(kept);
   const keeping = setInterval(() => keepBlobs(store, kept), LOOK_EVERY_MS);
   return {
-    server,
-    root: small.root,
-    async invite(owner) {
-      const { text } = await server.operator.createToken({ run, owner, uses: 1, ttlMs: 600_000 });
+    get server() {
+      return server;
+    },
+    root,
+    async createRun(run, overrides) {
+      const all = [`name=${run}`, ...subject.overrides, ...overrides];
+      const { recipe } = await resolveRecipe(subject.recipe, { overrides: all });
+      await server.operator.createRun(run, JSON.parse(JSON.stringify(recipe)));
+    },
+    async invite(run, owner) {
+      const { text } = await server.operator.createToken({ run, owner, ...TOKEN });
       return `${server.url}/#${text}`;
     },
     filesOf: (owner) => ({
-      train: ownFile(small.root, owner, 'train'),
-      test: ownFile(small.root, owner, 'test'),
+      train: ownFile(root, subject, owner, 'train'),
+      test: ownFile(root, subject, owner, 'test'),
     }),
     blob: (digest) => new Uint8Array(readFileSync(join(kept, digest))),
-    closed: async () => (await server.operator.state(run))?.closed.length ?? 0,
+    closed: async (run) => (await server.operator.state(run))?.closed.length ?? 0,
+    owners: async (run) => (await server.operator.summary(run)).owners,
+    stop: () => server.close(1000),
+    async start() {
+      server = await open(Number(new URL(server.url).port));
+    },
     async close() {
       clearInterval(keeping);
       await server.close(1000);
-      small.remove();
+      rmSync(root, { recursive: true, force: true });
+      subject.close();
     },
   };
 }
@@ -77,10 +99,8 @@ function keepBlobs(store: string, kept: string): void {
 }
 
 /** With columns of its own names, so that they have to be mapped. */
-function ownFile(root: string, owner: string, name: string): string {
-  const [, ...rows] = fileIn(root, `data/${name}.csv`).trim().split('\n');
-  const own = rows.filter((row) => row.startsWith(`${owner},`)).map((row) => row.slice(owner.length + 1));
-  const path = join(root, `${owner}-${name}.csv`);
-  writeFileSync(path, ['question,answer', ...own, ''].join('\n'));
+function ownFile(root: string, { header, rowsOf }: Subject, owner: string, split: 'train' | 'test'): string {
+  const path = join(root, `${owner}-${split}.csv`);
+  writeFileSync(path, [header, ...rowsOf(owner, split), ''].join('\n'));
   return path;
 }

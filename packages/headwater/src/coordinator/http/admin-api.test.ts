@@ -26,6 +26,7 @@ beforeAll(() => {
   writeFileSync(join(pages, 'index.html'), PAGE);
   writeFileSync(join(pages, 'assets', 'main-abc.js'), SCRIPT);
   writeFileSync(join(pages, 'assets', 'main-abc.js.br'), brotliCompressSync(SCRIPT));
+  writeFileSync(join(pages, 'assets', 'engine-abc.wasm.br'), brotliCompressSync(SCRIPT));
   writeFileSync(join(pages, 'notes.txt'), 'not for pages');
 });
 afterEach(async () => {
@@ -162,6 +163,13 @@ describe('the pages', () => {
     expect(answer.headers).toMatchObject({ 'content-encoding': 'br', vary: 'Accept-Encoding' });
     const bytes = Buffer.from(await answer.body.arrayBuffer());
     expect(brotliDecompressSync(bytes).toString()).toBe(SCRIPT);
+    // There in this form alone: unpacked for whoever cannot.
+    const plain = await call(url, '/assets/engine-abc.wasm', {});
+    expect([plain.text, plain.headers['content-type'], plain.headers['content-encoding']]).toEqual([
+      SCRIPT,
+      'application/wasm',
+      undefined,
+    ]);
     for (const path of ['/notes.txt', '/assets/', '/assets/..%2fnotes.txt', '/../package.json'])
       expect((await call(url, path, {})).status).toBe(404);
   });

@@ -1,12 +1,15 @@
 /**
  * The built pages of `packages/web` as files: every file that is there when the process starts gets a route, nothing else
- * can be asked for. Names with a hash never change what they hold. It knows no page.
+ * can be asked for. Names with a hash never change what they hold. Large files may be there in Brotli's form alone. It knows no
+ * page.
  */
 
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, sep } from 'node:path';
+import { pipeline, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { createBrotliDecompress } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 export interface WebPages {
@@ -62,7 +65,7 @@ const UNBUILT = 'The pages are not built here: npm run build:web\n';
 
 export function addWebPages(app: FastifyInstance, { index, folder = BUILT }: WebPages): void {
   const names = existsSync(join(folder, index)) ? filesIn(folder) : [];
-  for (const name of names) {
+  for (const name of new Set([...names, ...names.flatMap(unpackedName)])) {
     const send = senderOf(folder, name, names);
     app.get(`/${name}`, send);
     if (name === index) app.get('/', send);
@@ -87,13 +90,18 @@ function isServed(name: string): boolean {
   return Object.hasOwn(TYPES, extname(name)) || ENCODINGS.some(([, ending]) => name.endsWith(ending));
 }
 
+/** `x.wasm.br` may stand for `x.wasm` too. */
+function unpackedName(name: string): string[] {
+  return name.endsWith('.br') ? [name.slice(0, -'.br'.length)] : [];
+}
+
 type Send = (request: FastifyRequest, reply: FastifyReply) => FastifyReply;
 
 function senderOf(folder: string, name: string, names: readonly string[]): Send {
   const known = new Set(names);
   const encodings = ENCODINGS.filter(([, ending]) => known.has(name + ending));
   const versioned = /^(assets|ort)\//.test(name);
-  const etag = `W/"${versioned ? createHash('sha256').update(name).digest('hex').slice(0, 16) : digestOf(join(folder, name))}"`;
+  const etag = `W/"${versioned ? createHash('sha256').update(name).digest('hex').slice(0, 16) : digestOf(join(folder, known.has(name) ? name : `${name}.br`))}"`;
   return (request, reply) => {
     reply.headers({
       ...HEADERS,
@@ -105,12 +113,17 @@ function senderOf(folder: string, name: string, names: readonly string[]): Send 
     const accepted = String(request.headers['accept-encoding'] ?? '').split(/\s*,\s*/);
     const [encoding, ending = ''] = encodings.find(([id]) => accepted.includes(id)) ?? [];
     if (encoding !== undefined) reply.header('content-encoding', encoding);
+    reply.type(TYPES[extname(name)] ?? 'application/octet-stream');
+    if (encoding === undefined && !known.has(name)) return reply.send(unpacked(join(folder, `${name}.br`)));
     const file = join(folder, name + ending);
-    return reply
-      .type(TYPES[extname(name)] ?? 'application/octet-stream')
-      .header('content-length', statSync(file).size)
-      .send(createReadStream(file));
+    return reply.header('content-length', statSync(file).size).send(createReadStream(file));
   };
+}
+
+/** For the few that read no Brotli: browsers do, over HTTPS and on this machine. */
+function unpacked(file: string): Readable {
+  // A reader that goes away ends both; nobody is left to be told.
+  return pipeline(createReadStream(file), createBrotliDecompress(), () => undefined);
 }
 
 function digestOf(file: string): string {

@@ -132,4 +132,27 @@ describe('the rows of a run', () => {
     expect(fold.updates({ round: 1 })).toHaveLength(21);
     expect(fold.updates({ round: 1, owner: 'o3' })).toHaveLength(1);
   });
+
+  it('tell what privacy has cost of what an owner can spend, and claim nothing for simulated noise', () => {
+    const privacy = { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 4, delta: 1e-5 };
+    const world = newWorld(deploymentPlan({}, { privacy, rounds: 4, weighting: 'uniform' }));
+    heal(world, () => true, 2000);
+    const noisy = (noise: 'secret' | 'simulated') =>
+      world.events.map((event): RunEvent => {
+        if (event.type !== 'aggregated') return event;
+        const figures = { clipNorm: 1, noiseMultiplier: 1, denominator: 3, sensitivity: 1, noiseStd: 1 };
+        return { ...event, report: { ...event.report, release: { noise, ...figures } } };
+      });
+    const after = (events: readonly RunEvent[]) => folded(events).changesAfter(0).totals!.privacy!;
+    expect(after(world.events.slice(0, 1))).toMatchObject({ epsilon: null, releases: 0, statement: null });
+    const { epsilon, mostEpsilon, releases, statement } = after(noisy('secret'));
+    expect(releases).toBe(4);
+    expect(epsilon).toBeGreaterThan(0);
+    expect(epsilon).toBeLessThanOrEqual(mostEpsilon!);
+    expect(statement).toMatch(/^\(ε, δ\) = /);
+    expect(after(noisy('simulated'))).toMatchObject({
+      ...{ epsilon: null, mostEpsilon: null, releases: 4 },
+      statement: expect.stringMatching(/^SIMULATED/),
+    });
+  });
 });

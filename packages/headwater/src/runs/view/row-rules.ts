@@ -1,9 +1,11 @@
 /** How single rows follow from an event: pure functions, each of one kind of row. */
 
+import { attackStatement } from '../../federation/attacks/attackers.ts';
 import type { Receipt, RunEvent } from '../../federation/events.ts';
 import type { RosterEntry, RunState } from '../../federation/state.ts';
 import { chosenRound } from '../../federation/stopping.ts';
 import type { Provenance } from '../provenance.ts';
+import { privacyAfter } from './privacy-row.ts';
 import type { OwnerRow, RunFrame, RunTotals, UpdateRow } from './rows.ts';
 
 export function frameOf(
@@ -20,6 +22,7 @@ export function frameOf(
     metrics: (facts?.metrics ?? []).map(({ id, higherIsBetter }) => ({ id, higherIsBetter })),
     chance: facts?.chance ?? {},
     headwater: environment?.headwater ?? null,
+    attack: plan.attack === undefined ? null : attackStatement(plan.attack, plan.owners.length),
   };
 }
 
@@ -98,7 +101,7 @@ const FRESH_OWNER = {
 export const FRESH_TOTALS: RunTotals = {
   ...{ status: 'running', failure: null, paused: null, stopping: false, closedRounds: 0, chosenRound: null },
   ...{ accepted: 0, refused: 0, failed: 0, upBytes: 0, downBytes: 0, tokensSeen: 0, restarts: 0, lastMs: 0 },
-  workMs: {},
+  ...{ privacy: null, workMs: {} },
 };
 
 const WORK: Readonly<Partial<Record<RunEvent['type'], string>>> = {
@@ -130,6 +133,7 @@ export function addToTotals(
     downBytes: totals.downBytes + (update?.downBytes ?? 0),
     tokensSeen: totals.tokensSeen + (update?.numTokens ?? 0),
     restarts: totals.restarts + (event.type === 'resumed' ? 1 : 0),
+    privacy: privacyAfter(totals.privacy, state, event),
     workMs:
       kind === undefined ? totals.workMs : { ...totals.workMs, [kind]: (totals.workMs[kind] ?? 0) + tookMs },
   };

@@ -105,6 +105,20 @@ export interface RunFrame {
   readonly metrics: readonly { readonly id: string; readonly higherIsBetter: boolean }[];
   readonly chance: Readonly<Record<string, number>>;
   readonly headwater: string | null;
+  /** Some owners attack, in a simulation: the sentence that goes with every figure. */
+  readonly attack: string | null;
+}
+
+/** Of runs whose updates are clipped and noised. */
+export interface PrivacyRow {
+  readonly delta: number | null;
+  /** Spent by the owner that took part most often; null: nothing is released yet, or nothing is claimed. */
+  readonly epsilon: number | null;
+  /** What any owner can spend at most. */
+  readonly mostEpsilon: number | null;
+  readonly releases: number;
+  /** What that means, or why nothing is claimed; null before the first release. */
+  readonly statement: string | null;
 }
 
 export interface RunTotals {
@@ -123,6 +137,8 @@ export interface RunTotals {
   readonly tokensSeen: number;
   readonly restarts: number;
   readonly lastMs: number;
+  /** Null: the run has none. */
+  readonly privacy: PrivacyRow | null;
   /** Work seconds by kind, as measured where it was done. */
   readonly workMs: Readonly<Record<string, number>>;
 }

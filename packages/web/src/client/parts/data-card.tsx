@@ -61,7 +61,7 @@ export function DataCard({ tab, run, look }: DataCardProps) {
           Reading your files …
         </p>
       )}
-      {look.error !== undefined && <Problem error={look.error} />}
+      {look.error !== undefined && <Problem error={look.error} retry={look.again} />}
       {look.value !== undefined && <Examples look={look.value} run={run} />}
     </section>
   );

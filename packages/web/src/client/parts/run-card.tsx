@@ -3,6 +3,13 @@
 import { bytes, count } from '../../shared/format.ts';
 import type { SignedRun } from '../messages.ts';
 
+const WEIGHTS: Readonly<Record<SignedRun['summary']['weights'], string>> = {
+  exact: 'as it is, nothing rounded',
+  float16: 'with matrices rounded to float16',
+  int8: 'with matrices rounded to 8 bits',
+  int4: 'with matrices rounded to 4 bits',
+};
+
 export function RunCard({ run }: { readonly run: SignedRun }) {
   const { manifest, summary, operator, owner } = run;
   const { rounds, localSteps, batchSize } = summary;
@@ -10,6 +17,7 @@ export function RunCard({ run }: { readonly run: SignedRun }) {
   const facts: readonly (readonly [string, React.ReactNode])[] = [
     ['You are', owner ?? 'given a name by the coordinator'],
     ['Base model', `${manifest.model.source} (${bytes(summary.weightBytes)} of weights)`],
+    ['Held in this browser', WEIGHTS[summary.weights]],
     ['What is trained', summary.tuning],
     [
       'Method',

@@ -44,7 +44,7 @@ export async function openLearner(
   choice: BackendChoice,
 ): Promise<Learner> {
   const { store } = parts;
-  const { model, codec, baseValue } = await openBase(parts, recipe, choice.backend);
+  const { model, codec, baseValue } = await openBase(parts, recipe, choice);
   const tuning = bindTuning(recipe, model.definition, registries);
   const method = bindRecipeMethod(recipe, registries);
   const executor = await createWebExecutor({

@@ -12,7 +12,7 @@ import { definitionOf } from '@headwater/models/registry.ts';
 import { checkVocabulary } from '@headwater/models/tokenizer.ts';
 import { type TextFolder, tokenizerIn } from '@headwater/models/tokenizer-folder.ts';
 import type { Recipe } from '@headwater/recipe/schema.ts';
-import { type Backend, defaultWeights } from '../../engine/backend.ts';
+import { type BackendChoice, weightFormat } from '../../engine/backend.ts';
 import type { BlobStore } from '../../engine/worker/blob-store.ts';
 import { quantizedInTab } from '../../engine/worker/quantized-model.ts';
 import { openStoredModel, readStoredWeight } from '../../engine/worker/stored-model.ts';
@@ -50,8 +50,8 @@ export interface BaseModel {
   readonly baseValue: (name: string) => Promise<Float32Array>;
 }
 
-/** Everything, in the bits that the recipe wants and the form that the backend reads. Throws like `openTexts`. */
-export async function openBase(parts: ModelParts, recipe: Recipe, backend: Backend): Promise<BaseModel> {
+/** Everything, in the bits that the recipe wants of tabs and the form that the backend reads. Throws like `openTexts`. */
+export async function openBase(parts: ModelParts, recipe: Recipe, choice: BackendChoice): Promise<BaseModel> {
   const { manifest, store } = parts;
   const { source } = manifest.model;
   const files = filesOf(manifest);
@@ -60,7 +60,7 @@ export async function openBase(parts: ModelParts, recipe: Recipe, backend: Backe
   const stored = await openStoredModel(store, { source, files, ...labelsOption(manifest) });
   const format = blockFormatOf(recipe.quantization);
   const rounded = format === undefined ? stored : await quantizedInTab(store, stored, format);
-  const model = weightsAs(rounded, defaultWeights(backend));
+  const model = weightsAs(rounded, weightFormat(recipe.deployment.tabWeights, choice));
   return {
     model,
     codec: await codecOf(textsOf(store, source, files), model.definition),

@@ -5,7 +5,7 @@ import type { Recipe } from '@headwater/recipe/schema.ts';
 import type { RunInWords } from '../messages.ts';
 
 export function runInWords(recipe: Recipe, { model, recipe: signed }: Manifest): RunInWords {
-  const { federation, tuning, training, data } = recipe;
+  const { federation, tuning, training, data, quantization, deployment } = recipe;
   const sum = (files: Manifest['model']['files']) => files.reduce((total, { bytes }) => total + bytes, 0);
   return {
     description: typeof signed.description === 'string' ? signed.description : null,
@@ -18,6 +18,7 @@ export function runInWords(recipe: Recipe, { model, recipe: signed }: Manifest):
     schema: data.schema.kind,
     validationFraction: data.validationFraction,
     testFraction: data.testFraction,
+    weights: quantization.kind === 'none' ? (deployment.tabWeights ?? 'exact') : quantization.kind,
     weightBytes: sum(model.files.filter(({ path }) => path.endsWith('.safetensors'))),
     modelBytes: sum(model.files),
   };

@@ -178,7 +178,7 @@ async function checkSpace(neededBytes: number): Promise<void> {
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
   throw new HeadwaterError(
     'STORAGE_FAILED',
-    `the model needs ${megabytes(neededBytes)} more, the browser has ${megabytes(Math.max(0, quota - usage))} left for this page`,
+    `the model needs ${megabytes(neededBytes)} and ${megabytes(SPARE_BYTES)} to spare, the browser has ${megabytes(Math.max(0, quota - usage))} left for this page`,
     { hint: 'Free disk space, leave private browsing, or use another browser. Nothing was lost.' },
   );
 }

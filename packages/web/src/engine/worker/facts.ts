@@ -27,5 +27,6 @@ async function gpuFacts(): Promise<BrowserFacts['gpu']> {
     isSoftware:
       adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|basic render/i.test(`${name} ${architecture}`),
     maxBufferBytes: adapter.limits.maxStorageBufferBindingSize,
+    float16: adapter.features.has('shader-f16'),
   };
 }

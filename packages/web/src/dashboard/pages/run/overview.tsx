@@ -3,6 +3,7 @@
 import { bytes, count, duration, metricName, score } from '../../../shared/format.ts';
 import { Empty } from '../../../shared/notes.tsx';
 import { curvesOf, shownMetric, type TestRow, testRows } from '../../data/curves.ts';
+import { privacySpent } from '../../data/privacy.ts';
 import { href } from '../../data/router.ts';
 import { isOver, type RunView, validationsOf } from '../../data/run-view.ts';
 import { useNow } from '../../data/use-now.ts';
@@ -29,6 +30,7 @@ export function Overview({ run, view, about }: PartProps) {
   const curves = curvesOf(view);
   return (
     <>
+      <Warnings view={view} />
       <Facts facts={factsOf(view, now)} />
       <Tests view={view} />
       {curves.length === 0 ? (
@@ -44,6 +46,29 @@ export function Overview({ run, view, about }: PartProps) {
       )}
     </>
   );
+}
+
+/** Sentences without which the figures would mislead. */
+function Warnings({ view: { frame, totals } }: { readonly view: RunView }) {
+  const privacy = totals?.privacy ?? null;
+  const spent = privacy === null ? undefined : privacySpent(privacy);
+  const attack = frame?.attack ?? null;
+  return (
+    <>
+      {attack !== null && <p className="note warn">{attack}</p>}
+      {privacy !== null && (
+        <section className="note" aria-labelledby="privacy">
+          <h2 id="privacy">Privacy</h2>
+          {spent !== undefined && <p>{spent}</p>}
+          {privacy.statement !== null && <p className="hint">{privacy.statement}</p>}
+        </section>
+      )}
+    </>
+  );
+}
+
+function robustFacts({ about: { robust } }: RunView['summary']): Fact[] {
+  return robust === null ? [] : [{ name: 'In the mean’s place', value: robust, more: 'a robust rule' }];
 }
 
 function factsOf(view: RunView, now: number): Fact[] {
@@ -67,6 +92,7 @@ function factsOf(view: RunView, now: number): Fact[] {
       more: `${frame.cohortSize} in a round, at least ${frame.quorum}`,
     },
     { name: 'Updates accepted', value: count(totals.accepted), more: `${lost} refused or failed` },
+    ...robustFacts(summary),
     { name: 'Up', value: bytes(totals.upBytes), more: `${bytes(totals.downBytes)} down` },
     { name: 'Tokens trained on', value: count(totals.tokensSeen), more: `${frame.localSteps} steps a round` },
     {
