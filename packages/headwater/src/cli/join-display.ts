@@ -1,6 +1,6 @@
 /** What a client does, as lines that stay; in a terminal the line at work is live. Everything goes to stderr. */
 
-import { formatBytes, formatCount, formatDuration } from '../base/format.ts';
+import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
 import type { JoinEvent } from '../client/join-node.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import { paint } from './style.ts';
@@ -89,6 +89,12 @@ function createWords(): (event: JoinEvent) => Words {
         };
       case 'receipt':
         return { line: receiptText(event, lastLoss) };
+      case 'budget-spent':
+        return {
+          line: paint.warn(
+            `round ${event.round}: not trained: one more training would cost your examples ε = ${significant(event.epsilon)}, the run promises ${significant(event.target)}`,
+          ),
+        };
       case 'evaluated':
         return { line: `scored: ${event.evaluation}` };
       case 'retry':

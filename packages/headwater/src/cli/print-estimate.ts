@@ -2,8 +2,12 @@
 
 import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
 import type { ClientPrivacy } from '../federation/client-privacy.ts';
+import { type ExamplePrivacy, exampleGuarantee, exampleMechanism } from '../federation/example-privacy.ts';
+import { stepsOf } from '../federation/plan.ts';
 import { guaranteeFor } from '../federation/privacy-ledger.ts';
+import { examplePrivacy } from '../jobs/example-privacy.ts';
 import { clientPrivacy } from '../jobs/records.ts';
+import { localEpochsOf } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Estimate } from '../runs/estimate.ts';
 import { paint, renderTable } from './style.ts';
@@ -20,6 +24,8 @@ export function printEstimate(recipe: Recipe, estimate: Estimate, tokensPerSecon
   console.log(`\n${renderTable({ head: ['', 'memory', 'disk or download'], rows: needs(estimate) })}\n`);
   const privacy = clientPrivacy(recipe, estimate.counted);
   if (privacy !== undefined) console.log(privacyNote(privacy, estimate.counted));
+  const examples = examplePrivacy(recipe);
+  if (examples !== undefined) console.log(examplesNote(recipe, examples, estimate.fewestExamples));
   for (const line of notes(estimate, tokensPerSecond, federation.earlyStopping !== undefined))
     console.log(paint.dim(line));
 }
@@ -35,6 +41,27 @@ function privacyNote(privacy: ClientPrivacy, cohortSize: number): string {
   return (
     `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${noiseMultiplier} · ${clipNorm} on their sum, ` +
     `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` simulates it from the seed and claims no ε. ${spent}`
+  );
+}
+
+/** For the owner with the fewest examples, whose steps take the largest share of them. */
+function examplesNote(recipe: Recipe, privacy: ExamplePrivacy, numExamples: number | undefined): string {
+  const { clipNorm, delta } = privacy;
+  if (numExamples === undefined)
+    return `Privacy of examples: gradients are clipped to norm ${clipNorm}; what it costs depends on how many examples owners have (leave --owners out).`;
+  const { rounds, localSteps } = recipe.federation;
+  const steps = stepsOf({ localSteps, localEpochs: localEpochsOf(recipe) }, { numExamples });
+  const mechanism = exampleMechanism(privacy, { numExamples }, { steps, rounds });
+  const { samplingRate, noiseMultiplier, maxTrainings } = mechanism;
+  const trainings = Math.min(rounds, maxTrainings);
+  const spent =
+    delta === undefined
+      ? 'No δ is given, so a deployment would be refused.'
+      : `A deployment spends at most (ε, δ) = (${significant(exampleGuarantee(mechanism, delta, trainings).epsilon)}, ${delta}) of each example, in ${trainings} trainings of ${steps} steps.`;
+  return (
+    `Privacy of examples: gradients are clipped to norm ${clipNorm}; the owner with the fewest, ${formatCount(numExamples)}, draws each ` +
+    `with probability ${significant(samplingRate)} and adds noise of standard deviation ${significant(noiseMultiplier)} · ${clipNorm} ` +
+    `to the sum of a step. \`headwater run\` simulates it from the seed and claims no ε. ${spent}`
   );
 }
 

@@ -5,6 +5,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { formatDuration } from '../base/format.ts';
 import { shippedRecipes } from '../recipe/shipped-node.ts';
 import { writeReport } from '../report/write.ts';
+import { privaciesOf } from '../runs/results.ts';
 import type { Device } from '../runtime/executor.ts';
 import { type FinishedRun, type RunOptions, run } from '../simulation/run.ts';
 import { findRecipe } from './find-recipe.ts';
@@ -147,7 +148,7 @@ function show(
   }
   printComparison(results);
   if (results.attack !== undefined) console.log(`\n${results.attack.statement}`);
-  if (results.privacy !== undefined) console.log(`\n${results.privacy.statement}`);
+  for (const { statement } of privaciesOf(results)) console.log(`\n${statement}`);
   const { wallSeconds } = results.timing;
   const files = { adapter: resultFolder, report, figures: `${folder}/metrics.jsonl` };
   console.log(`\n${paint.bold(results.name)} took ${formatDuration(1000 * wallSeconds)}`);

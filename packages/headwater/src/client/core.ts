@@ -8,6 +8,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { type Caller, createCaller } from './call.ts';
 import { deliver } from './deliver.ts';
 import { blobFetcher, memorySink } from './download.ts';
+import { openExampleLedger } from './example-ledger.ts';
 import { interrupted, notAsAgreed } from './failures.ts';
 import { enter, type Identity, type JoinOptions } from './identity.ts';
 import { openLogWatch } from './log-watch.ts';
@@ -72,7 +73,8 @@ async function work(
   tools: Pick<Desk, 'memory' | 'trainer' | 'fetchBlob' | 'watch'>,
 ): Promise<Over> {
   const { memory, trainer, watch } = tools;
-  const desk: Desk = { session, manifest, ...tools, last: undefined, rest: undefined };
+  const ledger = once((round: number) => openExampleLedger(session.parts.store, memory.lost ? round - 1 : 0));
+  const desk: Desk = { session, manifest, ...tools, ledger, last: undefined, rest: undefined };
   await enrol(session, trainer, memory.lost);
   const left = memory.pending;
   if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true, watch);
@@ -88,6 +90,14 @@ async function work(
     if (next.task.kind === 'train') await trainTask(desk, next.task);
     else await evaluateTask(desk, next.task);
   }
+}
+
+function once<A, T>(open: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
+  let opened: Promise<T> | undefined;
+  return (argument) => {
+    opened ??= open(argument);
+    return opened;
+  };
 }
 
 async function handOver(

@@ -17,6 +17,8 @@ export interface Trainer {
   readonly counts: Omit<Enrolment, 'lostState'>;
   /** Most bytes that params of this run can have: what is announced to be larger is not fetched. */
   readonly maxParamsBytes: number;
+  /** What a training costs each example; undefined: examples are not protected each for itself. */
+  readonly trainingCost?: Omit<TrainingCost, 'steps'> | undefined;
   /**
    * `kept`: what the accepted training before this one left with the owner; undefined: none. `rest`: what was not sent;
    * undefined: everything was.
@@ -41,6 +43,16 @@ export interface Trainer {
     signal: AbortSignal,
   ): Promise<OwnerScores>;
   close(): Promise<void>;
+}
+
+/** What one training costs each example, and what it counts against. */
+export interface TrainingCost {
+  readonly samplingRate: number;
+  readonly noiseMultiplier: number;
+  readonly steps: number;
+  readonly delta: number;
+  /** Undefined: no limit. */
+  readonly targetEpsilon: number | undefined;
 }
 
 /**
@@ -136,6 +148,13 @@ export type ClientEvent =
       readonly round: number;
       readonly accepted: boolean;
       readonly reason: string | null;
+    }
+  /** The privacy budget of the examples does not allow this training. */
+  | {
+      readonly type: 'budget-spent';
+      readonly round: number;
+      readonly epsilon: number;
+      readonly target: number;
     }
   | { readonly type: 'evaluated'; readonly evaluation: string }
   | { readonly type: 'retry'; readonly reason: string; readonly inMs: number }

@@ -10,6 +10,8 @@ import { assert, HeadwaterError } from '../base/errors.ts';
 import { formatBytes } from '../base/format.ts';
 import { storageError } from '../base/io-errors.ts';
 import type { OwnerScores } from '../federation/events.ts';
+import type { OwnerCounts } from '../federation/plan.ts';
+import { exampleCost, exampleTraining } from '../jobs/example-privacy.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import type { RunRegistries } from '../jobs/records.ts';
@@ -51,7 +53,7 @@ export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer>
   const blobs = await openFileBlobs(folder);
   const pool = openWorkers(prepared, folder, systemClock);
   const { validation, test } = prepared.heldOut;
-  const bench: Bench = { ...options, blobs, pool };
+  const bench: Bench = { ...options, blobs, pool, counts };
   // A training that was given up computes on for a while: the next one begins behind it.
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> => {
@@ -66,6 +68,7 @@ export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer>
       heldOut: { validation: validation?.examples.length ?? 0, test: test?.examples.length ?? 0 },
     },
     maxParamsBytes: maxParamsBytes(prepared.recipe, prepared.model, options.registries),
+    trainingCost: exampleCost(prepared.recipe, counts),
     train: (task, params, kept, signal, rest) => inTurn(signal, () => train(bench, task, params, kept, rest)),
     rest: (round) => freshRest(bench, round),
     evaluate: (task, params, kept, signal) => inTurn(signal, () => evaluate(bench, task, params, kept)),
@@ -79,6 +82,7 @@ export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer>
 }
 
 interface Bench extends TrainerOptions {
+  readonly counts: OwnerCounts;
   readonly blobs: Blobs;
   readonly pool: Pool;
 }
@@ -93,7 +97,10 @@ async function train(
   const { blobs, pool, owner, prepared } = bench;
   const { seed } = prepared.recipe;
   const { round } = task;
-  const options = trainingOptions(prepared.recipe, task, [seed, owner, round, 'train']);
+  const options = {
+    ...trainingOptions(prepared.recipe, task, [seed, owner, round, 'train']),
+    ...exampleTraining(prepared.recipe, bench.counts, 'secret'),
+  };
   return clean(blobs, async () => {
     const personal = kept === undefined ? null : await blobs.put(kept);
     const job = {

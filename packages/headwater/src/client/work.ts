@@ -7,11 +7,12 @@ import type { TrainingStats } from '../federation/training-stats.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { deliver } from './deliver.ts';
 import { memorySink } from './download.ts';
+import type { ExampleLedger } from './example-ledger.ts';
 import { interrupted, notAsAgreed, refusalCode } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { LogWatch } from './log-watch.ts';
 import type { Memory } from './memory.ts';
-import type { EvaluateTask, FetchBlob, Trainer, TrainTask } from './ports.ts';
+import type { EvaluateTask, FetchBlob, Trainer, TrainingCost, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
 import { ask, type Session } from './session.ts';
 import { stillWanted } from './tasks.ts';
@@ -21,6 +22,7 @@ export interface Desk {
   readonly session: Session;
   readonly manifest: Manifest;
   readonly memory: Memory;
+  readonly ledger: (round: number) => Promise<ExampleLedger>;
   readonly trainer: Trainer;
   readonly fetchBlob: FetchBlob;
   readonly watch: LogWatch;
@@ -39,6 +41,8 @@ interface Bytes {
 export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { session, manifest, memory, trainer } = desk;
   checkAsked(manifest, task);
+  const cost = trainer.trainingCost && { ...trainer.trainingCost, steps: task.steps };
+  if (cost !== undefined && (await overBudget(desk, task, cost))) return;
   await desk.watch.proveParams(task.base);
   const params = await paramsOf(desk, task.params);
   if (params === undefined) return;
@@ -57,6 +61,8 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { update, kept, stats } = trained;
   const { round, id: taskId } = task;
   const allowed = allowedStats(session, stats);
+  // Before it can be sent: a crash in between charges for nothing, which is safe.
+  if (cost !== undefined) await (await desk.ledger(round)).charge(cost);
   const pending = await memory.trained({
     round,
     taskId,
@@ -66,6 +72,21 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
     stats: allowed,
   });
   await deliver(session, memory, manifest.model.digest, pending, false, desk.watch);
+}
+
+/** Whether it is not done, because one more training would cost the examples more than they may; the coordinator is told. */
+async function overBudget(
+  { session, ledger }: Desk,
+  { round }: TrainTask,
+  cost: TrainingCost,
+): Promise<boolean> {
+  const epsilon = (await ledger(round)).excess(cost);
+  if (epsilon === undefined) return false;
+  session.parts.onEvent({ type: 'budget-spent', round, epsilon, target: cost.targetEpsilon! });
+  await ask(session, 'reportFailure', {
+    body: { round, reason: 'the privacy budget of its examples is spent' },
+  });
+  return true;
 }
 
 export async function evaluateTask(desk: Desk, task: EvaluateTask): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { formatCount } from '../base/format.ts';
 import { tQuantile } from '../base/student-t.ts';
+import { privaciesOf } from '../runs/results.ts';
 import type { ArmSummary, CellFigures } from './comparison.ts';
 import type { StoredCell } from './stored.ts';
 
@@ -34,8 +35,8 @@ export function fairnessNotes(input: FairnessInput): string[] {
 function privacyNotes({ arms, cells }: FairnessInput): string[] {
   const statements = new Map<string, Set<string>>();
   for (const { arm, results } of cells) {
-    const said = results.privacy?.statement;
-    if (said !== undefined) statements.set(said, (statements.get(said) ?? new Set()).add(arm));
+    for (const { statement: said } of privaciesOf(results))
+      statements.set(said, (statements.get(said) ?? new Set()).add(arm));
   }
   return [...statements].map(([said, by]) => `${arms.filter((arm) => by.has(arm)).join(', ')}: ${said}`);
 }

@@ -45,7 +45,7 @@ export interface ReleaseReport {
   };
 }
 
-/** The sentence that results, report and adapter of a simulated run carry. `cohortSize`: where it is known. */
+/** The sentence that results, report and adapter of a simulated run carry. `cohortSize`: where it is known. What it would cost with secret noise is for who knows the accountants. */
 export function simulatedStatement(
   { clipNorm, noiseMultiplier, adaptive }: ClientPrivacy,
   cohortSize?: number,

@@ -168,6 +168,11 @@ export interface Method<O> {
   /** Whether masked sums are enough for the server, or why not. */
   readonly secureAggregation: 'yes' | { readonly noBecause: string };
   /**
+   * Whether all that its clients send or keep follows from the noised steps of one `LocalRound.train`, as differential privacy of single
+   * examples needs it, or why not. Default: yes for methods without a `client` of their own, no for others.
+   */
+  readonly exampleLevel?: 'yes' | { readonly noBecause: string };
+  /**
    * Options under which this method is another one, checked by the contract tests: bit for bit, or `quantum`: within the
    * rounding of the plan's fixed-point sums, which a rule over whole updates does not use.
    */
@@ -244,6 +249,8 @@ export interface BoundMethod {
   encodeUp(update: Params, context: ClientContext): Params;
   /** Whether the sum of the updates is all that the server needs, or why not. */
   readonly secureAggregation: Method<unknown>['secureAggregation'];
+  /** Whether noised steps are all that leaves a client, or why not. */
+  readonly exampleLevel: NonNullable<Method<unknown>['exampleLevel']>;
   /** Undefined: the linear weighted mean. */
   readonly combine: ((updates: readonly WeightedUpdate[], context: CombineContext) => Params) | undefined;
   readonly figures: ((updates: readonly WeightedUpdate[], round: RoundParams) => Figures) | undefined;
@@ -263,6 +270,10 @@ export interface BoundMethod {
   alsoPublished(params: Params): ReadonlyMap<string, Params>;
   ownParams(params: Params, kept: Kept): Params;
 }
+
+const UNDECLARED = {
+  noBecause: 'its clients do more than train once and send the difference, and it does not say what of',
+} as const;
 
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
@@ -285,6 +296,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
     client: client === undefined ? undefined : (local) => client.call(method, local, options),
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
     secureAggregation: method.secureAggregation,
+    exampleLevel: method.exampleLevel ?? (client === undefined ? 'yes' : UNDECLARED),
     combine:
       aggregate?.kind === 'canonical'
         ? (updates, context) => aggregate.combine(updates, options, context)

@@ -7,6 +7,8 @@ import { HeadwaterError } from '../base/errors.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { AttackPlan } from './attacks/attackers.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
+import { exampleMistakes } from './example-needs.ts';
+import type { ExamplePrivacy } from './example-privacy.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { FreeRiderWatch } from './free-riders/report.ts';
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
@@ -111,6 +113,8 @@ export interface RunPlan {
   readonly pace: Pace;
   /** Clipping and noise, at the level of a client; absent: none. */
   readonly privacy?: ClientPrivacy | undefined;
+  /** Noise in the steps of owners, for each of their examples; absent: none. */
+  readonly examplePrivacy?: ExamplePrivacy | undefined;
   /** Adversaries of a simulation; absent: none. */
   readonly attack?: AttackPlan | undefined;
   /** What a round as a whole is checked for; absent: nothing. */
@@ -155,6 +159,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...method.preconditions(facts),
     ...publicDataMistakes(facts, method),
     ...privacyMistakes({ ...input, compression: clients.compression }, method),
+    ...exampleMistakes({ ...input, stepsOf: (owner) => stepsOf(input, owner) }, method),
   ];
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
@@ -165,12 +170,23 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
   const { weights, maxRelativeError } = weightsOf(owners, frame);
-  const { selection, localEpochs, privacy, attack, cohortChecks, freeRiders, keepUpdates, ...rest } = input;
+  const {
+    selection,
+    localEpochs,
+    privacy,
+    examplePrivacy,
+    attack,
+    cohortChecks,
+    freeRiders,
+    keepUpdates,
+    ...rest
+  } = input;
   return {
     ...rest,
     ...(selection === undefined ? {} : { selection }),
     ...(localEpochs === undefined ? {} : { localEpochs }),
     ...(privacy === undefined ? {} : { privacy }),
+    ...(examplePrivacy === undefined ? {} : { examplePrivacy }),
     ...(attack === undefined ? {} : { attack }),
     ...(cohortChecks === undefined ? {} : { cohortChecks }),
     ...(freeRiders === undefined ? {} : { freeRiders }),

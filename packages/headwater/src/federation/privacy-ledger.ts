@@ -5,7 +5,9 @@
  */
 
 import { type PrivacyGuarantee, privacyGuarantee } from '../privacy/accounting/account.ts';
+import { calibrateNoise } from '../privacy/accounting/calibrate.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
+import { mechanismOf } from './example-ledger.ts';
 import type { RunState } from './state.ts';
 
 const NEIGHBOURS = 'zero-out';
@@ -37,6 +39,15 @@ export function participationsWithin(
   return low;
 }
 
+/** The least z with which so many participations cost no more than `targetEpsilon`. Throws PRIVACY_INVALID. */
+export function leastNoiseFor(
+  budget: { readonly delta: number; readonly targetEpsilon: number },
+  participations: number,
+): number {
+  const releases = [{ sampling: { kind: 'none' }, steps: participations } as const];
+  return calibrateNoise({ ...budget, releases, neighbours: NEIGHBOURS }).noiseMultiplier;
+}
+
 /** Of the owner that took part most often. */
 export function mostParticipations({ roster }: Pick<RunState, 'roster'>): number {
   return Object.values(roster).reduce((most, { participations = 0 }) => Math.max(most, participations), 0);
@@ -44,6 +55,11 @@ export function mostParticipations({ roster }: Pick<RunState, 'roster'>): number
 
 /** Whether an owner's part of the budget is spent. */
 export function isSpent({ plan, roster }: Pick<RunState, 'plan' | 'roster'>, owner: string): boolean {
-  const { privacy } = plan;
-  return privacy !== undefined && (roster[owner]?.participations ?? 0) >= privacy.maxParticipations;
+  const { privacy, examplePrivacy } = plan;
+  const entry = roster[owner];
+  if (entry === undefined) return false;
+  const { participations = 0 } = entry;
+  if (privacy !== undefined && participations >= privacy.maxParticipations) return true;
+  if (examplePrivacy?.targetEpsilon === undefined) return false;
+  return participations >= mechanismOf(plan, examplePrivacy, entry).maxTrainings;
 }

@@ -35,8 +35,8 @@ export function openNextRound(state: RunState, before?: OpenRound): RunState {
 
 /** Too few owners are left whose part of the privacy budget allows another release. */
 function budgetIsSpent(state: RunState): boolean {
-  const { privacy, quorum } = state.plan;
-  if (privacy === undefined) return false;
+  const { privacy, examplePrivacy, quorum } = state.plan;
+  if (privacy === undefined && examplePrivacy === undefined) return false;
   return activeOwners(state).filter((owner) => !isSpent(state, owner)).length < quorum;
 }
 

@@ -24,7 +24,7 @@ export interface RosterEntry extends OwnerPlan {
   readonly standing: 'active' | 'quarantined' | 'left';
   /** Rejected updates so far. */
   readonly offences: number;
-  /** Releases with its update in them, in runs with privacy. */
+  /** Releases with its update in them, in runs with privacy of clients; updates that it sent, in those with privacy of examples. */
   readonly participations?: number;
   /** Latest round for which an update of it was accepted; 0: none. */
   readonly lastRound: number;

@@ -2,7 +2,7 @@
 
 import { checkedParts } from './cohort-checks.ts';
 import type { Receipt, RejectionCode, UpdateReceived } from './events.ts';
-import { withOffence } from './roster.ts';
+import { withOffence, withTraining } from './roster.ts';
 import { isAsked, withOpen } from './rounds.ts';
 import { type AcceptedUpdate, entryOf, type OpenRound, type RunState } from './state.ts';
 
@@ -11,10 +11,11 @@ export interface Received {
   readonly receipt: Receipt;
 }
 
-export function receiveUpdate(state: RunState, event: UpdateReceived): Received {
+export function receiveUpdate(before: RunState, event: UpdateReceived): Received {
   const { round, owner, update, personal, check } = event;
-  const { receipt, changes } = receiptFor(state, event);
-  if (!changes) return { state, receipt };
+  const { receipt, changes } = receiptFor(before, event);
+  if (!changes) return { state: before, receipt };
+  const state = withTraining(before, owner);
   const open = state.open!;
   if (check.ok) {
     const checked = checkedParts(state.plan, open, { owner, update, l2Norm: check.l2Norm });

@@ -22,6 +22,7 @@ import type { Derivation, TrainableTensor } from '../tuning/kind.ts';
 import type { OnStep } from './jobs.ts';
 import { keptOf, partsOf } from './kept.ts';
 import { learningRateOf, trainingOf, withSteps } from './learner.ts';
+import { noisedRound, toldStats } from './private-round.ts';
 
 export interface ClientRoundParts {
   readonly engine: Pick<Engine, 'train' | 'gradients' | 'loss' | 'distributions' | 'generateBatch'>;
@@ -85,7 +86,9 @@ export async function trainClientRound(
   const to = { seed, round, owner };
   const { sent: received, rest } = 'sent' in params ? params : arrivedOf(parts, params, to);
   const start = beginning(parts, { sent: received, rest, own: before.personal }, to);
-  const local = localRound(parts, input, { start, roles, random, memory: before.memory }, onStep);
+  const plain = localRound(parts, input, { start, roles, random, memory: before.memory }, onStep);
+  const { privacy } = input.options;
+  const local = privacy === undefined ? plain : noisedRound(plain, method.id);
   const outcome = await (method.client ?? standardRound)(local);
   const { sent, norm } = clippedUpdate(method.encodeUp(outcome.update, context('encode-up')), input.clipNorm);
   const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), before.residual);
@@ -98,7 +101,7 @@ export async function trainClientRound(
       residual,
     }),
     downBytes: encodedBytes(received),
-    stats: outcome.stats,
+    stats: privacy === undefined ? outcome.stats : toldStats(outcome.stats, privacy, input.examples.length),
     unclippedNorm: norm,
   };
 }
@@ -138,7 +141,9 @@ function localRound(
   onStep: OnStep | undefined,
 ): LocalRound {
   const { engine, tensors, derivation, method } = parts;
-  const seen = examplesOfRound(examples, [seed, owner, 'stream'], options);
+  // Noised steps draw from all of them.
+  const seen =
+    options.privacy === undefined ? examplesOfRound(examples, [seed, owner, 'stream'], options) : examples;
   const stepExamples = (step: number) => seen.slice(step * options.batchSize, (step + 1) * options.batchSize);
   const still = [...roles].filter(([, role]) => role === 'frozen' || role === 'given').map(([name]) => name);
   const { maxLength, microBatchSize } = options;

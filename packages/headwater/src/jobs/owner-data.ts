@@ -85,18 +85,20 @@ function refuseUnknownReference(
 
 /** What leaves owners beside their updates would leave without noise. Throws RECIPE_INVALID. */
 function checkPrivateDeployment({ privacy, data }: Recipe): void {
-  if (privacy === undefined) return;
+  if (privacy?.clientLevel === undefined && privacy?.exampleLevel === undefined) return;
   const refuse = (message: string, hint: string) => {
     throw new HeadwaterError('RECIPE_INVALID', message, { hint });
   };
-  if (privacy.clientLevel.delta === undefined)
+  const key = privacy.clientLevel === undefined ? 'privacy.exampleLevel' : 'privacy.clientLevel';
+  const { delta, noiseMultiplier } = privacy.clientLevel ?? privacy.exampleLevel ?? {};
+  if (delta === undefined)
     refuse(
-      'privacy.clientLevel: a deployment claims an (ε, δ), and no delta is given',
-      'Set privacy.clientLevel.delta, less than one in the number of owners.',
+      `${key}: a deployment claims an (ε, δ), and no delta is given`,
+      `Set ${key}.delta, less than one in the number of ${privacy.clientLevel === undefined ? 'an owner’s examples' : 'owners'}.`,
     );
-  if (!(privacy.clientLevel.noiseMultiplier > 0))
+  if (noiseMultiplier === 0)
     refuse(
-      'privacy.clientLevel.noiseMultiplier is 0: clipping alone promises nothing',
+      `${key}.noiseMultiplier is 0: clipping alone promises nothing`,
       'Set it above 0, or leave `privacy` out.',
     );
   const heldOut =
@@ -106,7 +108,7 @@ function checkPrivateDeployment({ privacy, data }: Recipe): void {
     data.testFraction > 0;
   if (heldOut)
     refuse(
-      'privacy.clientLevel: scores of owners on their own held-out examples would be told without noise',
+      `${key}: scores of owners on their own held-out examples would be told without noise`,
       'Leave data.validation, validationFraction, test and testFraction out, and score the result with `headwater eval` on data of your own.',
     );
 }

@@ -17,7 +17,7 @@ import {
 import { compressions } from '../federation/compression/registry.ts';
 import { type BoundMethod, bindMethod, type ClientFacts, type Method } from '../federation/method.ts';
 import { methods } from '../federation/methods/registry.ts';
-import { participationsWithin } from '../federation/privacy-ledger.ts';
+import { leastNoiseFor, participationsWithin } from '../federation/privacy-ledger.ts';
 import { none } from '../federation/robust/none.ts';
 import { preAggregations, robustRules } from '../federation/robust/registry.ts';
 import {
@@ -131,10 +131,11 @@ export function clientPrivacy(
   { privacy, federation }: Recipe,
   cohortSize = federation.cohortSize,
 ): ClientPrivacy | undefined {
-  if (privacy === undefined) return undefined;
-  const { clip, noiseMultiplier, delta, targetEpsilon, maxParticipations } = privacy.clientLevel;
+  if (privacy?.clientLevel === undefined) return undefined;
+  const { clip, delta, targetEpsilon, maxParticipations } = privacy.clientLevel;
   const limit = maxParticipations ?? federation.rounds;
   const budget = targetEpsilon === undefined || delta === undefined ? undefined : { delta, targetEpsilon };
+  const noiseMultiplier = privacy.clientLevel.noiseMultiplier ?? noiseFor(budget, limit);
   const common = {
     ...{ clipNorm: clip.norm, noiseMultiplier },
     maxParticipations: budget === undefined ? limit : participationsWithin(noiseMultiplier, budget, limit),
@@ -144,6 +145,11 @@ export function clientPrivacy(
   const { targetQuantile = 0.5, learningRate = 0.2 } = clip;
   const countNoise = clip.countNoise ?? (cohortSize ?? 0) / 20;
   return { ...common, adaptive: { targetQuantile, learningRate, countNoise } };
+}
+
+/** Checks of the recipe made sure that there is a budget. */
+function noiseFor(budget: Parameters<typeof leastNoiseFor>[0] | undefined, participations: number): number {
+  return budget === undefined ? 0 : leastNoiseFor(budget, participations);
 }
 
 /** What the recipe tunes, as its method wants it. */

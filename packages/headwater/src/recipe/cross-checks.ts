@@ -83,11 +83,32 @@ const RULES: readonly Rule[] = [
     const given = keys.find((key) => value(key) !== undefined);
     return given === undefined ? undefined : mistake(given, 'is for clip.kind: adaptive');
   },
+  ...['privacy.clientLevel', 'privacy.exampleLevel'].flatMap((level): Rule[] => [
+    ({ value }) => {
+      const path = `${level}.delta`;
+      if (value(`${level}.targetEpsilon`) === undefined || value(path) !== undefined) return undefined;
+      return mistake(path, 'is required with targetEpsilon: an ε means nothing without its δ');
+    },
+    ({ value }) => {
+      const given = value(`${level}.noiseMultiplier`) ?? value(`${level}.targetEpsilon`);
+      if (value(level) === undefined || given !== undefined) return undefined;
+      return mistake(`${level}.noiseMultiplier`, 'is required, or targetEpsilon, from which it follows');
+    },
+  ]),
   ({ value }) => {
-    const path = 'privacy.clientLevel.delta';
-    if (value('privacy.clientLevel.targetEpsilon') === undefined || value(path) !== undefined)
-      return undefined;
-    return mistake(path, 'is required with targetEpsilon: an ε means nothing without its δ');
+    if (value('privacy') === undefined) return undefined;
+    const given = ['clientLevel', 'exampleLevel'].filter((key) => value(`privacy.${key}`) !== undefined);
+    if (given.length < 2) return undefined;
+    const message =
+      'expected clientLevel or exampleLevel, got both: they protect different units, and a run states one';
+    return mistake('privacy', message);
+  },
+  ({ value }) => {
+    const weighting = value('federation.weighting');
+    if (value('privacy.exampleLevel') === undefined || weighting !== 'tokens') return undefined;
+    const message =
+      'expected examples or uniform with privacy.exampleLevel: tokens would tell how long the examples are';
+    return mistake('federation.weighting', message);
   },
   ({ value }) => {
     if (value('privacy.clientLevel') === undefined || value('federation.maxUpdateNorm') === undefined)

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { DEVICES } from '../runtime/executor.ts';
 import { accountability } from './accountability.ts';
+import { privacy } from './privacy-schema.ts';
 
 const positiveInt = z.int().positive();
 const fraction = z.number().min(0).max(1);
@@ -281,80 +282,6 @@ const evaluation = z.strictObject({
     .default(1000)
     .describe('Of the percentile bootstrap behind confidence intervals, seeded; 0: no intervals.'),
   confidence: z.number().min(0.5).lt(1).default(0.95).describe('Of the intervals.'),
-});
-
-const clientLevel = z.strictObject({
-  trust: z
-    .enum(['central'])
-    .default('central')
-    .describe('Who adds the noise. central: the coordinator, which sees the clipped updates.'),
-  neighbours: z
-    .enum(['zero-out'])
-    .default('zero-out')
-    .describe(
-      'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros.',
-    ),
-  delta: z
-    .number()
-    .gt(0)
-    .lt(1)
-    .optional()
-    .describe(
-      'δ: the probability with which ε need not hold; less than one in the number of owners. A deployment needs it; a simulation claims nothing.',
-    ),
-  targetEpsilon: z
-    .number()
-    .positive()
-    .optional()
-    .describe(
-      'The budget of each owner: it is not asked again when one more release would cost it more than this ε, and the run ends when too few owners are left. Default: maxParticipations alone ends it.',
-    ),
-  maxParticipations: positiveInt
-    .optional()
-    .describe('Releases that one owner may take part in. Default: rounds, or what targetEpsilon allows.'),
-  clip: z
-    .strictObject({
-      kind: z
-        .enum(['fixed', 'adaptive'])
-        .default('fixed')
-        .describe(
-          'adaptive (Andrew et al. 2021): after each round the norm moves towards a quantile of the updates’ norms, by a noisy count of those that were not clipped.',
-        ),
-      norm: z
-        .number()
-        .positive()
-        .describe(
-          'C: an update, all its tensors together, is scaled down to this 2-norm by its client, and again by the server if it is longer. adaptive: where it begins.',
-        ),
-      targetQuantile: fraction
-        .optional()
-        .describe('adaptive: the share of updates that shall stay unclipped. Default: 0.5.'),
-      learningRate: z
-        .number()
-        .positive()
-        .optional()
-        .describe('adaptive: how fast the norm moves. Default: 0.2.'),
-      countNoise: z
-        .number()
-        .positive()
-        .optional()
-        .describe(
-          'adaptive: standard deviation of the noise on the count; more than half the noiseMultiplier. Default: cohortSize / 20.',
-        ),
-    })
-    .describe('What bounds the part of a client.'),
-  noiseMultiplier: z
-    .number()
-    .nonnegative()
-    .describe(
-      'z: the sum of a round gets Gaussian noise of standard deviation z · C in every coordinate and is divided by cohortSize, however many answered. 0: clipping alone, which promises nothing.',
-    ),
-});
-
-const privacy = z.strictObject({
-  clientLevel: clientLevel.describe(
-    'What one client sent, in all its rounds, is hidden in the noise of what the server releases. Needs weighting: uniform and a method whose server only sums.',
-  ),
 });
 
 /** Of owners in a deployment: what the wire takes. */

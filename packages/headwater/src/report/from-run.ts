@@ -3,7 +3,7 @@
 import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
 import { recipeToYaml } from '../recipe/write.ts';
 import type { Metric } from '../runs/metrics.ts';
-import type { RunResults } from '../runs/results.ts';
+import { privaciesOf, type RunResults } from '../runs/results.ts';
 import { comparisonOf } from '../runs/table.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { byteBars, lossCurves, validationCurves } from './curves.ts';
@@ -43,7 +43,9 @@ function leadOf(results: RunResults): string {
       : status === 'failed'
         ? ` The run failed: ${results.failure}`
         : ' The run is not finished.';
-  const stamp = results.privacy === undefined ? '' : ` ${results.privacy.statement}`;
+  const stamp = privaciesOf(results)
+    .map(({ statement }) => ` ${statement}`)
+    .join('');
   const attacked = results.attack === undefined ? '' : `${results.attack.statement} `;
   return `${attacked}${what.trim()}${verdict(results)}${state}${stamp}`;
 }

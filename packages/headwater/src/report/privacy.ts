@@ -6,7 +6,39 @@ import type { RunResults } from '../runs/results.ts';
 import type { Section, TableBlock } from './page.ts';
 
 /** Nothing for runs without. */
-export function privacySections({ privacy }: RunResults, metrics: readonly Metric[]): Section[] {
+export function privacySections(results: RunResults, metrics: readonly Metric[]): Section[] {
+  return [...clientSections(results, metrics), ...exampleSections(results)];
+}
+
+function exampleSections({ examplePrivacy }: RunResults): Section[] {
+  if (examplePrivacy === undefined) return [];
+  const { stamp, statement, owners } = examplePrivacy;
+  const table: TableBlock = {
+    caption: 'By owner: how its steps drew examples and the noise in them',
+    head: ['owner', 'sampling rate', 'noise multiplier', 'steps of a training', 'trainings'],
+    rows: owners.map(({ owner, samplingRate, noiseMultiplier, steps, trainings }) => ({
+      cells: [
+        owner,
+        significant(samplingRate),
+        significant(noiseMultiplier),
+        String(steps),
+        String(trainings),
+      ],
+    })),
+    numeric: true,
+  };
+  return [
+    {
+      title: stamp === null ? 'Privacy of examples' : `Privacy of examples (${stamp})`,
+      blocks: [
+        { kind: 'notes', notes: [statement] },
+        { kind: 'table', ...table },
+      ],
+    },
+  ];
+}
+
+function clientSections({ privacy }: RunResults, metrics: readonly Metric[]): Section[] {
   if (privacy === undefined) return [];
   return [
     {

@@ -4,10 +4,12 @@
  */
 
 import { HeadwaterError } from '../base/errors.ts';
+import { exampleMistakes } from '../federation/example-needs.ts';
 import type { BoundMethod } from '../federation/method.ts';
-import type { OwnerCounts } from '../federation/plan.ts';
+import { type OwnerCounts, stepsOf } from '../federation/plan.ts';
 import { privacyMistakes } from '../federation/privacy-needs.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
+import { examplePrivacy } from '../jobs/example-privacy.ts';
 import {
   bindObjective,
   bindRecipeCompression,
@@ -16,6 +18,7 @@ import {
   clientPrivacy,
   type RunRegistries,
 } from '../jobs/records.ts';
+import { localEpochsOf } from '../jobs/training-options.ts';
 import type { Model } from '../models/model.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
@@ -25,7 +28,10 @@ type FromModel = Pick<
   EstimateInput,
   'recipe' | 'method' | 'compression' | 'tensors' | 'virtual' | 'model' | 'weights' | 'sequencesPerExample'
 >;
-type FromData = Pick<EstimateInput, 'numOwners' | 'ownerNames' | 'tokensPerExample' | 'tokensAreAtMost'>;
+type FromData = Pick<
+  EstimateInput,
+  'numOwners' | 'ownerNames' | 'fewestExamples' | 'tokensPerExample' | 'tokensAreAtMost'
+>;
 
 export function estimateParts(recipe: Recipe, registries: RunRegistries, model: Model): FromModel {
   const { tensors, virtual } = bindTuning(recipe, model.definition, registries);
@@ -50,7 +56,18 @@ function refusePrivacy(recipe: Recipe, method: BoundMethod, tensors: BoundTuning
   const privacy = clientPrivacy(recipe, recipe.federation.cohortSize ?? Number.POSITIVE_INFINITY);
   const compression = recipe.federation.compression.kind;
   const facts = { privacy, compression, weighting, fixedPoint, tensors, pace: { mode: mode.kind } };
-  const mistakes = privacyMistakes({ ...facts, selection: plannedSelection(selection) }, method);
+  const chosen = plannedSelection(selection);
+  const { rounds, localSteps } = recipe.federation;
+  const mistakes = [
+    ...privacyMistakes({ ...facts, selection: chosen }, method),
+    ...exampleMistakes(
+      {
+        ...{ privacy, rounds, weighting, selection: chosen, examplePrivacy: examplePrivacy(recipe) },
+        stepsOf: (owner) => stepsOf({ localSteps, localEpochs: localEpochsOf(recipe) }, owner),
+      },
+      method,
+    ),
+  ];
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run could not start: ${mistakes.join('; ')}`);
 }
@@ -59,7 +76,8 @@ export function amountsOf(owners: readonly OwnerCounts[]): FromData {
   const means = owners.map(({ numTokens, numExamples }) => numTokens / numExamples);
   const tokensPerExample = means.reduce((sum, mean) => sum + mean, 0) / means.length;
   const ownerNames = owners.map(({ owner }) => owner).sort();
-  return { numOwners: owners.length, ownerNames, tokensPerExample, tokensAreAtMost: false };
+  const fewestExamples = Math.min(...owners.map(({ numExamples }) => numExamples));
+  return { numOwners: owners.length, ownerNames, fewestExamples, tokensPerExample, tokensAreAtMost: false };
 }
 
 function weightsOf({ storedTypes }: Model): EstimateInput['weights'] {

@@ -23,6 +23,8 @@ export interface EstimateInput {
   readonly numOwners: number;
   /** Sorted; undefined where nobody knows them. */
   readonly ownerNames?: readonly string[] | undefined;
+  /** Of the owner who has the fewest; undefined where nobody knows. */
+  readonly fewestExamples?: number | undefined;
   /** That the training objective makes of an example; omitted: one. */
   readonly sequencesPerExample?: number;
   /** Mean over owners of the tokens in one of their examples, all its sequences together. */
@@ -47,6 +49,8 @@ export interface EstimateInput {
 /** Sizes in bytes, times in seconds; null: not asked for. */
 export interface Estimate {
   readonly owners: number;
+  /** Of the owner who has the fewest. */
+  readonly fewestExamples?: number | undefined;
   readonly rounds: number;
   /** Owners asked and updates counted in a round (buffered: training at once, and making the next params). */
   readonly asked: number;
@@ -114,6 +118,7 @@ export function estimateRun(input: EstimateInput): Estimate {
   const hours = total.clientSeconds === null ? null : total.clientSeconds / 3600;
   return {
     owners: numOwners,
+    fewestExamples: input.fewestExamples,
     rounds,
     asked: Math.min(pace.asked, numOwners),
     counted: cohortSize,

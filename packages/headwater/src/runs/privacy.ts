@@ -6,10 +6,12 @@
 import { median } from '../base/median.ts';
 import { type ClientPrivacy, type ReleaseReport, simulatedStatement } from '../federation/client-privacy.ts';
 import type { RunEvent, UpdateReceived } from '../federation/events.ts';
+import type { RunPlan } from '../federation/plan.ts';
 import { guaranteeFor, mostParticipations } from '../federation/privacy-ledger.ts';
 import type { RunState } from '../federation/state.ts';
 import type { PrivacyGuarantee } from '../privacy/accounting/account.ts';
 import { guaranteeStatement } from '../privacy/accounting/statement.ts';
+import { examplePrivacyStatement, wouldCost } from './example-privacy.ts';
 
 /** A round's release. Norms before clipping are known in simulations only. */
 export interface RoundPrivacy extends ReleaseReport {
@@ -98,7 +100,11 @@ function privacyStatement(
   stamp: Stamp,
   guarantee: PrivacyGuarantee | null,
 ): string {
-  if (stamp !== null || guarantee === null) return simulatedStatement(privacy, state.plan.cohortSize);
+  if (stamp !== null || guarantee === null)
+    return (
+      simulatedStatement(privacy, state.plan.cohortSize) +
+      wouldCost(spentGuarantee(state, privacy) ?? undefined)
+    );
   return secretStatement(guarantee, mostParticipations(state));
 }
 
@@ -110,6 +116,17 @@ export function secretStatement(guarantee: PrivacyGuarantee, participations: num
   );
 }
 
+/** Of a simulation, before it is over: as if every owner took part as often as it may. */
+export function plannedStatement({
+  privacy,
+  cohortSize,
+}: Pick<RunPlan, 'privacy' | 'cohortSize'>): string | undefined {
+  if (privacy === undefined) return undefined;
+  const { noiseMultiplier, delta, maxParticipations } = privacy;
+  const most = delta === undefined ? undefined : guaranteeFor({ noiseMultiplier }, delta, maxParticipations);
+  return simulatedStatement(privacy, cohortSize) + wouldCost(most);
+}
+
 /** README.md of a result whose privacy has something to say. */
 export function cardText(name: string, statement: string): string {
   return `# ${name}\n\n${statement}\n`;
@@ -117,7 +134,8 @@ export function cardText(name: string, statement: string): string {
 
 /** After the releases of a deployment; undefined where it has no privacy. */
 export function privacyCard(name: string, state: RunState): string | undefined {
-  const { privacy } = state.plan;
+  const { privacy, examplePrivacy } = state.plan;
+  if (examplePrivacy !== undefined) return cardText(name, examplePrivacyStatement(state, examplePrivacy));
   const guarantee = privacy && spentGuarantee(state, privacy);
   if (guarantee === undefined || guarantee === null) return undefined;
   return cardText(name, secretStatement(guarantee, mostParticipations(state)));

@@ -13,6 +13,7 @@ import type { DataFacts } from '../jobs/tokenize-parts.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { CENTRALISED, LOCAL_ONLY } from './baselines.ts';
 import type { Environment } from './environment.ts';
+import { type RunExamplePrivacy, runExamplePrivacy } from './example-privacy.ts';
 import { type RunFreeRiders, runFreeRiders } from './free-riders.ts';
 import { type RunPrivacy, runPrivacy } from './privacy.ts';
 import type { Provenance } from './provenance.ts';
@@ -61,6 +62,8 @@ export interface RunResults {
   readonly attack?: RunAttack;
   /** Of runs with client-level privacy. */
   readonly privacy?: RunPrivacy;
+  /** Of runs whose owners protect each of their examples. */
+  readonly examplePrivacy?: RunExamplePrivacy;
   /** Of runs that watch for free-riders. */
   readonly freeRiders?: RunFreeRiders;
   readonly lostUpdates: readonly {
@@ -72,6 +75,14 @@ export interface RunResults {
   readonly recipe: Recipe;
   readonly environment: Environment;
   readonly timing: Timing;
+}
+
+/** What a run says of the privacy of its clients or of their examples: at most one. */
+export function privaciesOf({
+  privacy,
+  examplePrivacy,
+}: Pick<RunResults, 'privacy' | 'examplePrivacy'>): readonly Pick<RunPrivacy, 'stamp' | 'statement'>[] {
+  return [privacy, examplePrivacy].filter((said) => said !== undefined);
 }
 
 /** Who attacked, and the sentence that goes with every figure. */
@@ -134,6 +145,9 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
     },
     ...(plan.attack === undefined ? {} : { attack: runAttack(plan.attack, plan.owners.length) }),
     ...(plan.privacy === undefined ? {} : { privacy: runPrivacy(state, plan.privacy, events) }),
+    ...(plan.examplePrivacy === undefined
+      ? {}
+      : { examplePrivacy: runExamplePrivacy(state, plan.examplePrivacy) }),
     ...freeRidersIn(plan, events),
     lostUpdates: events
       .flatMap(lostUpdates)

@@ -6,6 +6,7 @@ import type { RunEvent } from '../federation/events.ts';
 import { createPlan, meanSteps, type RunPlan } from '../federation/plan.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
 import { accountabilityOf } from '../jobs/accountability.ts';
+import { examplePrivacy } from '../jobs/example-privacy.ts';
 import type { InitResult } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
@@ -95,6 +96,7 @@ export function planOf(
       localSteps,
       localEpochs,
       privacy: clientPrivacy(recipe, cohortSize),
+      examplePrivacy: examplePrivacy(recipe),
       attack: attack && planAttack(attack, { attackers, owners: names, quorum, cohortSize }),
       ...accountabilityOf(recipe),
       weighting,

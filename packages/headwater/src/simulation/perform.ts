@@ -3,7 +3,6 @@
 import { HeadwaterError } from '../base/errors.ts';
 import type { Sight } from '../federation/attacks/attack.ts';
 import { attackStatement } from '../federation/attacks/attackers.ts';
-import { simulatedStatement } from '../federation/client-privacy.ts';
 import type {
   EvaluateWork,
   PublishWork,
@@ -15,13 +14,15 @@ import type {
 import type { RunPlan } from '../federation/plan.ts';
 import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
+import { exampleTraining } from '../jobs/example-privacy.ts';
 import type { OnStep, TrainClientJob } from '../jobs/jobs.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
 import { serverTraining, trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { cardText } from '../runs/privacy.ts';
+import { plannedExampleStatement } from '../runs/example-privacy.ts';
+import { cardText, plannedStatement } from '../runs/privacy.ts';
 import type { Adversaries } from './adversaries.ts';
 import type { Gate } from './gate.ts';
 
@@ -134,7 +135,11 @@ function trained(
   onStep: OnStep,
 ): ReturnType<typeof pool.run<TrainClientJob>> {
   const { round, owner, params, personal, clipNorm } = work;
-  const options = trainingOptions(recipe, work, [plan.seed, owner, round, 'train']);
+  const { numExamples } = plan.owners.find((one) => one.owner === owner)!;
+  const options = {
+    ...trainingOptions(recipe, work, [plan.seed, owner, round, 'train']),
+    ...exampleTraining(recipe, { numExamples }, 'simulated'),
+  };
   const job = {
     kind: 'train-client',
     seed: plan.seed,
@@ -173,10 +178,12 @@ async function publish(
   { pool, exportFolder, plan, recipe }: Performer,
   { params }: PublishWork,
 ): Promise<RunEvent> {
-  const { privacy, attack, owners, cohortSize } = plan;
+  const { examplePrivacy, attack, owners } = plan;
+  const privacy = plannedStatement(plan);
   const statements = [
     ...(attack === undefined ? [] : [attackStatement(attack, owners.length)]),
-    ...(privacy === undefined ? [] : [simulatedStatement(privacy, cohortSize)]),
+    ...(privacy === undefined ? [] : [privacy]),
+    ...(examplePrivacy === undefined ? [] : [plannedExampleStatement(plan, examplePrivacy)]),
   ];
   const card = statements.length === 0 ? undefined : cardText(recipe.name, statements.join('\n\n'));
   const { tookMs } = await pool.run({ kind: 'export', params, folder: exportFolder, card }, RANK.publish);

@@ -13,6 +13,7 @@ import { plannedSelection } from '../../federation/selection/registry.ts';
 import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
 import { accountabilityOf } from '../../jobs/accountability.ts';
+import { examplePrivacy } from '../../jobs/example-privacy.ts';
 import { checkDeployable } from '../../jobs/owner-data.ts';
 import type { Pool } from '../../jobs/pool.ts';
 import { asRecipeSays, codecOf } from '../../jobs/prepare.ts';
@@ -35,6 +36,7 @@ import type { HubProgress } from '../../models/hub-node.ts';
 import type { Model } from '../../models/model.ts';
 import { computingDigest } from '../../models/quantization-choice.ts';
 import { deploymentSizes, minOwnersOf } from '../../recipe/pace.ts';
+import { privacyMechanisms } from '../../recipe/privacy-mechanisms.ts';
 import type { Recipe, RecipeInput } from '../../recipe/schema.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { privacyCard } from '../../runs/privacy.ts';
@@ -210,7 +212,7 @@ function manifestOf(
     model: { source: sourceName(source), ...model },
     minCohort: sizes.quorum ?? sizes.cohortSize ?? 1,
     metrics: metricsOf(recipe, registries).metrics.map(({ id }) => id),
-    privacy: recipe.privacy === undefined ? [] : ['client-level-central'],
+    privacy: privacyMechanisms(recipe),
   };
 }
 
@@ -243,6 +245,7 @@ function planOf(
       serverLearningRate,
       fixedPoint,
       privacy: clientPrivacy(recipe, sizes.cohortSize),
+      examplePrivacy: examplePrivacy(recipe),
       ...accountabilityOf(recipe),
       earlyStopping: federation.earlyStopping ?? null,
       keepBest,

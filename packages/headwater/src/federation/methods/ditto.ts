@@ -23,6 +23,7 @@ export const ditto: Method<z.infer<typeof options>> = {
   source: 'Li et al., ICML 2021, arXiv:2012.04221',
   options,
   secureAggregation: 'yes',
+  exampleLevel: { noBecause: 'an owner trains a second, personal model on the same examples' },
   exceptions: { 'one-owner': 'an owner uses a model of its own, held near the global one' },
   async client(local, { lambda }) {
     const outcome = await standardRound(local);

@@ -36,6 +36,7 @@ export const fedadapter: Method<FedAdapterOptions> = {
   source: 'Cai et al., MobiCom 2023, arXiv:2205.10162',
   options,
   secureAggregation: 'yes',
+  exampleLevel: 'yes',
   exceptions: { 'one-owner': 'adapters that have not grown yet are not trained' },
   preconditions: (facts) => [
     ...(facts.tensors.some(({ name }) => partOf(name) !== undefined)

@@ -42,6 +42,7 @@ export const feddyn: Method<z.infer<typeof options>> = {
   source: 'Acar et al., ICLR 2021, arXiv:2111.04263',
   options,
   secureAggregation: 'yes',
+  exampleLevel: 'yes',
   exceptions: {
     'one-owner': 'a term of its own joins the client’s loss, and the server adds its memory',
     'still-round': 'clients begin at w̄ + h, and where they stay w̄ comes there too',

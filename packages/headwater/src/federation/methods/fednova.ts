@@ -29,6 +29,7 @@ export const fednova: Method<z.infer<typeof options>> = {
   source: 'Wang et al., NeurIPS 2020, arXiv:2007.07481',
   options,
   secureAggregation: 'yes',
+  exampleLevel: 'yes',
   preconditions: (facts) => needsSgd(facts, { momentum: true }),
   wire: (tensors) => [...tensors, NORM].sort((a, b) => (a.name < b.name ? -1 : 1)),
   localObjective: ({ params, start }, { mu }) =>

@@ -32,6 +32,7 @@ export const fedra: Method<FedRaOptions> = {
   source: 'Su et al., ECCV 2024, arXiv:2311.11227',
   options,
   secureAggregation: { noBecause: 'the server divides each block by the weight of those who had it' },
+  exampleLevel: 'yes',
   reducesTo: [{ id: 'fedavg', when: { capacity: { default: 1 }, allocationSeed: 0 }, within: 'quantum' }],
   exceptions: { 'one-owner': 'an owner trains some of the layers in a round' },
   preconditions: (facts) => [

@@ -41,6 +41,7 @@ export const flasc: Method<FlascOptions> = {
   source: 'Kuo et al. 2024, arXiv:2406.05233',
   options,
   secureAggregation: { noBecause: 'each client sends other elements, and which ones tells of its data' },
+  exampleLevel: 'yes',
   reducesTo: [
     { id: 'fedavg', when: options.parse(DENSE), within: 'quantum' },
     { id: 'fedadam', when: options.parse({ ...DENSE, server: 'fedadam' }), within: 'quantum' },

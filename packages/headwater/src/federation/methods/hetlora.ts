@@ -37,6 +37,7 @@ export const hetlora: Method<Options> = {
   source: 'Cho et al., EMNLP 2024, arXiv:2401.06432',
   options,
   secureAggregation: { noBecause: 'weights depend on the norms of the clients’ products' },
+  exampleLevel: 'yes',
   exceptions: { 'one-owner': 'the penalty on the last ranks joins the loss' },
   preconditions: (facts, own) => [
     ...needsLora(facts.tensors),

@@ -43,6 +43,7 @@ export const ifca: Method<Options> = {
   source: 'Ghosh et al., NeurIPS 2020, arXiv:2006.04088',
   options,
   secureAggregation: { noBecause: 'the server averages each cluster apart, by the choice of each owner' },
+  exampleLevel: { noBecause: 'its clients choose a model by their losses' },
   reducesTo: [{ id: 'fedavg', when: { clusters: 1, spread: 0.02, chooseOn: 'all' }, within: 'quantum' }],
   exceptions: { 'one-owner': 'an owner trains the one of several models that fits it best' },
   preconditions: ({ compression = 'none' }, { clusters }) =>

@@ -30,6 +30,7 @@ export const qFedavg: Method<z.infer<typeof options>> = {
   source: 'Li et al., ICLR 2020, arXiv:1905.10497',
   options,
   secureAggregation: { noBecause: 'the server weighs each update by its own loss and length' },
+  exampleLevel: { noBecause: 'its clients send their loss' },
   reducesTo: [{ id: 'fedavg', when: { q: 0 }, within: 'quantum' }],
   exceptions: { 'one-owner': 'the step is as short as the assumed curvature of the loss asks for' },
   wire: (tensors) => [...tensors, ...FACTS].sort((a, b) => (a.name < b.name ? -1 : 1)),

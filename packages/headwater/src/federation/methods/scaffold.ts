@@ -33,6 +33,7 @@ export const scaffold: Method<Record<string, never>> = {
   source: 'Karimireddy et al., ICML 2020, arXiv:1910.06378',
   options: z.strictObject({}),
   secureAggregation: 'yes',
+  exampleLevel: 'yes',
   preconditions: (facts) => [
     ...needsSgd(facts, { momentum: false }),
     ...(facts.mode === 'buffered' ? ['control variates are for synchronous rounds'] : []),

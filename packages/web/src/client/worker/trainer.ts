@@ -13,6 +13,7 @@ import { answeringJobs } from '@headwater/jobs/answering-jobs.ts';
 import { trainClientRound } from '@headwater/jobs/client-round.ts';
 import { cutOf } from '@headwater/jobs/cut.ts';
 import type { EvaluationSet } from '@headwater/jobs/evaluation-set.ts';
+import { exampleCost, exampleTraining } from '@headwater/jobs/example-privacy.ts';
 import { type HeldOutParts, taskChoices } from '@headwater/jobs/held-out.ts';
 import { refusePrograms } from '@headwater/jobs/programs/refusal.ts';
 import { createReferences } from '@headwater/jobs/references.ts';
@@ -59,6 +60,7 @@ export function openTabTrainer({ learner, owner, parts, onStep }: TabTrainerOpti
       },
     },
     maxParamsBytes: maxParamsBytes(recipe, model, registries),
+    trainingCost: exampleCost(recipe, counts),
     train: (task, params, kept, signal, rest) =>
       inTurn(() => train(bench, task, { params, kept, rest }, signal)),
     rest: (round) => inTurn(() => freshRest(bench, round)),
@@ -92,7 +94,10 @@ async function train(
   const { recipe, tuning } = learner;
   const { seed } = recipe;
   const { round, clipNorm } = task;
-  const options = trainingOptions(recipe, task, [seed, owner, round, 'train']);
+  const options = {
+    ...trainingOptions(recipe, task, [seed, owner, round, 'train']),
+    ...exampleTraining(recipe, { numExamples: examples.length }, 'secret'),
+  };
   const arePairs = examples[0]?.rejected !== undefined;
   const input = {
     ...{ seed, round, owner, options, clipNorm },
