@@ -10,7 +10,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
   ['cli'],
   ['experiments'],
-  ['coordinator', 'client', 'simulation', 'serving'],
+  ['coordinator', 'client', 'simulation', 'serving', 'helper'],
   ['report'],
   ['runs'],
   ['jobs', 'exports'],
@@ -32,6 +32,7 @@ const ALLOWED_NEIGHBOURS = new Set(['data → models']);
 const NODE_ROOMS = new Set([
   'storage',
   'coordinator',
+  'helper',
   'simulation',
   'experiments',
   'report',

@@ -17,6 +17,7 @@ import { exportGgufCommand } from './export-gguf.ts';
 import { fail } from './fail.ts';
 import { gcCommand } from './gc.ts';
 import { generateCommand } from './generate.ts';
+import { helperCommand } from './helper.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinCommand } from './join.ts';
 import { leaveCommand } from './leave.ts';
@@ -58,6 +59,7 @@ function createProgram(): Command {
     joinCommand(),
     leaveCommand(),
     serveCommand(),
+    helperCommand(),
     runsCommand(),
     statusCommand(),
     ...steeringCommands(),

@@ -326,6 +326,7 @@ export interface SubmitUpdateData {
     | 'not-asked'
     | 'other-update'
     | 'run-over'
+    | 'wrong-mask'
     | null;
   reason: string | null;
 }

@@ -69,12 +69,13 @@ function fetcherOf({ parts, caller, run, signal }: Session): FetchBlob {
 
 async function work(
   session: Session,
-  { manifest }: Identity,
+  identity: Identity,
   tools: Pick<Desk, 'memory' | 'trainer' | 'fetchBlob' | 'watch'>,
 ): Promise<Over> {
+  const { manifest } = identity;
   const { memory, trainer, watch } = tools;
   const ledger = once((round: number) => openExampleLedger(session.parts.store, memory.lost ? round - 1 : 0));
-  const desk: Desk = { session, manifest, ...tools, ledger, last: undefined, rest: undefined };
+  const desk: Desk = { session, identity, manifest, ...tools, ledger, last: undefined, rest: undefined };
   await enrol(session, trainer, memory.lost);
   const left = memory.pending;
   if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true, watch);

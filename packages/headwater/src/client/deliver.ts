@@ -69,12 +69,13 @@ async function uploadedAndSubmitted(session: Session, pending: Pending, baseMode
 /** Undefined: the coordinator does not have its bytes. */
 async function submitted(
   session: Session,
-  { round, base, digest, update, stats }: Pending,
+  { round, base, digest, update, stats, masked }: Pending,
   baseModel: string,
 ): Promise<Answer | undefined> {
   const body = { round, base, baseModel, update: { digest, bytes: update.byteLength }, stats };
+  const whole = masked === undefined ? body : { ...body, masked };
   try {
-    return await ask(session, 'submitUpdate', { body });
+    return await ask(session, 'submitUpdate', { body: whole });
   } catch (failure) {
     if (updateRefusal(failure) === undefined) throw failure;
     return undefined;

@@ -6,7 +6,7 @@
 
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
-import { digest, trainingStats } from '../federation/wire/messages.ts';
+import { digest, maskedFacts, trainingStats } from '../federation/wire/messages.ts';
 import { jsonOrUndefined } from './body.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { ClientParts, ClientStore } from './ports.ts';
@@ -26,6 +26,7 @@ const record = z.strictObject({
       update: slotted,
       kept: slotted.nullable(),
       stats: trainingStats,
+      masked: maskedFacts.exactOptional(),
     })
     .nullable(),
 });
@@ -38,8 +39,10 @@ export interface Pending {
   /** Digest of the params that it was trained from. */
   readonly base: string;
   readonly digest: string;
+  /** As it is sent: masked, where the run masks. */
   readonly update: Uint8Array;
   readonly stats: z.infer<typeof trainingStats>;
+  readonly masked?: z.infer<typeof maskedFacts> | undefined;
 }
 
 export interface Trained extends Omit<Pending, 'digest'> {
@@ -101,8 +104,9 @@ export async function openMemory(
       };
       const place = await save('update', update);
       const keptPlace = next === undefined ? null : await save('kept', next);
-      const { round, taskId, base, stats } = facts;
-      const entry = { round, taskId, base, stats, update: place, kept: keptPlace };
+      const { round, taskId, base, stats, masked } = facts;
+      const mask = masked === undefined ? {} : { masked };
+      const entry = { round, taskId, base, stats, ...mask, update: place, kept: keptPlace };
       current = await write(store, { ...current, pending: entry });
       keptNext = next;
       pending = { ...facts, update, digest: place.digest };
@@ -138,8 +142,8 @@ async function pendingOf({ pending }: MemoryRecord, load: LoadSlot): Promise<Pen
   const update = await load('update', pending.update);
   if (update === undefined) return undefined;
   if (pending.kept !== null && (await load('kept', pending.kept)) === undefined) return undefined;
-  const { round, taskId, base, stats } = pending;
-  return { round, taskId, base, stats, update, digest: pending.update.digest };
+  const { round, taskId, base, stats, masked } = pending;
+  return { round, taskId, base, stats, masked, update, digest: pending.update.digest };
 }
 
 /** Undefined when it is not there or damaged. */

@@ -22,6 +22,12 @@ export const policyRules = z.strictObject({
   minCohort: limit.optional(),
   /** Mechanisms that must be switched on. */
   privacy: names.optional(),
+  /** The coordinator must not see an update of its own: by masks of any kind, or of these. */
+  secureAggregation: z
+    .union([z.literal(true), z.array(z.enum(['two-server', 'secagg-plus'])).min(1)])
+    .optional(),
+  /** Public keys of helpers that may open sums of masks. */
+  helpers: names.optional(),
   maxRounds: limit.optional(),
   /** Optimizer steps in one round. */
   maxLocalSteps: limit.optional(),
@@ -63,6 +69,7 @@ function reasonsAgainst(given: PolicyRules, manifest: Manifest, terms: Terms): s
     ...(given.privacy ?? [])
       .filter((name) => !manifest.privacy.includes(name))
       .map((name) => `the privacy mechanism "${name}" is not switched on (on: ${listed(manifest.privacy)})`),
+    ...maskReasons(given, terms),
     ...tooMany('rounds', terms.rounds, given.maxRounds),
     ...tooMany('local steps in a round', terms.localSteps, given.maxLocalSteps),
     ...tooMany('threads', terms.threads, given.maxThreads),
@@ -70,6 +77,22 @@ function reasonsAgainst(given: PolicyRules, manifest: Manifest, terms: Terms): s
       ? [`the weights of the base model alone have ${formatBytes(weightBytes)}; you allow ${given.maxMemory}`]
       : []),
   ];
+}
+
+function maskReasons({ secureAggregation, helpers }: PolicyRules, terms: Terms): string[] {
+  const { mode, helper } = terms.secureAggregation ?? {};
+  const seen = 'the coordinator would see your update alone (no secure aggregation)';
+  const wanted =
+    secureAggregation === undefined
+      ? []
+      : mode === undefined
+        ? [seen]
+        : notAmong(
+            'kind of secure aggregation',
+            [mode],
+            secureAggregation === true ? undefined : secureAggregation,
+          );
+  return [...wanted, ...(mode === 'two-server' ? notAmong('helper', [helper?.key], helpers) : [])];
 }
 
 function notAmong(

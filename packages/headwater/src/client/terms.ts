@@ -16,9 +16,24 @@ const terms = z.object({
       mode: z.object({ kind: z.string().optional() }).optional(),
       rounds: count.optional(),
       localSteps: count.optional(),
+      weighting: z.string().optional(),
+    })
+    .optional(),
+  privacy: z
+    .object({
+      secureAggregation: z
+        .object({
+          mode: z.string(),
+          helper: z.object({ url: z.string(), key: z.string() }).optional(),
+          groupSize: count.optional(),
+        })
+        .optional(),
     })
     .optional(),
 });
+
+/** How updates are masked, as the operator signed it. */
+export type AgreedMasking = NonNullable<NonNullable<z.infer<typeof terms>['privacy']>['secureAggregation']>;
 
 export interface Terms {
   readonly method: string | undefined;
@@ -28,11 +43,14 @@ export interface Terms {
   readonly threads: number | undefined;
   /** Owners train from whatever version they met. */
   readonly buffered: boolean;
+  readonly weighting: string | undefined;
+  /** Undefined: the coordinator sees each update. */
+  readonly secureAggregation: AgreedMasking | undefined;
 }
 
 /** Undefined where the recipe does not say, or not in this form. */
 export function termsOf(manifest: Manifest): Terms {
-  const { federation, tuning, threadsPerSession } = terms.safeParse(manifest.recipe).data ?? {};
+  const { federation, tuning, threadsPerSession, privacy } = terms.safeParse(manifest.recipe).data ?? {};
   return {
     method: federation?.method?.kind,
     tuning: tuning?.kind,
@@ -40,5 +58,7 @@ export function termsOf(manifest: Manifest): Terms {
     localSteps: federation?.localSteps,
     threads: threadsPerSession,
     buffered: federation?.mode?.kind === 'buffered',
+    weighting: federation?.weighting,
+    secureAggregation: privacy?.secureAggregation,
   };
 }

@@ -11,6 +11,7 @@ import type { ExampleLedger } from './example-ledger.ts';
 import { interrupted, notAsAgreed, refusalCode } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { LogWatch } from './log-watch.ts';
+import { agreedMasking, type MaskingIdentity, maskedUpdate } from './masking.ts';
 import type { Memory } from './memory.ts';
 import type { EvaluateTask, FetchBlob, Trainer, TrainingCost, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
@@ -20,6 +21,7 @@ import { termsOf } from './terms.ts';
 
 export interface Desk {
   readonly session: Session;
+  readonly identity: MaskingIdentity;
   readonly manifest: Manifest;
   readonly memory: Memory;
   readonly ledger: (round: number) => Promise<ExampleLedger>;
@@ -41,6 +43,7 @@ interface Bytes {
 export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { session, manifest, memory, trainer } = desk;
   checkAsked(manifest, task);
+  const masking = agreedMasking(manifest, task);
   const cost = trainer.trainingCost && { ...trainer.trainingCost, steps: task.steps };
   if (cost !== undefined && (await overBudget(desk, task, cost))) return;
   await desk.watch.proveParams(task.base);
@@ -49,7 +52,12 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const rest = await restOf(desk, task);
   if (rest === 'gone') return;
   const trained = await whileWanted(session, manifest, task, async (signal) => {
-    const result = await trainer.train(task, params, memory.kept, signal, rest);
+    const trained = await trainer.train(task, params, memory.kept, signal, rest);
+    const sent =
+      masking === undefined
+        ? { update: trained.update, masked: undefined }
+        : await maskedUpdate(session.parts, desk.identity, task, masking, trained.update);
+    const result = { ...trained, ...sent };
     if (result.update.byteLength > task.maxUploadBytes)
       throw new HeadwaterError(
         'UPDATE_REJECTED',
@@ -58,7 +66,7 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
     return result;
   });
   if (trained === undefined) return;
-  const { update, kept, stats } = trained;
+  const { update, masked, kept, stats } = trained;
   const { round, id: taskId } = task;
   const allowed = allowedStats(session, stats);
   // Before it can be sent: a crash in between charges for nothing, which is safe.
@@ -70,6 +78,7 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
     update,
     kept,
     stats: allowed,
+    masked,
   });
   await deliver(session, memory, manifest.model.digest, pending, false, desk.watch);
 }

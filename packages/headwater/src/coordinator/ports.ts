@@ -15,10 +15,12 @@ import type { SignedHead } from '../federation/log/head.ts';
 import type { Step } from '../federation/machine.ts';
 import type { OwnerCounts, RunPlan } from '../federation/plan.ts';
 import type { RunState } from '../federation/state.ts';
+import type { UnmaskRequest } from '../federation/wire/helper.ts';
 import type { Manifest, SignedManifest } from '../federation/wire/messages.ts';
 import type { RouteId } from '../federation/wire/routes.ts';
 import type { Signer } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
+import type { UnmaskOrder } from '../jobs/masking.ts';
 import type { ClientSummary, RunSummary, TokenSummary } from '../runs/view/summaries.ts';
 import type { Blobs, ByteRange } from '../storage/blobs.ts';
 import type { Store } from '../storage/store.ts';
@@ -62,6 +64,8 @@ export interface RunWorks {
   down?(plan: RunPlan, asked: DownAsked): Promise<Down | undefined>;
   /** Bytes of what is sent; absent: of the params. */
   downBytes?(plan: RunPlan, round: number, owner: string): number;
+  /** Of a round's masked vectors; absent: updates of these works are never masked. */
+  maskFacts?(plan: RunPlan, round: number): MaskFacts;
   /** Looks at an update's bytes, piece by piece. */
   check(
     plan: RunPlan,
@@ -73,12 +77,20 @@ export interface RunWorks {
     plan: RunPlan,
     /** Of the round, in runs with privacy; the result follows from it. */
     noiseKey?: Uint8Array,
+    /** Of the round, in runs that mask. */
+    unmask?: UnmaskOrder,
   ): Promise<Omit<Extract<RunEvent, { type: 'aggregated' }>, 'type' | 'round' | 'membership'>>;
   /** Writes the result where it belongs. */
   publish(work: PublishWork, state: RunState): Promise<void>;
   /** The run is over, one way or another: figures and reports, made from the events alone. May be called again. */
   report(events: readonly RunEvent[]): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface MaskFacts {
+  readonly words: number;
+  /** Digest of what they mean. */
+  readonly layout: string;
 }
 
 export interface DownAsked {
@@ -132,6 +144,11 @@ export interface CoordinatorParts {
   readonly signatures: Signatures;
   /** Hands a request to the process that leads its run; absent: the client is told to come again. */
   readonly forward?: (node: string, request: IncomingRequest) => Promise<WireResponse>;
+  /** Asks the helper at the address to open a sum of masks; absent: runs that need one are refused. */
+  readonly askHelper?: (
+    url: string,
+    request: UnmaskRequest,
+  ) => Promise<{ readonly status: number; readonly body: AsyncIterable<Uint8Array> }>;
   readonly observe?: (fact: CoordinatorFact) => void;
   /** Default: the round machine. The fault simulation plants faults here. */
   readonly machine?: Machine;

@@ -20,6 +20,7 @@ import type { RecipeInput } from '../recipe/schema.ts';
 import { openAdminToken, writeAdminAddress } from './admin-token.ts';
 import { createCoordinator } from './core.ts';
 import { createAdminApi } from './http/admin-api.ts';
+import { createAskHelper } from './http/ask-helper.ts';
 import { createClientApi } from './http/client-api.ts';
 import { createEventHub } from './http/event-stream.ts';
 import { createForward, nodeName } from './http/forward.ts';
@@ -182,6 +183,7 @@ function openCoordinator(
     node,
     exclusive,
     signatures: { verify: ed25519Verify, signer: ed25519FromSeed },
+    askHelper: createAskHelper({ ca: readPeerCa(options), insecure: options.insecure }),
     ...(exclusive ? {} : { forward: createForward(readPeerCa(options)) }),
     observe(fact) {
       facts.metrics.observe(fact);

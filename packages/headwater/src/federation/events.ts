@@ -5,6 +5,7 @@
 
 import type { AggregationReport } from './fixed-point.ts';
 import type { WatchReport } from './free-riders/report.ts';
+import type { Envelope, MaskedFacts, Masking } from './masking/secure-aggregation.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
 import type { TrainingStats } from './training-stats.ts';
 
@@ -30,6 +31,7 @@ export const REJECTIONS = {
   'not-asked': 'The owner was not asked for an update.',
   'other-update': 'Another update of this owner was accepted for the round.',
   'run-over': 'The run takes no updates any more.',
+  'wrong-mask': 'It was masked for another attempt or another weight, or not masked at all.',
 } as const;
 
 export type RejectionCode = keyof typeof REJECTIONS;
@@ -49,6 +51,8 @@ export interface UpdateReceived extends Observed {
   readonly trainedMs?: number;
   /** ‖update‖₂ before the client clipped it: a secret of the owner, told in simulated runs that clip. */
   readonly unclippedNorm?: number;
+  /** Of masked updates. */
+  readonly masked?: MaskedFacts;
 }
 
 /** Scores by name; `loss` (nats per target) is always there. Null stands for NaN and infinity, which JSON has not. */
@@ -118,6 +122,33 @@ export type RunEvent =
       /** Of runs that watch for free-riders. */
       readonly watch?: WatchReport;
     } & Observed)
+  /**
+   * The masks of a round's members cannot be taken away. With `blamed`: what these sent is at fault, the others stay counted.
+   * Without: nothing that was masked for this attempt can be used any more, and everybody is asked again.
+   */
+  | ({
+      readonly type: 'unmasking-failed';
+      readonly round: number;
+      readonly membership: string;
+      readonly blamed: readonly string[];
+      readonly reason: string;
+    } & Observed)
+  /** Owners who open the masks together have sent keys: the attempt is among these, sorted. */
+  | ({
+      readonly type: 'keys-fixed';
+      readonly round: number;
+      readonly attempt: number;
+      readonly owners: readonly string[];
+    } & Observed)
+  /** Too few of them are left to open the masks: nothing of the attempt is used, and the next one begins with fresh keys. */
+  | ({
+      readonly type: 'attempt-abandoned';
+      readonly round: number;
+      readonly attempt: number;
+      /** Who fell silent or left; asked again only where the others are too few. */
+      readonly gone: readonly string[];
+      readonly reason: string;
+    } & Observed)
   | ({
       readonly type: 'arm-trained';
       readonly arm: string;
@@ -141,6 +172,8 @@ export interface Member {
   readonly aggregationWeight: number;
   /** What it would count if it were fresh; the sum is divided by these. Absent: the same. */
   readonly freshWeight?: number;
+  /** For the helper, where two servers aggregate. */
+  readonly envelope?: Envelope;
 }
 
 /** An accepted update that does not count after all, for what the round as a whole showed. */
@@ -175,6 +208,8 @@ export interface TrainWork {
   readonly totalSteps: number;
   /** ‖update‖₂ above which it is scaled down before it is sent, in runs that clip. */
   readonly clipNorm?: number;
+  /** How it is masked before it is sent, in runs with secure aggregation. */
+  readonly masking?: Masking;
 }
 
 export interface AggregateWork {
@@ -190,6 +225,8 @@ export interface AggregateWork {
   /** Their part of the aggregation weight of all active owners, in (0, 1]. */
   readonly participation: number;
   readonly clipNorm?: number;
+  /** Of the round, in runs with secure aggregation. */
+  readonly attempt?: number;
   /** Sorted by owner; absent: none. */
   readonly excluded?: readonly Excluded[];
   /** In runs that watch for free-riders. */

@@ -41,6 +41,8 @@ export interface AggregationReport {
   readonly figures?: Readonly<Record<string, number>>;
   /** What each owner’s update counted, 1 being its part in the mean, by robust rules that tell owners apart. */
   readonly voices?: Readonly<Record<string, number>>;
+  /** Groups of masked updates whose means a robust rule was over. */
+  readonly groups?: number;
   /** Of rounds with clipping and noise. */
   readonly release?: ReleaseReport;
 }
@@ -61,22 +63,27 @@ export interface PartialSum {
 /** Rounding below adds 2^52·1.5, exact for |x| ≤ 2^51. */
 const MAX_QUANTUM = 2 ** 51;
 
-/** Throws AGGREGATION_OVERFLOW when not even weight 1 fits. */
+/** Largest magnitude of a sum in float64. */
+const EXACT_LIMIT = 2 ** 53 - 1;
+
+/** `limit`: largest magnitude of a sum. Throws AGGREGATION_OVERFLOW when not even weight 1 fits. */
 export function planFixedPoint(
   tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
   options: { readonly fractionBits: number; readonly range: number },
+  limit = EXACT_LIMIT,
 ): FixedPointPlan {
   const { fractionBits, range } = options;
   const quantum = Math.round(range * 2 ** fractionBits);
-  if (!(quantum >= 1 && quantum <= MAX_QUANTUM))
+  const most = Math.min(MAX_QUANTUM, limit);
+  if (!(quantum >= 1 && quantum <= most))
     throw new HeadwaterError(
       'AGGREGATION_OVERFLOW',
-      `range ${range} with ${fractionBits} fraction bits needs integers up to ${quantum}, allowed are 1 to 2^51`,
+      `range ${range} with ${fractionBits} fraction bits needs integers up to ${quantum}, allowed are 1 to ${most === MAX_QUANTUM ? '2^51' : most}`,
       { hint: `Lower federation.fixedPoint.fractionBits or federation.fixedPoint.range.` },
     );
   return {
     tensors: tensors.map(({ name, shape }) => ({ name, shape, fractionBits, range })),
-    maxTotalWeight: Math.floor((2 ** 53 - 1) / quantum),
+    maxTotalWeight: Math.floor(limit / quantum),
   };
 }
 
@@ -212,7 +219,10 @@ function divided(
 }
 
 /** Integer of one coordinate, for tests and for the secure path that sends integers. */
-export function quantise(x: number, { range, fractionBits }: TensorScale): number {
+export function quantise(
+  x: number,
+  { range, fractionBits }: Pick<TensorScale, 'range' | 'fractionBits'> & Partial<TensorScale>,
+): number {
   return roundHalfEven(Math.min(range, Math.max(-range, x)) * 2 ** fractionBits);
 }
 

@@ -8,10 +8,21 @@ import { digestJson } from '../base/canonical.ts';
 import { assert } from '../base/errors.ts';
 import type { Effect, Member, RunEvent, UpdateReceived } from './events.ts';
 import { withAnswer, withClosedEvaluations, withoutMoreAnswers } from './gathering.ts';
+import { abandonAttempt, fixKeys, isAttempt } from './masking/keyed-rounds.ts';
 import { addedWork, evaluateWorkOf, outstandingWork } from './outstanding.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
-import { initialRoster, rosterWith, withEntry } from './roster.ts';
-import { admit, awaits, expire, isAsked, openNextRound, settle, uncounted, withOpen } from './rounds.ts';
+import { initialRoster, rosterWith, withEntry, withOffence } from './roster.ts';
+import {
+  admit,
+  awaits,
+  expire,
+  isAsked,
+  openNextRound,
+  settle,
+  uncounted,
+  unmaskingFailed,
+  withOpen,
+} from './rounds.ts';
 import {
   type ClosedRound,
   entryOf,
@@ -94,6 +105,12 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
         : state;
     case 'aggregated':
       return commitRound(state, event);
+    case 'unmasking-failed':
+      return withoutMembers(state, event);
+    case 'keys-fixed':
+      return open !== undefined && isAttempt(open, event) ? fixKeys(state, open, event.owners) : state;
+    case 'attempt-abandoned':
+      return open !== undefined && isAttempt(open, event) ? abandonAttempt(state, open, event.gone) : state;
     case 'arm-trained':
       return withArm(state, event.arm, { params: event.params });
     case 'arm-failed':
@@ -195,6 +212,16 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   const waits = state.plan.earlyStopping !== null && isValidated(state.plan, event.round);
   const left = uncounted(open);
   return waits ? { ...next, open: { ...left, phase: 'validating', lost: {} } } : openNextRound(next, left);
+}
+
+function withoutMembers(
+  state: RunState,
+  { round, membership, blamed, reason }: Extract<RunEvent, { type: 'unmasking-failed' }>,
+): RunState {
+  const { open } = state;
+  if (open?.round !== round || open.phase !== 'aggregating') return state;
+  if (digestJson(open.members) !== membership) return state;
+  return unmaskingFailed(blamed.reduce(withOffence, state), open, blamed, reason);
 }
 
 /** What later choices of owners look at; nothing in runs that choose by nothing. */

@@ -113,6 +113,8 @@ export interface RunFacts {
   readonly ownerNames?: readonly string[] | undefined;
   /** Of `data.public`; 0: there is no such file. */
   readonly numPublicExamples?: number | undefined;
+  /** Of the groups whose sums are opened, where updates are masked; undefined: one sum, or none are masked. */
+  readonly groupSize?: number | undefined;
   /** Largest norm of an update that is accepted; undefined: any. */
   readonly maxUpdateNorm?: number | undefined;
 }
@@ -249,6 +251,8 @@ export interface BoundMethod {
   encodeUp(update: Params, context: ClientContext): Params;
   /** Whether the sum of the updates is all that the server needs, or why not. */
   readonly secureAggregation: Method<unknown>['secureAggregation'];
+  /** The same of the method without the rule that takes the place of its mean: that may be over the means of groups. */
+  readonly sumsOnly: Method<unknown>['secureAggregation'];
   /** Whether noised steps are all that leaves a client, or why not. */
   readonly exampleLevel: NonNullable<Method<unknown>['exampleLevel']>;
   /** Undefined: the linear weighted mean. */
@@ -296,6 +300,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
     client: client === undefined ? undefined : (local) => client.call(method, local, options),
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
     secureAggregation: method.secureAggregation,
+    sumsOnly: method.secureAggregation,
     exampleLevel: method.exampleLevel ?? (client === undefined ? 'yes' : UNDECLARED),
     combine:
       aggregate?.kind === 'canonical'

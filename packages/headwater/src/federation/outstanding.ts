@@ -5,6 +5,7 @@
 
 import { digestJson } from '../base/canonical.ts';
 import type { AggregateWork, EvaluateWork, Member, RunEvent, TrainWork, Work } from './events.ts';
+import { attemptOf, maskingOf } from './masking/masking-of.ts';
 import { stepsOf } from './plan.ts';
 import { activeOwners } from './roster.ts';
 import { awaits, isAsked } from './rounds.ts';
@@ -93,6 +94,7 @@ export function trainWork(state: RunState, round: number, owner: string): TrainW
     stepOffset: (round - 1) * steps,
     totalSteps: rounds * steps,
     ...clipOf(state),
+    ...maskingIn(state, owner),
   };
 }
 
@@ -107,6 +109,7 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     members,
     membership: digestJson(members),
     participation: participationOf(state, members),
+    ...attemptIn(state, open),
     ...clipOf(state),
     ...(open.excluded === undefined ? {} : { excluded: open.excluded }),
     ...watchOf(state),
@@ -125,6 +128,14 @@ export function paramsBefore({ plan, closed }: Pick<RunState, 'plan' | 'closed'>
   return closed.length === 0 ? undefined : (closed.at(-2)?.params ?? plan.initialParams);
 }
 
+function attemptIn({ plan }: RunState, open: OpenRound): Pick<AggregateWork, 'attempt'> {
+  return plan.secureAggregation === undefined ? {} : { attempt: attemptOf(open) };
+}
+
+function maskingIn({ plan, open, roster }: RunState, owner: string): Pick<TrainWork, 'masking'> {
+  if (plan.secureAggregation === undefined || open === undefined) return {};
+  return { masking: maskingOf(plan, open, roster[owner]!) };
+}
 
 function clipOf({ clipNorm }: RunState): Pick<TrainWork, 'clipNorm'> {
   return clipNorm === undefined ? {} : { clipNorm };

@@ -11,6 +11,9 @@ import { exampleMistakes } from './example-needs.ts';
 import type { ExamplePrivacy } from './example-privacy.ts';
 import { type FixedPointPlan, planFixedPoint } from './fixed-point.ts';
 import type { FreeRiderWatch } from './free-riders/report.ts';
+import { planRing } from './masking/ring.ts';
+import type { SecureAggregation } from './masking/secure-aggregation.ts';
+import { secureAggregationMistakes } from './masking/secure-aggregation-needs.ts';
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
 import { privacyMistakes } from './privacy-needs.ts';
 import type { SelectionChoice } from './selection/registry.ts';
@@ -115,6 +118,8 @@ export interface RunPlan {
   readonly privacy?: ClientPrivacy | undefined;
   /** Noise in the steps of owners, for each of their examples; absent: none. */
   readonly examplePrivacy?: ExamplePrivacy | undefined;
+  /** How updates are masked; absent: not. */
+  readonly secureAggregation?: SecureAggregation | undefined;
   /** Adversaries of a simulation; absent: none. */
   readonly attack?: AttackPlan | undefined;
   /** What a round as a whole is checked for; absent: nothing. */
@@ -132,7 +137,8 @@ export interface PlanInput
   readonly cohortSize?: number | undefined;
   /** Omitted: the cohort. */
   readonly quorum?: number | undefined;
-  readonly fixedPoint: { readonly fractionBits: number; readonly range: number };
+  /** Omitted parts: 30 bits and 8, or, where updates are masked, as many bits as the sums hold and 1. */
+  readonly fixedPoint: { readonly fractionBits?: number | undefined; readonly range?: number | undefined };
   /** Omitted parts: those of a simulation. */
   readonly pace?: Partial<Pace>;
 }
@@ -152,6 +158,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     serverLearningRate: input.serverLearningRate,
     weighting: input.weighting,
     maxUpdateNorm: input.pace?.maxUpdateNorm ?? undefined,
+    groupSize: input.secureAggregation?.groupSize,
     ...clients,
   };
   const mistakes = [
@@ -159,13 +166,14 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...method.preconditions(facts),
     ...publicDataMistakes(facts, method),
     ...privacyMistakes({ ...input, compression: clients.compression }, method),
+    ...secureAggregationMistakes({ ...input, quorum, compression: clients.compression }, method),
     ...exampleMistakes({ ...input, stepsOf: (owner) => stepsOf(input, owner) }, method),
   ];
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
       hint: 'Change the federation part of the recipe.',
     });
-  const fixedPoint = planFixedPoint(summedTensors(input, method), input.fixedPoint);
+  const fixedPoint = fixedPointOf(input, method, cohortSize);
   const owners = [...input.owners].sort((a, b) => (a.owner < b.owner ? -1 : 1));
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
@@ -174,6 +182,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     selection,
     localEpochs,
     privacy,
+    secureAggregation,
     examplePrivacy,
     attack,
     cohortChecks,
@@ -186,6 +195,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...(selection === undefined ? {} : { selection }),
     ...(localEpochs === undefined ? {} : { localEpochs }),
     ...(privacy === undefined ? {} : { privacy }),
+    ...(secureAggregation === undefined ? {} : { secureAggregation }),
     ...(examplePrivacy === undefined ? {} : { examplePrivacy }),
     ...(attack === undefined ? {} : { attack }),
     ...(cohortChecks === undefined ? {} : { cohortChecks }),
@@ -228,6 +238,15 @@ export function meanSteps(
   owners: readonly OwnerCounts[],
 ): number {
   return owners.reduce((sum, owner) => sum + stepsOf(plan, owner), 0) / Math.max(1, owners.length);
+}
+
+/** Where masks are added the sum is one modulo 2³². Throws AGGREGATION_OVERFLOW. */
+function fixedPointOf(input: PlanInput, method: BoundMethod, cohortSize: number): FixedPointPlan {
+  const tensors = summedTensors(input, method);
+  const { fractionBits = 30, range = 8 } = input.fixedPoint;
+  if (input.secureAggregation === undefined) return planFixedPoint(tensors, { fractionBits, range });
+  const counts = input.owners.map((owner) => countOf(owner, input.weighting));
+  return planRing(tensors, { ...input.fixedPoint, counts, cohortSize });
 }
 
 /** What may be added up: trained tensors, and others that travel in some round (methods may take turns of two). */
@@ -278,7 +297,8 @@ export function weightsOf(
   return { ...plan, weights: plan.weights.map((weight) => weight * steps) };
 }
 
-function countOf(owner: OwnerCounts, weighting: Weighting): number {
+/** What an owner counts by. */
+export function countOf(owner: OwnerCounts, weighting: Weighting): number {
   if (weighting === 'uniform') return 1;
   return weighting === 'tokens' ? owner.numTokens : owner.numExamples;
 }

@@ -16,7 +16,7 @@ export interface PrivacyFacts {
   readonly weighting: Weighting;
   readonly selection?: SelectionChoice | undefined;
   readonly tensors: readonly TrainableTensor[];
-  readonly fixedPoint: { readonly fractionBits: number };
+  readonly fixedPoint: { readonly fractionBits?: number | undefined };
   /** Id of what the updates travel as. */
   readonly compression?: string | undefined;
   readonly pace?: { readonly mode?: 'synchronous' | 'buffered' } | undefined;
@@ -50,7 +50,7 @@ function roundMistakes(
     mistakes.push(
       `privacy.clientLevel with federation.selection: ${selection.kind} would choose owners by what their data showed, which is told without noise; set it to uniform`,
     );
-  const steps = noiseMultiplier * clipNorm * 2 ** fixedPoint.fractionBits;
+  const steps = noiseMultiplier * clipNorm * 2 ** (fixedPoint.fractionBits ?? 30);
   if (noiseMultiplier > 0 && steps < LEAST_NOISE_STEPS)
     mistakes.push(
       `the noise of privacy.clientLevel has a standard deviation of ${steps.toPrecision(3)} steps of the fixed-point grid, fewer than ${LEAST_NOISE_STEPS}; raise federation.fixedPoint.fractionBits by ${Math.ceil(Math.log2(LEAST_NOISE_STEPS / steps))}`,

@@ -1,7 +1,7 @@
 /** Who takes part: pure changes to the roster of a run. It opens and closes no rounds. */
 
 import type { OwnerCounts } from './plan.ts';
-import { type RunPlan, weightsOf } from './plan.ts';
+import { countOf, type RunPlan, weightsOf } from './plan.ts';
 import { entryOf, type RosterEntry, type RunState } from './state.ts';
 
 export type Roster = RunState['roster'];
@@ -50,6 +50,11 @@ export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: Own
     ...(known?.participations === undefined ? {} : { participations: known.participations }),
   };
   const others = Object.values(state.roster).filter(({ owner }) => owner !== counts.owner);
+  if (state.plan.secureAggregation !== undefined)
+    return {
+      ...state.roster,
+      [counts.owner]: { ...entry, aggregationWeight: settledWeight(state.plan, entry) },
+    };
   const { weights } = weightsOf([...others, entry], state.plan);
   const changed: Record<string, RosterEntry> = {
     [counts.owner]: { ...entry, aggregationWeight: weights.at(-1)! },
@@ -59,6 +64,24 @@ export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: Own
     if (other.aggregationWeight !== weights[i])
       changed[other.owner] = { ...other, aggregationWeight: weights[i]! };
   return { ...state.roster, ...changed };
+}
+
+/**
+ * Where updates are weighted before they are masked, the weights of others stay: a newcomer's is on their scale, and no more than
+ * the sum has room for.
+ */
+function settledWeight(plan: RunPlan, counts: OwnerCounts): number {
+  const { owners, weighting, cohortSize, fixedPoint } = plan;
+  const total = owners.reduce((sum, owner) => sum + countOf(owner, weighting), 0);
+  const weights = owners.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
+  const wanted = Math.round((countOf(counts, weighting) * weights) / total);
+  const known = owners.find(({ owner }) => owner === counts.owner)?.aggregationWeight ?? 0;
+  const largest = owners.map((owner) => owner.aggregationWeight).sort((a, b) => b - a);
+  const counted = largest.slice(0, cohortSize);
+  const room = fixedPoint.maxTotalWeight - counted.reduce((sum, weight) => sum + weight, 0);
+  // Whoever takes the place of one of the largest may weigh as much as the last of them, and its part of the room.
+  const most = Math.max(known, (counted.at(-1) ?? 1) + Math.floor(room / cohortSize));
+  return Math.max(1, Math.min(most, wanted));
 }
 
 export function withEntry(state: RunState, owner: string, change: Partial<RosterEntry>): RunState {

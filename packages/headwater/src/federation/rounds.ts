@@ -8,6 +8,7 @@ import type { Rng } from '../base/random.ts';
 import { cohortRandom, drawUniformly } from './cohort.ts';
 import { excludedFrom } from './cohort-checks.ts';
 import type { Member } from './events.ts';
+import type { MaskedFacts } from './masking/secure-aggregation.ts';
 import { isSpent } from './privacy-ledger.ts';
 import { activeOwners, isActive } from './roster.ts';
 import { chooseOwners, type SelectionChoice } from './selection/registry.ts';
@@ -46,6 +47,8 @@ export function settle(state: RunState, open: OpenRound): RunState {
   const accepted = acceptedIn(open);
   if (accepted >= cohortSize) return freeze(state, open);
   const waiting = waitingIn(open);
+  // Nobody can join an attempt whose keys are fixed; too few are left: it is abandoned.
+  if (open.keyed !== undefined) return waiting === 0 && accepted >= quorum ? freeze(state, open) : state;
   if (pace.mode === 'buffered') return askMore(state, pace.asked - waiting);
   if (waiting === 0 && accepted >= quorum) return freeze(state, open);
   if (accepted + waiting >= quorum) return state;
@@ -60,6 +63,7 @@ export function expire(state: RunState, open: OpenRound): RunState {
   const accepted = acceptedIn(open);
   if (accepted >= state.plan.quorum) return freeze(expired, expired.open!);
   if (state.plan.pace.belowQuorum === 'fail') return expired;
+  if (open.keyed !== undefined) return withOpen(state, { extension: open.extension + 1 });
   // Nothing that was acknowledged is thrown away: who answered stays counted, all others are asked again, and further
   // owners as if nobody else would come.
   const cohort = open.cohort.filter(
@@ -77,6 +81,7 @@ export function admit(state: RunState, owner: string, hadLeft = false): RunState
     return withOpen(state, { lost });
   }
   if (open?.phase !== 'training' || isAsked(open, owner) || !mayBeAsked(state, open, owner)) return state;
+  if (open.keyed !== undefined) return state;
   if (acceptedIn(open) + waitingIn(open) >= state.plan.pace.asked) return state;
   return withOpen(state, { cohort: [...open.cohort, owner].sort() });
 }
@@ -183,14 +188,21 @@ function membersOf({ plan, roster }: RunState, open: OpenRound): Member[] {
   );
   const owners = byAge.slice(0, plan.cohortSize).sort();
   return owners.map((owner): Member => {
-    const { update, round } = open.accepted[owner]!;
+    const { update, round, masked } = open.accepted[owner]!;
     const { aggregationWeight } = roster[owner]!;
+    if (masked !== undefined) return maskedMember(owner, update, masked);
     const staleness = open.round - round;
     if (staleness === 0 || plan.pace.stalenessExponent === 0) return { owner, update, aggregationWeight };
     const discount = (1 + staleness) ** -plan.pace.stalenessExponent;
     const discounted = Math.max(1, Math.round(aggregationWeight * discount));
     return { owner, update, aggregationWeight: discounted, freshWeight: aggregationWeight };
   });
+}
+
+/** Its weight is inside what it sent, whatever the roster says by now. */
+function maskedMember(owner: string, update: string, { weight, envelope }: MaskedFacts): Member {
+  const sealed = envelope === undefined ? {} : { envelope };
+  return { owner, update, aggregationWeight: weight, ...sealed };
 }
 
 /** What a closed round leaves for the next one: accepted updates that did not fit into the buffer. */
@@ -210,6 +222,48 @@ export function awaits(open: OpenRound, owner: string): boolean {
 export function withOpen(state: RunState, change: Partial<OpenRound>): RunState {
   assert(state.open !== undefined, 'no round is open');
   return { ...state, open: { ...state.open, ...change } };
+}
+
+/** The masks of the frozen members could not be taken away; see the event. */
+export function unmaskingFailed(
+  state: RunState,
+  open: OpenRound,
+  blamed: readonly string[],
+  reason: string,
+): RunState {
+  const out = new Set(blamed.filter((owner) => entryOf(open.accepted, owner) !== undefined));
+  return out.size > 0 ? withoutBlamed(state, open, out, reason) : begunAnew(state, open);
+}
+
+function withoutBlamed(
+  state: RunState,
+  open: OpenRound,
+  blamed: ReadonlySet<string>,
+  reason: string,
+): RunState {
+  const lost = Object.fromEntries([...blamed].map((owner) => [owner, reason]));
+  const accepted = Object.fromEntries(Object.entries(open.accepted).filter(([owner]) => !blamed.has(owner)));
+  const change = { phase: 'training', members: null, accepted, lost: { ...open.lost, ...lost } } as const;
+  const left = withOpen(state, change);
+  return settle(left, left.open!);
+}
+
+/**
+ * What was masked once is of no use: all that were asked, and others in the place of those who left, train again. Who is
+ * `lost` already is not waited for.
+ */
+export function begunAnew(
+  state: RunState,
+  open: OpenRound,
+  lost: Readonly<Record<string, string>> = {},
+): RunState {
+  const cohort = open.cohort.filter((owner) => isActive(state, owner));
+  const abandoned = (open.abandoned ?? 0) + 1;
+  const { keyed: _, ...rest } = open;
+  const change = { phase: 'training', members: null, accepted: {}, lost, cohort, abandoned } as const;
+  const anew: RunState = { ...state, open: { ...rest, ...change } };
+  const asked = askMore(anew, state.plan.pace.asked - waitingIn(anew.open!));
+  return settle(asked, asked.open!);
 }
 
 function failed(state: RunState, open: OpenRound): RunState {

@@ -1,6 +1,7 @@
 /** The state of a run between two events: plain JSON, a function of the journal alone. It decides nothing. */
 
 import type { EvaluationResult, Excluded, Member, OwnerScores } from './events.ts';
+import type { MaskedFacts } from './masking/secure-aggregation.ts';
 import type { OwnerPlan, RunPlan } from './plan.ts';
 import type { Observation, Trained } from './selection/selection.ts';
 
@@ -13,6 +14,7 @@ export interface AcceptedUpdate {
   readonly personal: string | null;
   /** What the training showed, in runs that choose owners by it. */
   readonly trained?: Observation;
+  readonly masked?: MaskedFacts;
   /** ‖update‖₂, where a round's lengths are compared. */
   readonly norm?: number;
   /** The owner who sent the same bytes before, in this round. */
@@ -35,6 +37,10 @@ export interface OpenRound {
   readonly phase: Phase;
   /** How often the deadline passed without a quorum. */
   readonly extension: number;
+  /** How often it was begun anew because masks could not be taken away; absent: never. */
+  readonly abandoned?: number;
+  /** Where owners open the masks together: who takes part in this attempt, sorted, since their keys are fixed; absent: not yet. */
+  readonly keyed?: readonly string[];
   /** Who is asked, sorted by name. */
   readonly cohort: readonly string[];
   readonly accepted: Readonly<Record<string, AcceptedUpdate>>;

@@ -2,6 +2,7 @@
 
 import { checkedParts } from './cohort-checks.ts';
 import type { Receipt, RejectionCode, UpdateReceived } from './events.ts';
+import { maskingOf } from './masking/masking-of.ts';
 import { withOffence, withTraining } from './roster.ts';
 import { isAsked, withOpen } from './rounds.ts';
 import { type AcceptedUpdate, entryOf, type OpenRound, type RunState } from './state.ts';
@@ -19,7 +20,7 @@ export function receiveUpdate(before: RunState, event: UpdateReceived): Received
   const open = state.open!;
   if (check.ok) {
     const checked = checkedParts(state.plan, open, { owner, update, l2Norm: check.l2Norm });
-    const entry = { round, update, personal, ...observed(state, event), ...checked };
+    const entry = { round, update, personal, ...observed(state, event), ...checked, ...maskedOf(event) };
     const accepted = { ...open.accepted, [owner]: entry };
     return { state: withOpen(state, { accepted }), receipt };
   }
@@ -75,7 +76,26 @@ function refusalOf(state: RunState, event: UpdateReceived): Refusal | 'duplicate
       : { code: 'other-update', reason: 'another update was accepted for this round' };
   return state.plan.pace.mode === 'buffered'
     ? bufferedRefusal(state, open, round, owner)
-    : synchronousRefusal(open, round, owner);
+    : (synchronousRefusal(open, round, owner) ?? maskRefusal(state, open, event));
+}
+
+function maskedOf({ masked }: UpdateReceived): Pick<AcceptedUpdate, 'masked'> {
+  return masked === undefined ? {} : { masked };
+}
+
+/** What was masked otherwise than it is unmasked would spoil the sum. */
+function maskRefusal(
+  { plan, roster }: RunState,
+  open: OpenRound,
+  { owner, masked, check }: UpdateReceived,
+): Refusal | undefined {
+  if (plan.secureAggregation === undefined || masked === undefined || !check.ok) return undefined;
+  const { attempt, weight } = maskingOf(plan, open, roster[owner]!);
+  if (masked.attempt === attempt && masked.weight === weight) return undefined;
+  return {
+    code: 'wrong-mask',
+    reason: `masked with weight ${masked.weight} for attempt ${masked.attempt}, expected weight ${weight} and attempt ${attempt}`,
+  };
 }
 
 function wasCounted(state: RunState, { round, owner, update }: UpdateReceived): boolean {

@@ -28,8 +28,7 @@ export function planWeights(
   cohortSize: number,
   maxTotalWeight: number,
 ): WeightPlan {
-  const divisor = counts.reduce(gcd, 0);
-  const reduced = counts.map((count) => count / divisor);
+  const reduced = reducedCounts(counts);
   const largest = sumOfLargest(reduced, cohortSize);
   if (largest <= maxTotalWeight) return { weights: reduced, maxRelativeError: 0 };
   // Rounding down keeps Σw ≤ maxTotalWeight; BigInt keeps the products exact.
@@ -41,6 +40,12 @@ export function planWeights(
   );
   if (maxRelativeError <= TOLERATED_ERROR) return { weights, maxRelativeError };
   throw overflow(largest, cohortSize, maxTotalWeight, maxRelativeError);
+}
+
+/** Over their greatest common divisor. */
+export function reducedCounts(counts: readonly number[]): number[] {
+  const divisor = counts.reduce(gcd, 0);
+  return counts.map((count) => count / divisor);
 }
 
 function overflow(largest: number, cohortSize: number, budget: number, error: number): HeadwaterError {

@@ -15,7 +15,7 @@ export function accountabilityOf({
   privacy,
 }: Pick<Recipe, 'federation' | 'privacy'>): Pick<RunPlan, 'cohortChecks' | 'freeRiders' | 'keepUpdates'> {
   const { maxNormOverMedian: normFactor = NORM_FACTOR, freeRiders, keepUpdates } = federation;
-  const hidden = privacy?.clientLevel !== undefined;
+  const hidden = privacy?.clientLevel !== undefined || privacy?.secureAggregation !== undefined;
   return {
     cohortChecks: hidden ? undefined : { normFactor },
     freeRiders,

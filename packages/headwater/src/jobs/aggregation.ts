@@ -51,9 +51,7 @@ export async function aggregateMembers(
 async function aggregateWhole(parts: AggregationParts, job: AggregationJob): Promise<AggregateResult> {
   const { method, blobs } = parts;
   const step = await stepInputOf(parts, job);
-  const asks = method.rule?.asksReference === true;
-  assert(!asks || parts.reference !== undefined, 'a server learns where a model is');
-  const reference = asks ? await parts.reference!(step.params, job) : undefined;
+  const reference = await referenceOf(parts, job, step.params);
   const input = { ...step, reference, members: job.work.members };
   const load = (digest: string, owner: string) => loadUpdate(parts, job, digest, owner);
   const output = await aggregateRound(method, job.fixedPoint, input, load);
@@ -62,6 +60,17 @@ async function aggregateWhole(parts: AggregationParts, job: AggregationJob): Pro
     'a server trains where a model is',
   );
   return stored(blobs, (await parts.afterStep?.(output, job)) ?? output);
+}
+
+/** What the server learns itself, where the rule asks for it. */
+export async function referenceOf(
+  parts: AggregationParts,
+  job: AggregationJob,
+  params: Params,
+): Promise<Params | undefined> {
+  if (parts.method.rule?.asksReference !== true) return undefined;
+  assert(parts.reference !== undefined, 'a server learns where a model is');
+  return parts.reference(params, job);
 }
 
 /** The exact sum of some of the members: a leaf of a tree of sums. Only for methods without a `combine` of their own. */
@@ -129,8 +138,8 @@ const FIGURES_ELEMENTS = 2 ** 23;
 /** Of a linear method's round, from the updates themselves. Undefined where it has none to say or they are too many. */
 async function figuresOf(parts: AggregationParts, job: AggregationJob, after: string) {
   const { method, blobs } = parts;
-  // Figures get no noise.
-  if (job.release?.noise.kind === 'secret') return undefined;
+  // Figures get no noise, and masked updates show none.
+  if (job.release?.noise.kind === 'secret' || job.unmask !== undefined) return undefined;
   const { members, params } = job.work;
   // Stale updates began from other params than the round's.
   const stale = members.some(({ freshWeight, aggregationWeight }) => (freshWeight ?? 0) > aggregationWeight);
@@ -169,7 +178,7 @@ function formatOf(
   return { expected, compression, clipNorm: release?.clipNorm };
 }
 
-async function stepInputOf(
+export async function stepInputOf(
   { blobs }: AggregationParts,
   { work, serverLearningRate, release }: AggregationJob,
 ) {
@@ -184,7 +193,7 @@ async function stepInputOf(
   };
 }
 
-async function stored(blobs: Pick<Blobs, 'put'>, output: RoundOutput): Promise<AggregateResult> {
+export async function stored(blobs: Pick<Blobs, 'put'>, output: RoundOutput): Promise<AggregateResult> {
   const { params, serverState, report, aggregateNorm } = output;
   return {
     params: await blobs.put(encodeParams(params)),

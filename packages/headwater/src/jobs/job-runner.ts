@@ -8,6 +8,7 @@ import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundAttack } from '../federation/attacks/attack.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
+import type { UpdateCheck } from '../federation/events.ts';
 import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
@@ -36,6 +37,8 @@ import type {
   TrainClientJob,
   TrainClientResult,
 } from './jobs.ts';
+import { aggregateMasked } from './masked-aggregation.ts';
+import { type MaskOrder, maskedUpdate } from './masking.ts';
 import { referenceUpdate } from './reference-update.ts';
 import type { References } from './references.ts';
 import { trainServer } from './server-round.ts';
@@ -137,7 +140,8 @@ function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promi
       parts.publicExamples ?? [],
       training,
     );
-  return aggregateMembers({ ...parts, tensors, afterStep, reference }, job);
+  const whole = { ...parts, tensors, afterStep, reference };
+  return job.unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job, job.unmask);
 }
 
 /** The clients of a round start from the same params: the last ones read are kept. */
@@ -176,7 +180,7 @@ async function arrived(
 async function trainClient(
   parts: RunnerParts,
   loaders: Loaders,
-  { seed, round, owner, params, rest, personal, options, clipNorm }: TrainClientJob,
+  { seed, round, owner, params, rest, personal, options, clipNorm, mask }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
   const { tuning, method, compression, maxUpdateNorm, blobs } = parts;
@@ -195,18 +199,30 @@ async function trainClient(
     { ...input, options, clipNorm },
     onStep,
   );
-  const { update, downBytes, stats, unclippedNorm } = result;
+  const { downBytes, stats, unclippedNorm } = result;
   const travelling = method.wire(tuning.tensors, round, owner);
+  const plainly = checkUpdateBytes(result.update, travelling, { compression, maxNorm: maxUpdateNorm });
+  const { update, check } = await asSent(result.update, plainly, mask);
   return {
     update: await blobs.put(update),
     personal: result.kept === undefined ? null : await blobs.put(encodeParams(result.kept)),
     upBytes: update.byteLength,
     downBytes,
-    check: checkUpdateBytes(update, travelling, { compression, maxNorm: maxUpdateNorm }),
+    check,
     stats,
     // A norm that is no number has no place in JSON; the check says so.
     ...(unclippedNorm !== undefined && Number.isFinite(unclippedNorm) ? { unclippedNorm } : {}),
   };
+}
+
+/** Of a masked update nothing is known but its form; one that is no good is refused as what it is. */
+async function asSent(
+  update: Uint8Array,
+  check: UpdateCheck,
+  mask: MaskOrder | undefined,
+): Promise<{ readonly update: Uint8Array; readonly check: UpdateCheck }> {
+  if (mask === undefined || !check.ok) return { update, check };
+  return { update: await maskedUpdate(update, mask), check: { ok: true, l2Norm: null } };
 }
 
 async function trainArm(

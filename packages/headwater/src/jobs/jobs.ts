@@ -7,6 +7,7 @@ import type { AggregateWork, RunEvent } from '../federation/events.ts';
 import type { FixedPointPlan } from '../federation/fixed-point.ts';
 import type { ExampleScore, StepReport, TrainOptions } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
+import type { MaskOrder, UnmaskOrder } from './masking.ts';
 import type { ReleaseOrder } from './release.ts';
 
 /** A job's result is the part of the journal's event that the worker computes. */
@@ -43,6 +44,8 @@ export interface TrainClientJob {
   readonly options: TrainOptions;
   /** ‖update‖₂ above which it is scaled down before it is sent; omitted: any length. */
   readonly clipNorm?: number | undefined;
+  /** What is added to the update before it is sent; omitted: nothing. */
+  readonly mask?: MaskOrder | undefined;
 }
 export type TrainClientResult = Pick<
   EventOf<'update-received'>,
@@ -102,6 +105,8 @@ export interface AggregateJob {
   /** How a server trains, for methods whose server does. */
   readonly training?: ServerTraining | undefined;
   readonly release?: ReleaseOrder | undefined;
+  /** Of masked updates; omitted: they are not. */
+  readonly unmask?: UnmaskOrder | undefined;
 }
 export type AggregateResult = Pick<
   EventOf<'aggregated'>,

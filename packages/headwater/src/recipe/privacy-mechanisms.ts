@@ -6,5 +6,8 @@ export function privacyMechanisms({ privacy }: Pick<Recipe, 'privacy'>): string[
   return [
     ...(privacy?.clientLevel === undefined ? [] : [`client-level-${privacy.clientLevel.trust}`]),
     ...(privacy?.exampleLevel === undefined ? [] : ['example-level']),
+    ...(privacy?.secureAggregation === undefined
+      ? []
+      : ['secure-aggregation', `secure-aggregation-${privacy.secureAggregation.mode}`]),
   ];
 }

@@ -1,6 +1,7 @@
 /** The recipe's section on differential privacy: whose data are protected, who adds the noise, how much. */
 
 import { z } from 'zod';
+import { secureAggregation } from './secure-aggregation-schema.ts';
 
 const positiveInt = z.int().positive();
 const fraction = z.number().min(0).max(1);
@@ -112,6 +113,11 @@ const exampleLevel = z.strictObject({
 });
 
 export const privacy = z.strictObject({
+  secureAggregation: secureAggregation
+    .optional()
+    .describe(
+      'What one client sent is hidden from the coordinator, which learns sums over at least `federation.quorum` updates. Hides no sum: that is for clientLevel. Needs a method whose server only sums, and no compression.',
+    ),
   clientLevel: clientLevel
     .optional()
     .describe(

@@ -6,8 +6,8 @@
 
 import { z } from 'zod';
 import { DEVICES } from '../runtime/executor.ts';
-import { accountability } from './accountability.ts';
 import { privacy } from './privacy-schema.ts';
+import { accountability } from './accountability.ts';
 
 const positiveInt = z.int().positive();
 const fraction = z.number().min(0).max(1);
@@ -223,14 +223,16 @@ const federation = z.strictObject({
         .int()
         .min(8)
         .max(40)
-        .default(30)
-        .describe('An update is rounded to multiples of 2^−fractionBits.'),
+        .optional()
+        .describe(
+          'An update is rounded to multiples of 2^−fractionBits. Default: 30; with privacy.secureAggregation as many as 32-bit sums hold.',
+        ),
       range: z
         .number()
         .positive()
-        .default(8)
+        .optional()
         .describe(
-          'Largest magnitude that can be represented; larger values are clamped, counted and reported.',
+          'Largest magnitude that can be represented; larger values are clamped, counted and reported. Default: 8; with privacy.secureAggregation 1.',
         ),
     })
     .prefault({})

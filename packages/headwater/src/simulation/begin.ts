@@ -8,6 +8,7 @@ import { plannedSelection } from '../federation/selection/registry.ts';
 import { accountabilityOf } from '../jobs/accountability.ts';
 import { examplePrivacy } from '../jobs/example-privacy.ts';
 import type { InitResult } from '../jobs/jobs.ts';
+import { plannedSecureAggregation } from '../jobs/masking.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import { numExamplesOf } from '../jobs/public-data.ts';
@@ -96,6 +97,7 @@ export function planOf(
       localSteps,
       localEpochs,
       privacy: clientPrivacy(recipe, cohortSize),
+      secureAggregation: plannedSecureAggregation(recipe),
       examplePrivacy: examplePrivacy(recipe),
       attack: attack && planAttack(attack, { attackers, owners: names, quorum, cohortSize }),
       ...accountabilityOf(recipe),

@@ -9,6 +9,7 @@ import type {
   RunEvent,
   TrainArmWork,
   TrainWork,
+  UpdateReceived,
   Work,
 } from '../federation/events.ts';
 import type { RunPlan } from '../federation/plan.ts';
@@ -16,6 +17,7 @@ import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import { exampleTraining } from '../jobs/example-privacy.ts';
 import type { OnStep, TrainClientJob } from '../jobs/jobs.ts';
+import { simulatedMask, simulatedUnmasking } from '../jobs/masking.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
@@ -78,7 +80,9 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
       const { fixedPoint, serverLearningRate } = plan;
       const release = releaseOrder(plan, work, () => simulatedNoise(plan.seed, work.round));
       const training = serverTraining(recipe, plan, work.round);
-      const job = { kind: 'aggregate', work, fixedPoint, serverLearningRate, training, release } as const;
+      const unmask = simulatedUnmasking(plan, work);
+      const how = { serverLearningRate, training, release, unmask };
+      const job = { kind: 'aggregate', work, fixedPoint, ...how } as const;
       const { result, tookMs } = await performer.pool.run(job, RANK.aggregate);
       const { round, membership } = work;
       return { type: 'aggregated', round, membership, ...result, observed: { tookMs } };
@@ -126,7 +130,14 @@ async function trainClient(performer: Performer, work: TrainWork, onStep: OnStep
   const { result, tookMs } = await trained(performer, work, onStep);
   const measured = plan.selection === undefined ? {} : { trainedMs: tookMs };
   const { round, owner } = work;
-  return { type: 'update-received', round, owner, ...result, ...measured, observed: { tookMs } };
+  const told = { ...result, ...measured, ...maskedFacts(work) };
+  return { type: 'update-received', round, owner, ...told, observed: { tookMs } };
+}
+
+function maskedFacts({ masking }: TrainWork): Pick<UpdateReceived, 'masked'> {
+  if (masking === undefined) return {};
+  const { attempt, weight } = masking;
+  return { masked: { attempt, weight } };
 }
 
 function trained(
@@ -135,6 +146,7 @@ function trained(
   onStep: OnStep,
 ): ReturnType<typeof pool.run<TrainClientJob>> {
   const { round, owner, params, personal, clipNorm } = work;
+  const mask = simulatedMask(plan, work);
   const { numExamples } = plan.owners.find((one) => one.owner === owner)!;
   const options = {
     ...trainingOptions(recipe, work, [plan.seed, owner, round, 'train']),
@@ -149,6 +161,7 @@ function trained(
     personal,
     options,
     clipNorm,
+    mask,
   } as const;
   return pool.run(job, RANK.train, onStep);
 }

@@ -13,6 +13,7 @@ import type { Journal } from '../../storage/journal.ts';
 import type { Fence } from '../../storage/store.ts';
 import type { Context } from '../context.ts';
 import { checkManifest, createDesk, type Desk, recordedReason, statusOf, writeEnd } from '../desk.ts';
+import { createUnmasking } from '../masks/unmasking.ts';
 import { type Members, openMembers } from '../members.ts';
 import type { RunSummary, RunWorks } from '../ports.ts';
 import type { RunRecord } from '../records.ts';
@@ -130,6 +131,7 @@ async function openPieces(
     if (!givenUp) onBroken(lost);
     throw lost;
   };
+  const unmasking = createUnmasking(context, { run, record: () => desk.record });
   const noiseKeys = createNoiseKeys({ run, records: store.records, entropy: parts.entropy, confirm });
   let ending: Promise<void> = Promise.resolve();
   const { records } = store;
@@ -144,7 +146,7 @@ async function openPieces(
     uploads: createUploadBook(blobs.uploads, run, LIMITS.chunkBytes),
     noiseKeys,
     serverWork: createServerWork({
-      ...{ run, works, state, submit, noiseKeys, blobs, garbage, clock, timers, log },
+      ...{ run, works, state, submit, noiseKeys, unmasking, blobs, garbage, clock, timers, log },
     }),
     members: await openMembers(records, run, confirm),
     waitingRoom: await openWaitingRoom({

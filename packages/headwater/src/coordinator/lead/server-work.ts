@@ -8,7 +8,10 @@ import { HeadwaterError, messageOf } from '../../base/errors.ts';
 import type { AggregateWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
 import { aggregationDigests, outstandingWork } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
+import type { UnmaskOrder } from '../../jobs/masking.ts';
 import type { Blobs } from '../../storage/blobs.ts';
+import { maskFacts } from '../masks/context.ts';
+import type { Opened, Unmasking } from '../masks/unmasking.ts';
 import type { Log, RunWorks } from '../ports.ts';
 import { toldReport } from '../requests/withheld.ts';
 import type { Garbage } from '../upkeep/garbage.ts';
@@ -29,6 +32,7 @@ export interface ServerWorkParts {
   readonly state: () => RunState | undefined;
   readonly submit: (event: RunEvent) => Promise<unknown>;
   readonly noiseKeys: NoiseKeys;
+  readonly unmasking: Unmasking;
   readonly blobs: Pick<Blobs, 'has'>;
   readonly garbage: Garbage;
   readonly clock: Clock;
@@ -97,9 +101,32 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
 async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<void> {
   const works = await parts.works();
   const startedMs = parts.clock.nowMs();
+  const opened = state.plan.secureAggregation && (await openMasks(parts, work, state, works));
+  if (opened === 'failed') return;
+  const unpin = opened && (await parts.garbage.pin(opened.blob));
+  try {
+    await aggregateWith(parts, work, state, { works, startedMs, unmask: opened?.order });
+  } finally {
+    unpin?.();
+    if (opened !== undefined) await parts.garbage.collect([opened.blob]);
+  }
+}
+
+interface Aggregating {
+  readonly works: RunWorks;
+  readonly startedMs: number;
+  readonly unmask: UnmaskOrder | undefined;
+}
+
+async function aggregateWith(
+  parts: ServerWorkParts,
+  work: AggregateWork,
+  state: RunState,
+  { works, startedMs, unmask }: Aggregating,
+): Promise<void> {
   const { round, membership } = work;
   const noiseKey = state.plan.privacy && (await parts.noiseKeys.of(round, membership));
-  const { observed, ...result } = await works.aggregate(work, state.plan, noiseKey);
+  const { observed, ...result } = await works.aggregate(work, state.plan, noiseKey, unmask);
   const tookMs = parts.clock.nowMs() - startedMs;
   const digests = aggregationDigests(result);
   const releases = await Promise.all(digests.map((digest) => parts.garbage.pin(digest)));
@@ -119,6 +146,22 @@ async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: Run
   } finally {
     for (const release of releases) release();
   }
+}
+
+/** A round in which somebody's mask cannot be taken away goes on without that owner. */
+async function openMasks(
+  { unmasking, submit, log, run }: ServerWorkParts,
+  work: AggregateWork,
+  { plan }: RunState,
+  works: RunWorks,
+): Promise<Extract<Opened, { kind: 'opened' }> | 'failed'> {
+  const { round, membership } = work;
+  const opened = await unmasking.open(work, maskFacts(works, plan, round));
+  if (opened.kind === 'opened') return opened;
+  const { owners: blamed, reason } = opened;
+  log.warn('unmasking-failed', { run, round, blamed: blamed.join(' '), reason });
+  await submit({ type: 'unmasking-failed', round, membership, blamed, reason });
+  return 'failed';
 }
 
 async function publish(parts: ServerWorkParts, work: PublishWork, state: RunState): Promise<void> {

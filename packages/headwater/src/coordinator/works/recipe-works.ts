@@ -6,7 +6,10 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { assert } from '../../base/errors.ts';
+import type { BoundCompression } from '../../federation/compression/compression.ts';
 import { encodedUpdateBytes } from '../../federation/compression/encode.ts';
+import { checkMaskedStream } from '../../federation/masking/masked-sum.ts';
+import { layoutDigest, maskedLayout } from '../../federation/masking/masked-vector.ts';
 import type { BoundMethod } from '../../federation/method.ts';
 import { createPlan, type OwnerCounts, type RunPlan } from '../../federation/plan.ts';
 import { plannedSelection } from '../../federation/selection/registry.ts';
@@ -14,6 +17,7 @@ import { checkUpdateStream } from '../../federation/update-check.ts';
 import { isHubId } from '../../federation/wire/model-file.ts';
 import { accountabilityOf } from '../../jobs/accountability.ts';
 import { examplePrivacy } from '../../jobs/example-privacy.ts';
+import { checkHelper, plannedSecureAggregation } from '../../jobs/masking.ts';
 import { checkDeployable } from '../../jobs/owner-data.ts';
 import type { Pool } from '../../jobs/pool.ts';
 import { asRecipeSays, codecOf } from '../../jobs/prepare.ts';
@@ -41,10 +45,10 @@ import type { Recipe, RecipeInput } from '../../recipe/schema.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { privacyCard } from '../../runs/privacy.ts';
 import { runPaths } from '../../runs/run-folder.ts';
-import type { BoundTuning } from '../../tuning/kind.ts';
+import type { BoundTuning, TrainableTensor } from '../../tuning/kind.ts';
 import { aggregateByTree, type SharedParts } from '../aggregation/tree.ts';
 import { countWorkers, type PresenceParts } from '../aggregation/workers-present.ts';
-import type { InitialParams, RunWorks } from '../ports.ts';
+import type { InitialParams, MaskFacts, RunWorks } from '../ports.ts';
 import { createDown } from './down.ts';
 import { listModelFiles, sourceName, streamModelFile } from './model-files.ts';
 import { factsOf } from './owner-facts.ts';
@@ -69,6 +73,7 @@ export async function openRecipeWorks(
 ): Promise<RunWorks> {
   const { recipe, registries } = await resolveRecipe(given);
   await checkDeployable(recipe, registries);
+  checkHelper(recipe);
   const { onDownload, shared } = options;
   const model = await openModel(recipe.model, {
     labels: recipe.labels,
@@ -122,24 +127,27 @@ export async function openRecipeWorks(
     }),
     updateBytes(plan, round, owner) {
       const key = method.wirePerOwner ? `${round} ${owner}` : String(round);
-      const bytes = sizes.get(key) ?? encodedUpdateBytes(compression, layout(plan, round, owner));
+      const bytes = sizes.get(key) ?? updateBytesOf(plan, compression, layout(plan, round, owner));
       sizes.set(key, bytes);
       return bytes;
     },
     ...cuts,
+    maskFacts: (plan, round) => maskFactsOf(plan, layout(plan, round, plan.owners[0]!.owner)),
     check: (plan, { round, owner }, source) =>
-      checkUpdateStream(source, layout(plan, round, owner), {
-        compression,
-        maxNorm: plan.pace.maxUpdateNorm,
-      }),
-    async aggregate(work, plan, noiseKey) {
+      plan.secureAggregation === undefined
+        ? checkUpdateStream(source, layout(plan, round, owner), {
+            compression,
+            maxNorm: plan.pace.maxUpdateNorm,
+          })
+        : checkMaskedStream(source, layout(plan, round, owner)),
+    async aggregate(work, plan, noiseKey, unmask) {
       const { fixedPoint, serverLearningRate, tensors } = plan;
       const training = serverTraining(recipe, plan, work.round);
       const release = releaseOrder(plan, work, () => secretNoise(noiseKey));
-      const job = { work, fixedPoint, serverLearningRate, training, release };
+      const job = { work, fixedPoint, serverLearningRate, training, release, unmask };
       const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;
-      // Tasks for other processes lie in the store; a noise key stays in this one.
-      if (release !== undefined) return here();
+      // Tasks for other processes lie in the store; a noise key stays in this one, and masks are taken away in it.
+      if (release !== undefined || unmask !== undefined) return here();
       if (shared === undefined || (await countWorkers(shared.store)) === 0) return here();
       const parts = { ...shared, ...compressions, method, compression, tensors };
       return aggregateByTree(parts, job, here);
@@ -160,6 +168,20 @@ export async function openRecipeWorks(
 function secretNoise(key: Uint8Array | undefined): NoiseOrder {
   assert(key !== undefined, 'a round with privacy has a noise key');
   return { kind: 'secret', key };
+}
+
+function updateBytesOf(
+  { secureAggregation }: RunPlan,
+  compression: BoundCompression,
+  tensors: readonly TrainableTensor[],
+): number {
+  return secureAggregation === undefined
+    ? encodedUpdateBytes(compression, tensors)
+    : maskedLayout(tensors).fileBytes;
+}
+
+function maskFactsOf({ fixedPoint }: RunPlan, tensors: readonly TrainableTensor[]): MaskFacts {
+  return { words: maskedLayout(tensors).words, layout: layoutDigest(tensors, fixedPoint.tensors[0]!) };
 }
 
 /** A plan for owners who might come: what cannot work with any is refused now, not when they wait. Throws RECIPE_INVALID. */
@@ -245,6 +267,7 @@ function planOf(
       serverLearningRate,
       fixedPoint,
       privacy: clientPrivacy(recipe, sizes.cohortSize),
+      secureAggregation: plannedSecureAggregation(recipe),
       examplePrivacy: examplePrivacy(recipe),
       ...accountabilityOf(recipe),
       earlyStopping: federation.earlyStopping ?? null,

@@ -3,6 +3,7 @@
  * nothing that a rule cannot honour. Each refusal says what to choose instead. It knows no rule and no method by name.
  */
 
+import { numGroupsOf } from '../masking/groups.ts';
 import type { BoundMethod, RunFacts } from '../method.ts';
 import type { BoundRule } from './rule.ts';
 
@@ -11,7 +12,8 @@ export function ruleMistakes(method: BoundMethod, rule: BoundRule, facts: RunFac
   return [
     ...methodMistakes(method, facts),
     ...runMistakes(rule, facts),
-    ...numberMistakes(rule, facts.quorum),
+    // Of updates, or of groups where it is over their means.
+    ...numberMistakes(rule, numGroups(facts)),
   ].map((mistake) => `federation.robust: ${rule.id} ${mistake}`);
 }
 
@@ -78,6 +80,10 @@ function runMistakes(
   if (rule.space === 'products' && !tensors.some(({ name }) => /\.lora_[AB]\./.test(name)))
     mistakes.push('measures products of LoRA’s factors, of which there are none; set space: elements');
   return mistakes;
+}
+
+function numGroups({ quorum, groupSize }: RunFacts): number {
+  return groupSize === undefined ? quorum : numGroupsOf(quorum, groupSize);
 }
 
 function numberMistakes(rule: BoundRule, quorum: number): string[] {

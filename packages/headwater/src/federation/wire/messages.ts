@@ -120,6 +120,18 @@ export const task = z.discriminatedUnion('kind', [
     totalSteps: count,
     /** The update is scaled down to this 2-norm, all its tensors together; absent: it is sent as it is. */
     clipNorm: z.number().positive().exactOptional(),
+    /** How the update is masked before it is sent; absent: it is sent as it is. */
+    masking: z
+      .strictObject({
+        /** Of the round, from 1. */
+        attempt: z.int().positive(),
+        /** The update's integers are multiplied by it. */
+        weight: z.int().positive(),
+        /** Integers are multiples of 2^−fractionBits within ±range. */
+        fractionBits: z.int().min(0).max(40),
+        range: z.number().positive(),
+      })
+      .exactOptional(),
     /** Milliseconds left until the deadline; null: none. */
     remainingMs: z.number().nullable(),
     maxUploadBytes: count,
@@ -174,6 +186,14 @@ export const trainingStats = z.strictObject({
     .exactOptional(),
 });
 
+/** What comes with a masked update. */
+export const maskedFacts = z.strictObject({
+  attempt: z.int().positive(),
+  weight: z.int().positive(),
+  /** The seed of the mask, sealed for the helper (HPKE), and the client's signature on it. */
+  envelope: z.strictObject({ sealed: base64url(80), signature }).exactOptional(),
+});
+
 export const updateRequest = z.strictObject({
   round: z.int().positive(),
   /** Digest of the params it was trained from. */
@@ -181,6 +201,7 @@ export const updateRequest = z.strictObject({
   baseModel: digest,
   update: blobRef,
   stats: trainingStats,
+  masked: maskedFacts.exactOptional(),
 });
 
 export const receipt = z.strictObject({
@@ -240,6 +261,7 @@ export const wireError = z.strictObject({
   }),
 });
 
+export type MaskedFactsMessage = z.infer<typeof maskedFacts>;
 export type Manifest = z.infer<typeof manifest>;
 export type SignedManifest = z.infer<typeof signedManifest>;
 export type JoinRequest = z.infer<typeof joinRequest>;

@@ -3,13 +3,17 @@
  * receipt is given only when the decision is in the journal; asking again gives the same receipt.
  */
 
+import { fromBase64url } from '../../../base/base64url.ts';
 import type { Receipt, UpdateCheck } from '../../../federation/events.ts';
+import type { MaskedFacts } from '../../../federation/masking/secure-aggregation.ts';
 import type { RunState } from '../../../federation/state.ts';
-import type { UpdateRequest } from '../../../federation/wire/messages.ts';
+import type { MaskedFactsMessage, UpdateRequest } from '../../../federation/wire/messages.ts';
 import { Refusal } from '../../../federation/wire/refusals.ts';
 import type { WireResponse } from '../../../federation/wire/transport.ts';
+import { signedBytes, twoServerContext } from '../../../privacy/secure-aggregation/two-server/envelope.ts';
 import type { LedRun } from '../../lead/led-run.ts';
 import { maxUpdateBytes } from '../../limits.ts';
+import { helperContext, maskFacts } from '../../masks/context.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
 import { toldUpdate } from '../withheld.ts';
@@ -28,7 +32,8 @@ export async function submitUpdate(context: HandlerContext, call: UpdateCall): P
   return jsonAnswer(wireReceipt(led, receipt));
 }
 
-async function receive(context: HandlerContext, { led, client, body }: UpdateCall): Promise<Receipt> {
+async function receive(context: HandlerContext, call: UpdateCall): Promise<Receipt> {
+  const { led, client, body } = call;
   const state = runningState(led);
   const { round, update } = body;
   const { owner, clientId } = client;
@@ -37,12 +42,12 @@ async function receive(context: HandlerContext, { led, client, body }: UpdateCal
     await led.uploads.close(clientId, round, true);
     return expected;
   }
-  const defect = baseDefect(state, body);
+  const defect = baseDefect(state, body) ?? (await maskDefect(context, call, state));
   if (defect !== undefined) return decide(context, led, client, body, { check: defect, tookMs: 0 });
   return sealAndDecide(context, led, client, body, state);
 }
 
-type Sender = Pick<UpdateCall['client'], 'owner' | 'clientId'>;
+type Sender = Pick<UpdateCall['client'], 'owner' | 'clientId' | 'publicKey'>;
 
 async function sealAndDecide(
   context: HandlerContext,
@@ -77,8 +82,8 @@ async function sealAndDecide(
 async function decide(
   context: HandlerContext,
   led: LedRun,
-  { owner, clientId }: Sender,
-  { round, base, update, stats }: UpdateRequest,
+  { owner, clientId, publicKey }: Sender,
+  { round, base, update, stats, masked }: UpdateRequest,
   { check, tookMs }: { readonly check: UpdateCheck; readonly tookMs: number },
 ): Promise<Receipt> {
   const answeredMs = led.handedOut.answeredMs(clientId, round);
@@ -93,6 +98,7 @@ async function decide(
     upBytes: update.bytes,
     downBytes: works.downBytes?.(plan, round, owner) ?? (await sizeOf(context, base)),
     ...toldUpdate(led.state!.plan, { check, stats }),
+    ...(masked === undefined ? {} : { masked: maskedBy(publicKey, masked) }),
     observed: { tookMs, ...(answeredMs === undefined ? {} : { answeredMs }) },
   });
   const receipt = effects.find((effect) => effect.kind === 'receipt');
@@ -110,6 +116,39 @@ function baseDefect(state: RunState, { round, base, baseModel }: UpdateRequest):
   });
   if (baseModel !== plan.baseModel) return wrong('base model', baseModel, plan.baseModel);
   return base === params ? undefined : wrong('params', base, params);
+}
+
+/** With the key that signed: its owner may have another one by the time masks are opened. */
+function maskedBy(publicKey: string, { envelope, ...facts }: MaskedFactsMessage): MaskedFacts {
+  return envelope === undefined ? facts : { ...facts, envelope: { ...envelope, publicKey } };
+}
+
+/** A mask that nobody could take away, or none where there should be one. */
+async function maskDefect(
+  { parts }: HandlerContext,
+  { led, client, body }: UpdateCall,
+  { plan }: RunState,
+): Promise<UpdateCheck | undefined> {
+  const { round, update, masked } = body;
+  const wrong = (reason: string): UpdateCheck => ({ ok: false, code: 'wrong-mask', reason });
+  if (plan.secureAggregation === undefined)
+    return masked === undefined ? undefined : wrong('it is masked, and this run does not know how');
+  if (masked === undefined) return wrong('it is not masked, as this run demands');
+  if (plan.secureAggregation.mode !== 'two-server') return undefined;
+  const { attempt, envelope } = masked;
+  if (envelope === undefined) return wrong('it comes without the seed of its mask for the helper');
+  const facts = maskFacts(await led.works(), plan, round);
+  const context = twoServerContext(
+    helperContext(led.run, led.record, { round, attempt, base: body.base, facts }),
+  );
+  const submission = { owner: client.owner, update: update.digest };
+  const [key, sealed, signature] = [client.publicKey, envelope.sealed, envelope.signature].map(fromBase64url);
+  if (key === undefined || sealed === undefined || signature === undefined)
+    return wrong('it is not base64url');
+  const valid = await parts.signatures.verify(key, signedBytes(context, submission, sealed), signature);
+  return valid
+    ? undefined
+    : wrong('the signature on the seed of its mask is not the client’s, or for another round');
 }
 
 const short = (digest: string | undefined) => (digest === undefined ? 'nothing' : `${digest.slice(0, 8)}…`);

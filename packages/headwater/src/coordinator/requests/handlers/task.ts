@@ -63,7 +63,7 @@ async function wireTask(
     const { id, evaluation, split } = work;
     return { kind: 'evaluate', id, evaluation, split, params: whole };
   }
-  const { id, round, steps, stepOffset, totalSteps, clipNorm } = work;
+  const { id, round, steps, stepOffset, totalSteps, clipNorm, masking } = work;
   const { plan } = led.state!;
   const deadlineMs = roundDeadlineMs(led.state!, led.driver.times);
   const leftMs = deadlineMs === undefined ? null : Math.max(0, deadlineMs - context.parts.clock.nowMs());
@@ -77,7 +77,8 @@ async function wireTask(
     base: work.params,
   };
   const amounts = { steps, stepOffset, totalSteps, ...(clipNorm === undefined ? {} : { clipNorm }) };
-  return { kind: 'train', id, round, ...sent, ...amounts, remainingMs: leftMs, maxUploadBytes };
+  const mask = masking === undefined ? {} : { masking };
+  return { kind: 'train', id, round, ...sent, ...amounts, ...mask, remainingMs: leftMs, maxUploadBytes };
 }
 
 function blobRef(piece: DownPiece | undefined): WireTask['params'] | undefined {

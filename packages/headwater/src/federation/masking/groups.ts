@@ -1,0 +1,26 @@
+/**
+ * Groups of a cohort whose sums are opened one by one: as many as there are whole groups of the least size, drawn by a digest that
+ * nobody chooses alone. Coordinator and helper make the same ones. Pure.
+ */
+
+import { rng, shuffled } from '../../base/random.ts';
+
+/** Places in a list of `count`, in groups of at least `groupSize`, sizes as equal as they can be. One group where there is room for one. */
+export function groupsOf(
+  count: number,
+  groupSize: number | null,
+  digest: string,
+): readonly (readonly number[])[] {
+  const places = Array.from({ length: count }, (_, i) => i);
+  if (groupSize === null) return [places];
+  const drawn = shuffled(places, rng('secure-aggregation-groups', digest));
+  const numGroups = numGroupsOf(count, groupSize);
+  const groups = Array.from({ length: numGroups }, (): number[] => []);
+  for (const [i, place] of drawn.entries()) groups[i % numGroups]!.push(place);
+  return groups.map((group) => group.sort((a, b) => a - b));
+}
+
+/** How many sums are opened of so many updates. */
+export function numGroupsOf(count: number, groupSize: number | null): number {
+  return groupSize === null ? 1 : Math.max(1, Math.floor(count / groupSize));
+}

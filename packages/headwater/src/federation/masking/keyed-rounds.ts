@@ -1,0 +1,33 @@
+/**
+ * Rounds whose owners open the masks together: from the moment when their keys are fixed an attempt is among them alone, and it is
+ * given up when too few of them are left. Pure changes of the state.
+ */
+
+import { isActive } from '../roster.ts';
+import { begunAnew, withOpen } from '../rounds.ts';
+import { entryOf, type OpenRound, type RunState } from '../state.ts';
+import { attemptOf } from './masking-of.ts';
+
+export function isAttempt(
+  open: OpenRound,
+  { round, attempt }: { readonly round: number; readonly attempt: number },
+): boolean {
+  return open.round === round && attemptOf(open) === attempt;
+}
+
+/** Who was asked and sent no key takes no part in this attempt. */
+export function fixKeys(state: RunState, open: OpenRound, owners: readonly string[]): RunState {
+  if (open.phase !== 'training' || open.keyed !== undefined) return state;
+  const asked = new Set(open.cohort);
+  const keyed = owners.filter((owner) => asked.has(owner) && entryOf(open.lost, owner) === undefined);
+  return withOpen(state, { keyed, cohort: keyed });
+}
+
+/** Those who are gone are asked again only where the others are fewer than the quorum. */
+export function abandonAttempt(state: RunState, open: OpenRound, gone: readonly string[]): RunState {
+  if (open.phase !== 'training' && open.phase !== 'aggregating') return state;
+  const silent = Object.fromEntries(gone.map((owner) => [owner, 'it fell silent in the attempt before']));
+  const lost = { ...open.lost, ...silent };
+  const left = open.cohort.filter((owner) => isActive(state, owner) && entryOf(lost, owner) === undefined);
+  return begunAnew(state, open, left.length >= state.plan.quorum ? lost : {});
+}

@@ -1,0 +1,79 @@
+/** What a worker is told so that it masks an update, or takes the masks of a round away: plain data. Keys are for memory only. */
+
+import { HeadwaterError } from '../base/errors.ts';
+import type { AggregateWork, TrainWork } from '../federation/events.ts';
+import { groupsOf } from '../federation/masking/groups.ts';
+import { unmaskedFile } from '../federation/masking/masked-vector.ts';
+import type { Masking, SecureAggregation } from '../federation/masking/secure-aggregation.ts';
+import { decodeParams } from '../federation/params.ts';
+import type { RunPlan } from '../federation/plan.ts';
+import { labelledHash } from '../privacy/secure-aggregation/context.ts';
+import { addMask } from '../privacy/secure-aggregation/mask-stream.ts';
+import type { Recipe } from '../recipe/schema.ts';
+
+/** sign · PRG(key), modulo 2³². */
+export interface MaskTerm {
+  readonly key: Uint8Array;
+  readonly sign: 1 | -1;
+}
+
+export interface MaskOrder extends Masking {
+  readonly terms: readonly MaskTerm[];
+}
+
+/** By group of members: what was added to their sum. */
+export interface UnmaskOrder {
+  /** Places in the members of the round. */
+  readonly groups: readonly (readonly number[])[];
+  /** Keys of the masks, by group, or the blob of their sums one behind the other. */
+  readonly masks: readonly (readonly MaskTerm[])[] | { readonly sums: string };
+}
+
+/** What a recipe’s plan says of it. */
+export function plannedSecureAggregation({ privacy }: Recipe): SecureAggregation | undefined {
+  if (privacy?.secureAggregation === undefined) return undefined;
+  const { mode, groupSize } = privacy.secureAggregation;
+  return { mode, ...(groupSize === undefined ? {} : { groupSize }) };
+}
+
+/** A plain update as the file that travels instead. Throws UPDATE_REJECTED for values that are no numbers. */
+export async function maskedUpdate(
+  update: Uint8Array,
+  { terms, ...masking }: MaskOrder,
+): Promise<Uint8Array> {
+  const { bytes, words } = unmaskedFile(decodeParams(update), masking);
+  for (const { key, sign } of terms) await addMask(words, key, sign);
+  return bytes;
+}
+
+/** Masks that follow from the run's seed: for measuring what they cost and proving that they leave the sum alone. They hide nothing. */
+export function simulatedMask({ seed }: RunPlan, work: TrainWork): MaskOrder | undefined {
+  const { masking, round, owner } = work;
+  if (masking === undefined) return undefined;
+  return { ...masking, terms: [simulatedTerm(seed, round, masking.attempt, owner)] };
+}
+
+export function simulatedUnmasking(plan: RunPlan, work: AggregateWork): UnmaskOrder | undefined {
+  const { secureAggregation, seed } = plan;
+  const { round, members, membership, attempt = 1 } = work;
+  if (secureAggregation === undefined) return undefined;
+  const groups = groupsOf(members.length, secureAggregation.groupSize ?? null, membership);
+  const term = (place: number) => simulatedTerm(seed, round, attempt, members[place]!.owner);
+  return { groups, masks: groups.map((places) => places.map(term)) };
+}
+
+function simulatedTerm(seed: number, round: number, attempt: number, owner: string): MaskTerm {
+  const path = new TextEncoder().encode(JSON.stringify([seed, round, attempt, owner]));
+  return { key: labelledHash('simulated', path), sign: 1 };
+}
+
+/** Who opens the masks has a name in a deployment. Throws RECIPE_INVALID. */
+export function checkHelper({ privacy }: Recipe): void {
+  const { mode, helper } = privacy?.secureAggregation ?? {};
+  if (mode !== 'two-server' || helper !== undefined) return;
+  throw new HeadwaterError(
+    'RECIPE_INVALID',
+    'privacy.secureAggregation.helper is missing: in a deployment with two servers another party opens the masks',
+    { hint: 'Have that party start `headwater helper`, and put the url and key that it prints here.' },
+  );
+}

@@ -1,0 +1,31 @@
+/** The recipe's section on secure aggregation: how the updates of a round are added without the coordinator seeing any of them. */
+
+import { z } from 'zod';
+
+/** A public key of 32 bytes in base64url. */
+const key = z.string().regex(/^[A-Za-z0-9_-]{43}$/, '32 bytes in base64url, as `headwater helper` prints them');
+
+const helper = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }).describe('Address of `headwater helper`, as the coordinator reaches it.'),
+  key: key.describe(
+    'Its public key: what clients seal the seeds of their masks for. Part of the signed manifest.',
+  ),
+});
+
+export const secureAggregation = z.strictObject({
+  mode: z
+    .enum(['two-server', 'secagg-plus'])
+    .describe(
+      'two-server: one message from each client; the masks are opened by a helper that another party runs (`headwater helper`), and neither server alone learns more than sums. secagg-plus (Bell et al. 2020): the owners of a round open the masks together, in rounds of messages; one server, and as many honest owners as the threshold says.',
+    ),
+  helper: helper
+    .optional()
+    .describe('two-server: who opens the masks. `headwater run`, which plays all parties, needs none.'),
+  groupSize: z
+    .int()
+    .min(3)
+    .optional()
+    .describe(
+      'Random groups of at least so many updates: only their sums are opened, and federation.robust is a rule over their means. Needs more than 2 · byzantine + 3 groups. Default: one sum of all.',
+    ),
+});
