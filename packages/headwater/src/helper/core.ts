@@ -122,9 +122,9 @@ function checkNumbers({ minUpdates }: HelperParts, { context, members }: UnmaskO
   if (members.length < least) throw new Refused('too-few', `${members.length} of at least ${least}`);
   if (context.groupSize !== null && context.groupSize < minUpdates)
     throw new Refused('too-few', `groups of ${context.groupSize}, at least ${minUpdates}`);
-  for (const of of ['owner', 'publicKey', 'update'] as const)
-    if (new Set(members.map((member) => member[of])).size < members.length)
-      throw new Refused('twice-there', of);
+  for (const part of ['owner', 'publicKey', 'update'] as const)
+    if (new Set(members.map((member) => member[part])).size < members.length)
+      throw new Refused('twice-there', part);
 }
 
 /** Keys of the masks, in the order of the members. */
