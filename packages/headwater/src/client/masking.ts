@@ -31,6 +31,19 @@ export interface MaskedUpdate {
   readonly masked: MaskedFactsMessage;
 }
 
+/** What a mask hides from whom, for the owner; undefined: nothing is masked. */
+export function maskingWords(manifest: Manifest): string | undefined {
+  const { secureAggregation } = termsOf(manifest);
+  if (secureAggregation === undefined) return undefined;
+  const { mode, helper, groupSize } = secureAggregation;
+  const sums = groupSize === undefined ? `${manifest.minCohort} owners` : `groups of ${groupSize} owners`;
+  const opened =
+    mode === 'two-server'
+      ? `the helper at ${helper?.url} (key ${helper?.key}) opens the masks and sees no update; only both together could`
+      : 'the owners of a round open the masks together';
+  return `what you send is masked: the coordinator sees sums over at least ${sums}; ${opened}`;
+}
+
 /** Undefined: this run masks nothing. Throws JOIN_REFUSED where the coordinator asks for something else than was signed. */
 export function agreedMasking(manifest: Manifest, { masking }: TrainTask): Masking | undefined {
   const { secureAggregation, weighting } = termsOf(manifest);

@@ -166,7 +166,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...method.preconditions(facts),
     ...publicDataMistakes(facts, method),
     ...privacyMistakes({ ...input, compression: clients.compression }, method),
-    ...secureAggregationMistakes({ ...input, quorum, compression: clients.compression }, method),
+    ...secureAggregationMistakes({ ...input, quorum, cohortSize, compression: clients.compression }, method),
     ...exampleMistakes({ ...input, stepsOf: (owner) => stepsOf(input, owner) }, method),
   ];
   if (mistakes.length > 0)

@@ -19,6 +19,7 @@ import { decodeUpdate } from '../federation/update-reader.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { AttackJob, AttackResult } from './jobs.ts';
+import { asSent, type MaskOrder, openedUpdate } from './masking.ts';
 
 export interface Poisoned {
   readonly train: readonly Example[];
@@ -62,23 +63,27 @@ export async function craftUpdate(parts: AttackParts, job: AttackJob): Promise<A
   const { attack, method, tensors, compression, blobs } = parts;
   const { seed, round, owner, own, honest, numUpdates, numAdversaries } = job;
   const travelling = method.wire(tensors, round, owner);
-  const read = async (digest: string) =>
-    flattened(decodeUpdate(await blobs.get(digest), travelling, compression));
+  const read = async (digest: string, mask?: MaskOrder) => {
+    const bytes = await blobs.get(digest);
+    return flattened(
+      mask === undefined
+        ? decodeUpdate(bytes, travelling, compression)
+        : await openedUpdate(bytes, travelling, mask),
+    );
+  };
   const size = travelling.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const crafted = attack.craft!({
     own: own === null ? new Float64Array(0) : await read(own),
-    honest: await Promise.all(honest.map(read)),
+    honest: await Promise.all(honest.map((digest, i) => read(digest, job.honestMasks?.[i]))),
     moved: attack.sees === 'before' ? await movedSince(blobs, job, travelling) : undefined,
     ...{ round, size, numUpdates, numAdversaries },
     random: rng(seed, 'attack', 'craft', owner, round),
   });
   const random = rng(seed, owner, round, 'compress');
   const { bytes } = encodeUpdate(compression, unflattened(crafted, travelling), random, undefined);
-  return {
-    update: await blobs.put(bytes),
-    upBytes: bytes.byteLength,
-    check: checkUpdateBytes(bytes, travelling, { compression, maxNorm: parts.maxUpdateNorm }),
-  };
+  const plainly = checkUpdateBytes(bytes, travelling, { compression, maxNorm: parts.maxUpdateNorm });
+  const { update, check } = await asSent(bytes, plainly, job.mask);
+  return { update: await blobs.put(update), upBytes: update.byteLength, check };
 }
 
 /** What the round before changed in the tensors that travel. Throws RECIPE_INVALID where updates are no changes of params. */

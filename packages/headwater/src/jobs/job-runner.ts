@@ -8,7 +8,6 @@ import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundAttack } from '../federation/attacks/attack.ts';
 import type { BoundCompression } from '../federation/compression/compression.ts';
-import type { UpdateCheck } from '../federation/events.ts';
 import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
 import { checkUpdateBytes } from '../federation/update-check.ts';
@@ -38,7 +37,7 @@ import type {
   TrainClientResult,
 } from './jobs.ts';
 import { aggregateMasked } from './masked-aggregation.ts';
-import { type MaskOrder, maskedUpdate } from './masking.ts';
+import { asSent } from './masking.ts';
 import { referenceUpdate } from './reference-update.ts';
 import type { References } from './references.ts';
 import { trainServer } from './server-round.ts';
@@ -213,16 +212,6 @@ async function trainClient(
     // A norm that is no number has no place in JSON; the check says so.
     ...(unclippedNorm !== undefined && Number.isFinite(unclippedNorm) ? { unclippedNorm } : {}),
   };
-}
-
-/** Of a masked update nothing is known but its form; one that is no good is refused as what it is. */
-async function asSent(
-  update: Uint8Array,
-  check: UpdateCheck,
-  mask: MaskOrder | undefined,
-): Promise<{ readonly update: Uint8Array; readonly check: UpdateCheck }> {
-  if (mask === undefined || !check.ok) return { update, check };
-  return { update: await maskedUpdate(update, mask), check: { ok: true, l2Norm: null } };
 }
 
 async function trainArm(

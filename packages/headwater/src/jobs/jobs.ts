@@ -62,6 +62,9 @@ export interface AttackJob {
   readonly own: string | null;
   /** What it sees of others. */
   readonly honest: readonly string[];
+  /** How it masks what it sends, and how the others did; omitted: nothing is masked. */
+  readonly mask?: MaskOrder;
+  readonly honestMasks?: readonly MaskOrder[];
   /** Global params one round before those of this round; null in the first. */
   readonly before: string | null;
   readonly params: string;

@@ -1,15 +1,22 @@
 /** What a worker is told so that it masks an update, or takes the masks of a round away: plain data. Keys are for memory only. */
 
-import { HeadwaterError } from '../base/errors.ts';
-import type { AggregateWork, TrainWork } from '../federation/events.ts';
+import { assert, HeadwaterError } from '../base/errors.ts';
+import { type Params, sizeOf, type Tensor, tensor } from '../base/tensor.ts';
+import type { AggregateWork, TrainWork, UpdateCheck } from '../federation/events.ts';
 import { groupsOf } from '../federation/masking/groups.ts';
-import { unmaskedFile } from '../federation/masking/masked-vector.ts';
+import { maskedLayout, type NamedShape, unmaskedFile } from '../federation/masking/masked-vector.ts';
 import type { Masking, SecureAggregation } from '../federation/masking/secure-aggregation.ts';
 import { decodeParams } from '../federation/params.ts';
 import type { RunPlan } from '../federation/plan.ts';
 import { labelledHash } from '../privacy/secure-aggregation/context.ts';
 import { addMask } from '../privacy/secure-aggregation/mask-stream.ts';
+import { wordsOfBytes } from '../privacy/secure-aggregation/words.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import {
+  DEFAULT_ADVERSARIES,
+  DEFAULT_DROPOUTS,
+  DEFAULT_STEP_SECONDS,
+} from '../recipe/secure-aggregation-schema.ts';
 
 /** sign · PRG(key), modulo 2³². */
 export interface MaskTerm {
@@ -32,15 +39,54 @@ export interface UnmaskOrder {
 /** What a recipe’s plan says of it. */
 export function plannedSecureAggregation({ privacy }: Recipe): SecureAggregation | undefined {
   if (privacy?.secureAggregation === undefined) return undefined;
-  const { mode, groupSize } = privacy.secureAggregation;
-  return { mode, ...(groupSize === undefined ? {} : { groupSize }) };
+  const { mode, groupSize, adversaries, dropouts, stepSeconds } = privacy.secureAggregation;
+  if (mode === 'two-server') return { mode, ...(groupSize === undefined ? {} : { groupSize }) };
+  return {
+    mode,
+    ...(groupSize === undefined ? {} : { groupSize }),
+    assumed: { adversaries: adversaries ?? DEFAULT_ADVERSARIES, dropouts: dropouts ?? DEFAULT_DROPOUTS },
+    stepMs: 1000 * (stepSeconds ?? DEFAULT_STEP_SECONDS),
+  };
+}
+
+/** Of a masked update nothing is known but its form; one that is no good is refused as what it is. */
+export async function asSent(
+  update: Uint8Array,
+  check: UpdateCheck,
+  mask: MaskOrder | undefined,
+): Promise<{ readonly update: Uint8Array; readonly check: UpdateCheck }> {
+  if (mask === undefined || !check.ok) return { update, check };
+  return { update: await maskedUpdate(update, mask), check: { ok: true, l2Norm: null } };
+}
+
+/** What is behind a mask whose keys are known: nobody but a simulation has them. */
+export async function openedUpdate(
+  bytes: Uint8Array,
+  tensors: readonly NamedShape[],
+  { terms, weight, fractionBits }: MaskOrder,
+): Promise<Params> {
+  const { header, words: count, begins } = maskedLayout(tensors);
+  const words = wordsOfBytes(bytes.slice(header.byteLength));
+  assert(words.length === count, 'a masked update has the words of its tensors');
+  for (const { key, sign } of terms) await addMask(words, key, sign === 1 ? -1 : 1);
+  const unit = 2 ** -fractionBits / weight;
+  const entries = tensors.map(({ name, shape }): [string, Tensor<'float32'>] => {
+    const begin = begins.get(name)!;
+    const own = words.subarray(begin, begin + sizeOf(shape));
+    return [
+      name,
+      tensor(
+        'float32',
+        shape,
+        Float32Array.from(own, (word) => (word | 0) * unit),
+      ),
+    ];
+  });
+  return new Map(entries);
 }
 
 /** A plain update as the file that travels instead. Throws UPDATE_REJECTED for values that are no numbers. */
-export async function maskedUpdate(
-  update: Uint8Array,
-  { terms, ...masking }: MaskOrder,
-): Promise<Uint8Array> {
+async function maskedUpdate(update: Uint8Array, { terms, ...masking }: MaskOrder): Promise<Uint8Array> {
   const { bytes, words } = unmaskedFile(decodeParams(update), masking);
   for (const { key, sign } of terms) await addMask(words, key, sign);
   return bytes;

@@ -127,6 +127,14 @@ const RULES: readonly Rule[] = [
     return mistake(`federation.${key}`, message);
   },
   ({ value }) => {
+    const mode = value('privacy.secureAggregation.mode');
+    const others = mode === 'two-server' ? ['adversaries', 'dropouts', 'stepSeconds'] : ['helper'];
+    const key = others.find((name) => value(`privacy.secureAggregation.${name}`) !== undefined);
+    if (mode === undefined || key === undefined) return undefined;
+    const message = `is for mode: ${mode === 'two-server' ? 'secagg-plus' : 'two-server'}`;
+    return mistake(`privacy.secureAggregation.${key}`, message);
+  },
+  ({ value }) => {
     if (value('federation.keepUpdates') !== true || value('federation.mode.kind') !== 'buffered')
       return undefined;
     return mistake(

@@ -12,6 +12,7 @@ import type { RunState } from '../federation/state.ts';
 import type { PrivacyGuarantee } from '../privacy/accounting/account.ts';
 import { guaranteeStatement } from '../privacy/accounting/statement.ts';
 import { examplePrivacyStatement, wouldCost } from './example-privacy.ts';
+import { secureAggregationOf } from './secure-aggregation.ts';
 
 /** A round's release. Norms before clipping are known in simulations only. */
 export interface RoundPrivacy extends ReleaseReport {
@@ -134,9 +135,16 @@ export function cardText(name: string, statement: string): string {
 
 /** After the releases of a deployment; undefined where it has no privacy. */
 export function privacyCard(name: string, state: RunState): string | undefined {
+  const said = [noiseStatement(state), secureAggregationOf(state.plan)?.statement].filter(
+    (statement) => statement !== undefined,
+  );
+  return said.length === 0 ? undefined : cardText(name, said.join('\n\n'));
+}
+
+function noiseStatement(state: RunState): string | undefined {
   const { privacy, examplePrivacy } = state.plan;
-  if (examplePrivacy !== undefined) return cardText(name, examplePrivacyStatement(state, examplePrivacy));
+  if (examplePrivacy !== undefined) return examplePrivacyStatement(state, examplePrivacy);
   const guarantee = privacy && spentGuarantee(state, privacy);
   if (guarantee === undefined || guarantee === null) return undefined;
-  return cardText(name, secretStatement(guarantee, mostParticipations(state)));
+  return secretStatement(guarantee, mostParticipations(state));
 }

@@ -6,6 +6,7 @@
 import { ATTACKED, type AttackPlan, attackStatement } from '../federation/attacks/attackers.ts';
 import type { EvaluationResult, Observed, RunEvent } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
+import type { RunPlan } from '../federation/plan.ts';
 import { entryOf, type RunState, testId } from '../federation/state.ts';
 import { chosenRound } from '../federation/stopping.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
@@ -17,6 +18,7 @@ import { type RunExamplePrivacy, runExamplePrivacy } from './example-privacy.ts'
 import { type RunFreeRiders, runFreeRiders } from './free-riders.ts';
 import { type RunPrivacy, runPrivacy } from './privacy.ts';
 import type { Provenance } from './provenance.ts';
+import { type RunSecureAggregation, secureAggregationOf } from './secure-aggregation.ts';
 
 /** What one way of training saw, and how it did on the test sample. */
 export interface ArmResult {
@@ -64,6 +66,8 @@ export interface RunResults {
   readonly privacy?: RunPrivacy;
   /** Of runs whose owners protect each of their examples. */
   readonly examplePrivacy?: RunExamplePrivacy;
+  /** Of runs whose updates were masked. */
+  readonly secureAggregation?: RunSecureAggregation;
   /** Of runs that watch for free-riders. */
   readonly freeRiders?: RunFreeRiders;
   readonly lostUpdates: readonly {
@@ -77,12 +81,21 @@ export interface RunResults {
   readonly timing: Timing;
 }
 
-/** What a run says of the privacy of its clients or of their examples: at most one. */
+/** What a run says of the privacy of its clients or of their examples (at most one), and of its masks. */
 export function privaciesOf({
   privacy,
   examplePrivacy,
-}: Pick<RunResults, 'privacy' | 'examplePrivacy'>): readonly Pick<RunPrivacy, 'stamp' | 'statement'>[] {
-  return [privacy, examplePrivacy].filter((said) => said !== undefined);
+  secureAggregation,
+}: Pick<RunResults, 'privacy' | 'examplePrivacy' | 'secureAggregation'>): readonly Pick<
+  RunPrivacy,
+  'stamp' | 'statement'
+>[] {
+  return [privacy, examplePrivacy, secureAggregation].filter((said) => said !== undefined);
+}
+
+function maskedIn(plan: RunPlan): Pick<RunResults, 'secureAggregation'> {
+  const secureAggregation = secureAggregationOf(plan);
+  return secureAggregation === undefined ? {} : { secureAggregation };
 }
 
 /** Who attacked, and the sentence that goes with every figure. */
@@ -148,6 +161,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
     ...(plan.examplePrivacy === undefined
       ? {}
       : { examplePrivacy: runExamplePrivacy(state, plan.examplePrivacy) }),
+    ...maskedIn(plan),
     ...freeRidersIn(plan, events),
     lostUpdates: events
       .flatMap(lostUpdates)

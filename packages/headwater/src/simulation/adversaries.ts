@@ -11,6 +11,8 @@ import { entryOf, type RunState } from '../federation/state.ts';
 export interface RoundSight {
   /** Digests of the honest owners’ accepted updates, in the order of their names. */
   readonly honest: readonly string[];
+  /** Whose they are. */
+  readonly honestOwners: readonly string[];
   /** Params one round before those of the round; null in the first. */
   readonly before: string | null;
   readonly params: string;
@@ -51,8 +53,10 @@ export function createAdversaries({ owners, from = 1 }: AttackPlan, start: RunSt
 function sightOf(state: RunState, names: ReadonlySet<string>, complete: boolean): RoundSight {
   const { cohort, accepted } = state.open!;
   const honest = cohort.filter((owner) => !names.has(owner)).sort();
+  const seen = complete ? honest.filter((owner) => entryOf(accepted, owner) !== undefined) : [];
   return {
-    honest: complete ? honest.flatMap((owner) => entryOf(accepted, owner)?.update ?? []) : [],
+    honest: seen.map((owner) => accepted[owner]!.update),
+    honestOwners: seen,
     before: paramsBefore(state) ?? null,
     params: state.params,
     numUpdates: cohort.length,

@@ -16,7 +16,7 @@ import type { RunPlan } from '../federation/plan.ts';
 import { summarise } from '../jobs/evaluation-figures.ts';
 import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import { exampleTraining } from '../jobs/example-privacy.ts';
-import type { OnStep, TrainClientJob } from '../jobs/jobs.ts';
+import type { AttackJob, OnStep, TrainClientJob } from '../jobs/jobs.ts';
 import { simulatedMask, simulatedUnmasking } from '../jobs/masking.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
@@ -25,6 +25,7 @@ import { serverTraining, trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { plannedExampleStatement } from '../runs/example-privacy.ts';
 import { cardText, plannedStatement } from '../runs/privacy.ts';
+import { secureAggregationOf } from '../runs/secure-aggregation.ts';
 import type { Adversaries } from './adversaries.ts';
 import type { Gate } from './gate.ts';
 
@@ -105,12 +106,31 @@ async function attacked(
 ): Promise<RunEvent> {
   const { pool, plan } = performer;
   const { round, owner } = work;
-  const learnt = sees === 'own' ? await trained(performer, work, onStep) : NOTHING_LEARNT;
-  const seen = await sight(round, sees === 'honest');
-  const job = { kind: 'attack', seed: plan.seed, round, owner, own: learnt.result.update, ...seen } as const;
+  const { masking: _, ...plainly } = work;
+  const learnt = sees === 'own' ? await trained(performer, plainly, onStep) : NOTHING_LEARNT;
+  const { honestOwners, ...seen } = await sight(round, sees === 'honest');
+  const masks = attackMasks(plan, work, honestOwners);
+  const own = learnt.result.update;
+  const job = { kind: 'attack', seed: plan.seed, round, owner, own, ...seen, ...masks } as const;
   const { result, tookMs } = await pool.run(job, RANK.train);
   const observed = { tookMs: learnt.tookMs + tookMs };
-  return { type: 'update-received', round, owner, ...learnt.result, ...result, observed };
+  const told = { ...learnt.result, ...result, ...maskedFacts(work) };
+  return { type: 'update-received', round, owner, ...told, observed };
+}
+
+/** Simulated masks hide nothing from simulated adversaries, which may know what honest owners send. */
+function attackMasks(
+  plan: RunPlan,
+  work: TrainWork,
+  honest: readonly string[],
+): Pick<AttackJob, 'mask' | 'honestMasks'> {
+  const { masking } = work;
+  if (masking === undefined) return {};
+  const maskOf = (owner: string) => {
+    const { aggregationWeight: weight } = plan.owners.find((other) => other.owner === owner)!;
+    return simulatedMask(plan, { ...work, owner, masking: { ...masking, weight } })!;
+  };
+  return { mask: maskOf(work.owner), honestMasks: honest.map(maskOf) };
 }
 
 const NOTHING_LEARNT = {
@@ -197,6 +217,7 @@ async function publish(
     ...(attack === undefined ? [] : [attackStatement(attack, owners.length)]),
     ...(privacy === undefined ? [] : [privacy]),
     ...(examplePrivacy === undefined ? [] : [plannedExampleStatement(plan, examplePrivacy)]),
+    ...[secureAggregationOf(plan)?.statement].filter((statement) => statement !== undefined),
   ];
   const card = statements.length === 0 ? undefined : cardText(recipe.name, statements.join('\n\n'));
   const { tookMs } = await pool.run({ kind: 'export', params, folder: exportFolder, card }, RANK.publish);

@@ -7,8 +7,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rng } from '../../src/base/random.ts';
 import { type Params, sameShape, sizeOf, tensor, zeros } from '../../src/base/tensor.ts';
-import { aggregateRound } from '../../src/federation/aggregate.ts';
-import { planFixedPoint } from '../../src/federation/fixed-point.ts';
+import { aggregateRound, stepFromSum } from '../../src/federation/aggregate.ts';
+import { type FixedPointPlan, planFixedPoint } from '../../src/federation/fixed-point.ts';
+import { unmaskedSum } from '../../src/federation/masking/masked-sum.ts';
+import { maskedLayout, unmaskedFile } from '../../src/federation/masking/masked-vector.ts';
+import { secureAggregationMistakes } from '../../src/federation/masking/secure-aggregation-needs.ts';
 import {
   bindMethod,
   METHOD_PROPERTIES,
@@ -16,6 +19,8 @@ import {
   type MethodProperty,
 } from '../../src/federation/method.ts';
 import { differenceOf, encodeParams, selectParams } from '../../src/federation/params.ts';
+import { addMask } from '../../src/privacy/secure-aggregation/mask-stream.ts';
+import { addWords } from '../../src/privacy/secure-aggregation/words.ts';
 import type { TrainableTensor } from '../../src/tuning/kind.ts';
 import { lora } from '../../src/tuning/lora.ts';
 import { testLayout } from './layout.ts';
@@ -169,9 +174,26 @@ export function methodConformance(method: Method<unknown>, all: ReadonlyMap<stri
       );
     });
 
-    it('secure aggregation is claimed by linear methods only', () => {
-      if (method.secureAggregation === 'yes') expect(method.aggregate?.kind ?? 'linear').toBe('linear');
-    });
+    if (method.secureAggregation === 'yes')
+      it('needs sums only: a masked round gives the same bits', async () => {
+        const plan = planFixedPoint(byName([...toy.tensors, ...toy.wire]), RING_SCALE);
+        const sends = (owner: string) => toy.bound.wire(toy.tensors, 1, owner).map(({ name }) => name);
+        expect(sends('o0')).toEqual(sends('o1'));
+        await fc.assert(
+          fc.asyncProperty(anyParams(toy.tensors), anyCohort(toy), async (start, cohort) => {
+            const plainly = await roundOf({ ...toy, plan }, start, cohort);
+            const input = { round: 1, params: start, serverState: undefined, serverLearningRate: 1 };
+            const sum = await maskedSumOf(toy.wire, plan, cohort);
+            expect(hex(stepFromSum(toy.bound, plan, input, sum).params)).toBe(hex(plainly));
+          }),
+          { numRuns: 5 },
+        );
+      });
+    else
+      it('is refused where updates are masked, with its reason', () => {
+        const mistakes = secureAggregationMistakes(MASKED, toy.bound);
+        expect(mistakes[0]).toContain((method.secureAggregation as { noBecause: string }).noBecause);
+      });
 
     for (const { id, when, within } of method.reducesTo ?? []) {
       const how = within === undefined ? 'bit for bit' : `within the ${within}`;
@@ -193,6 +215,32 @@ export function methodConformance(method: Method<unknown>, all: ReadonlyMap<stri
       });
     }
   });
+}
+
+/** For values up to 2, and weights up to 6 · 99. */
+const RING_SCALE = { fractionBits: 20, range: 2 };
+
+const MASKED = {
+  secureAggregation: { mode: 'two-server' },
+  ...{ quorum: 3, cohortSize: 3, owners: [], tensors: [] },
+} as const;
+
+/** As the server has it once the masks are gone. */
+async function maskedSumOf(
+  wire: readonly TrainableTensor[],
+  plan: FixedPointPlan,
+  cohort: readonly Uploaded[],
+) {
+  const words = new Uint32Array(maskedLayout(wire).words);
+  const key = (i: number) => new Uint8Array(32).fill(i);
+  for (const [i, { update, aggregationWeight }] of cohort.entries()) {
+    const sent = unmaskedFile(update, { ...RING_SCALE, weight: aggregationWeight });
+    await addMask(sent.words, key(i), 1);
+    addWords(words, sent.words);
+  }
+  for (const i of cohort.keys()) await addMask(words, key(i), -1);
+  const totalWeight = cohort.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
+  return unmaskedSum(plan, words, wire, { totalWeight, numUpdates: cohort.length });
 }
 
 /** The same examples in every run: that there is a counterexample must not hang on luck. */

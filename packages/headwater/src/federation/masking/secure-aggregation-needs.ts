@@ -3,9 +3,11 @@
  * look at single updates. Each refusal says what it would break and what to choose instead. It knows no method and no rule by name.
  */
 
+import { graphParameters } from '../../privacy/secure-aggregation/graph.ts';
 import type { TrainableTensor } from '../../tuning/kind.ts';
 import type { ClientPrivacy } from '../client-privacy.ts';
 import type { BoundMethod } from '../method.ts';
+import { MAX_SECURE_COHORT } from '../wire/secure-rounds.ts';
 import { numGroupsOf } from './groups.ts';
 import type { SecureAggregation } from './secure-aggregation.ts';
 
@@ -15,12 +17,17 @@ export interface SecureAggregationFacts {
   readonly freeRiders?: object | undefined;
   readonly keepUpdates?: true | undefined;
   readonly quorum: number;
+  readonly cohortSize: number;
   readonly owners: readonly { readonly owner: string }[];
   readonly tensors: readonly TrainableTensor[];
   /** Id of what the updates travel as. */
   readonly compression?: string | undefined;
   readonly pace?:
-    | { readonly mode?: 'synchronous' | 'buffered'; readonly maxUpdateNorm?: number | null }
+    | {
+        readonly mode?: 'synchronous' | 'buffered';
+        readonly maxUpdateNorm?: number | null;
+        readonly asked?: number;
+      }
     | undefined;
 }
 
@@ -38,6 +45,7 @@ export function secureAggregationMistakes(facts: SecureAggregationFacts, method:
     ...roundMistakes(facts),
     ...privacyMistakes(facts, secureAggregation),
     ...groupMistakes(facts, secureAggregation, method),
+    ...graphMistakes(facts, secureAggregation),
   ];
 }
 
@@ -58,6 +66,24 @@ function methodMistakes({ tensors, owners }: SecureAggregationFacts, method: Bou
       ];
   }
   return [];
+}
+
+/** Of all sizes that a round may have, the largest and the least are looked at. */
+function graphMistakes(
+  { quorum, cohortSize, pace }: SecureAggregationFacts,
+  { assumed }: SecureAggregation,
+): string[] {
+  if (assumed === undefined) return [];
+  const asked = pace?.asked ?? cohortSize;
+  if (asked > MAX_SECURE_COHORT)
+    return [
+      `${PATH}.mode: secagg-plus is for at most ${MAX_SECURE_COHORT} owners in a round, got ${asked}; lower federation.cohortSize, or choose mode: two-server`,
+    ];
+  const sizes = [asked, cohortSize, quorum].filter((size) => graphParameters(size, assumed) === undefined);
+  if (sizes.length === 0) return [];
+  return [
+    `${PATH} finds no neighbourhoods among ${sizes[0]} owners for adversaries: ${assumed.adversaries} and dropouts: ${assumed.dropouts}; lower one of the two`,
+  ];
 }
 
 const OWNERS_LOOKED_AT = 64;

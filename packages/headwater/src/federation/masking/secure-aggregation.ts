@@ -9,6 +9,10 @@ export interface SecureAggregation {
   readonly mode: SecureAggregationMode;
   /** Updates of a group: only the sums of groups are opened, a robust rule is over their means. Absent: one sum of all. */
   readonly groupSize?: number;
+  /** secagg-plus: what neighbourhoods and thresholds are made for. */
+  readonly assumed?: { readonly adversaries: number; readonly dropouts: number };
+  /** secagg-plus: how long an owner may take for one step. */
+  readonly stepMs?: number;
 }
 
 export type SecureAggregationMode = 'two-server' | 'secagg-plus';

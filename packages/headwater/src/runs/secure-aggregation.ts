@@ -1,0 +1,44 @@
+/** What was hidden from whom in a run whose updates were masked, in sentences that results, report, pages and adapter carry. */
+
+import type { RunPlan } from '../federation/plan.ts';
+
+export interface RunSecureAggregation {
+  readonly mode: NonNullable<RunPlan['secureAggregation']>['mode'];
+  readonly groupSize: number | null;
+  /** `SIMULATED`: masks followed from the run's seed. Null: from secrets of the owners. */
+  readonly stamp: 'SIMULATED' | null;
+  readonly statement: string;
+}
+
+type MaskedPlan = Pick<RunPlan, 'secureAggregation' | 'quorum' | 'pace'>;
+
+/** Undefined: nothing was masked. */
+export function secureAggregationOf(plan: MaskedPlan): RunSecureAggregation | undefined {
+  const { secureAggregation, pace } = plan;
+  if (secureAggregation === undefined) return undefined;
+  const { mode, groupSize = null } = secureAggregation;
+  const simulated = pace.evaluatedBy === 'shell';
+  const statement = simulated ? SIMULATED : `${hidden(plan)} ${opened(mode)} ${SHOWN}`;
+  return { mode, groupSize, stamp: simulated ? 'SIMULATED' : null, statement };
+}
+
+const SIMULATED =
+  'SIMULATED secure aggregation: updates were masked and sums unmasked as in a deployment, at its cost and with the bits of a plain run, but the masks follow from the run’s seed and hide nothing.';
+
+function hidden({ secureAggregation, quorum }: MaskedPlan): string {
+  const { groupSize } = secureAggregation!;
+  const sums =
+    groupSize === undefined
+      ? `sums over at least ${quorum} owners`
+      : `sums over groups of at least ${groupSize} owners`;
+  return `Secure aggregation: what each owner sent was masked, and the coordinator learnt nothing but ${sums}.`;
+}
+
+function opened(mode: RunSecureAggregation['mode']): string {
+  return mode === 'two-server'
+    ? 'The masks were opened by a helper of another party, which saw no update; the two together could read every one.'
+    : 'The masks were opened by the owners together; the coordinator could read an update only with more of them on its side than the run assumes.';
+}
+
+const SHOWN =
+  'The sums themselves, that an owner took part, and the counts and losses that it told are not hidden; a sum says less about one owner only with noise (privacy.clientLevel).';
