@@ -99,3 +99,61 @@ describe('a simulated run with clipping and noise', () => {
     await refused('privacy.clientLevel.targetEpsilon=1').toThrow('is required with targetEpsilon');
   });
 });
+
+const examples = (more: object) => [
+  `privacy.exampleLevel=${JSON.stringify({ clip: { norm: 0.5 }, delta: 0.05, ...more })}`,
+];
+
+describe('a simulated run whose owners protect each example', () => {
+  it('says SIMULATED everywhere, what it would cost, and is the same again', async () => {
+    const how = examples({ targetEpsilon: 4 });
+    const { folder, resultFolder, results } = await runWith(how);
+    const { statement, owners, wouldCost, guarantee } = results.examplePrivacy!;
+    expect(statement).toMatch(/^SIMULATED .* no ε is claimed/);
+    expect(guarantee).toBeNull();
+    expect(wouldCost).toBeGreaterThan(3.9);
+    expect(wouldCost).toBeLessThanOrEqual(4);
+    expect(fileIn(resultFolder, 'README.md')).toContain('would cost (ε, δ) = (4');
+    await writeReport(folder);
+    expect(fileIn(folder, 'report.html')).toContain('Privacy of examples (SIMULATED)');
+    expect(owners.map(({ trainings, steps }) => [trainings, steps])).toEqual([
+      [2, 2],
+      [2, 2],
+      [2, 2],
+    ]);
+    // The owner with the fewest examples takes the largest share of them, and needs most noise.
+    expect(owners[0]!.noiseMultiplier).toBeGreaterThan(owners[2]!.noiseMultiplier);
+    expect(adapterDigest((await runWith(how)).folder)).toBe(adapterDigest(folder));
+  });
+
+  it.each(['ffa-lora', 'scaffold', 'fedadam', 'fednova'])('takes %s', async (kind) => {
+    const sgd = 'training.optimizer={"kind":"sgd","learningRate":0.01}';
+    const overrides = [...examples({ noiseMultiplier: 1 }), `federation.method={"kind":"${kind}"}`, sgd];
+    const { results } = await runWith(overrides);
+    expect(results.federated.test?.pooled.loss).toBeTypeOf('number');
+  });
+
+  it('ends for an owner whose budget is spent', async () => {
+    const { results } = await runWith([
+      ...examples({ noiseMultiplier: 0.7, targetEpsilon: 5 }),
+      'federation.rounds=12',
+      'federation.quorum=1',
+    ]);
+    expect(results.rounds.run).toBeLessThan(12);
+    expect(results.examplePrivacy!.wouldCost).toBeLessThanOrEqual(5);
+    const trainings = results.examplePrivacy!.owners.map((owner) => owner.trainings);
+    expect(trainings).toEqual(results.examplePrivacy!.owners.map((owner) => owner.maxTrainings));
+  });
+
+  it('does not start where something else than noised steps would leave an owner', async () => {
+    const refused = (...more: string[]) =>
+      expect(runWith([...examples({ noiseMultiplier: 1 }), ...more])).rejects;
+    await refused('federation.method={"kind":"ditto"}').toThrow('personal model on the same examples');
+    await refused('federation.method={"kind":"fedkseed"}').toThrow('does not say what of');
+    await refused('federation.selection={"kind":"oort"}').toThrow('losses, which are told without noise');
+    await refused('federation.weighting=tokens').toThrow('how long the examples are');
+    await refused('privacy.exampleLevel.delta=0.5').toThrow('more than one in');
+    await refused(...privacy(1, 1)).toThrow('a run states one');
+    await expect(runWith(examples({}))).rejects.toThrow('is required, or targetEpsilon');
+  });
+});
