@@ -45,7 +45,11 @@ export function publicPart(event: RunEvent): Public {
     case 'owner-joined':
       return { type, owner: event.counts.owner, numExamples: event.counts.numExamples };
     case 'aggregated':
-      return { ...told(event), report: digestJson(event.report) };
+      return {
+        ...told(event),
+        report: digestJson(event.report),
+        ...(event.excluded === undefined ? {} : { excluded: digestJson(event.excluded) }),
+      };
     case 'evaluated':
       return { type, evaluation: event.evaluation, result: digestJson(event.result) };
     case 'resumed':
