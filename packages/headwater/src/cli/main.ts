@@ -11,6 +11,7 @@ import { checkStoreCommand } from './check-store.ts';
 import { classifyCommand } from './classify.ts';
 import { clientsCommand } from './clients.ts';
 import { compareCommand } from './compare.ts';
+import { contributionCommand } from './contribution.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { exportGgufCommand } from './export-gguf.ts';
@@ -32,6 +33,7 @@ import { serveCommand } from './serve.ts';
 import { serveModelCommand } from './serve-model.ts';
 import { steeringCommands } from './steer.ts';
 import { tokensCommand } from './tokens.ts';
+import { unlearnCommand } from './unlearn.ts';
 import { verifyCommand } from './verify.ts';
 import { workerCommand } from './worker.ts';
 
@@ -67,6 +69,8 @@ function createProgram(): Command {
     clientsCommand(),
     reportCommand(),
     evalCommand(),
+    contributionCommand(),
+    unlearnCommand(),
     classifyCommand(),
     generateCommand(),
     chatCommand(),

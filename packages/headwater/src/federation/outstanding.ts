@@ -237,9 +237,10 @@ function remembered(state: RunState): string[] {
   if (plan.keepUpdates !== undefined)
     return [
       ...memory,
-      ...closed.flatMap(({ params, members, serverState }) => [
+      ...closed.flatMap(({ params, members, personal, serverState }) => [
         params,
         ...Object.values(members),
+        ...Object.values(personal),
         ...(serverState == null ? [] : [serverState]),
       ]),
     ];

@@ -30,6 +30,7 @@ export const runPaths = (folder: string) => ({
   adapter: join(folder, 'adapter'),
   model: join(folder, 'model'),
   report: join(folder, 'report.html'),
+  contribution: join(folder, 'contribution.json'),
 });
 
 export interface OpenRun {

@@ -1,0 +1,140 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../../test/support/small-run.ts';
+import { replay } from '../../federation/machine.ts';
+import { differenceOf, l2Norm } from '../../federation/params.ts';
+import { writeReport } from '../../report/write.ts';
+import { readEvents } from '../../runs/run-folder.ts';
+import { contributions } from '../contribution/contribute.ts';
+import { run } from '../run.ts';
+import { type Bench, openBench } from './measure.ts';
+import { forkedEvents } from './retrain.ts';
+import { openStoredRun, type StoredRun } from './stored-run.ts';
+import { type UnlearningMethod, unlearn } from './unlearn.ts';
+
+const SETTINGS = [
+  'workers=1',
+  'federation.weighting=uniform',
+  'baselines.localOnly=false',
+  'baselines.centralised=false',
+];
+
+let small: SmallRun;
+let folder: string;
+let stored: StoredRun;
+let bench: Bench;
+beforeAll(async () => {
+  small = smallRun({ evaluation: { tasks: [{ kind: 'exact-match' }], batchSize: 4, everyRounds: 2 } });
+  const echo = { kind: 'free-rider', owners: ['ben'], sends: 'echo', from: 2 };
+  ({ folder } = await run(small.recipe, {
+    out: small.out('whole'),
+    overrides: [
+      ...SETTINGS,
+      'federation.keepUpdates=true',
+      'federation.freeRiders={}',
+      'federation.rounds=3',
+      `simulation.attack=${JSON.stringify(echo)}`,
+    ],
+  }));
+  stored = await openStoredRun(folder);
+  bench = openBench(stored, 'cid');
+});
+afterAll(async () => {
+  await bench?.close();
+  small.remove();
+});
+
+const how = (method: UnlearningMethod) => ({
+  ...{ owner: 'cid', method, out: small.out(`without-cid-${method}`) },
+  ...{ every: 2, share: 0.5, steps: 2, beta: 0.1, repair: 1, factor: 0.5 },
+});
+
+describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
+  it('exactly: the bits of a run on data that never had it', async () => {
+    const plain = await run(small.recipe, {
+      out: small.out('plain'),
+      overrides: [...SETTINGS, 'federation.keepUpdates=true'],
+    });
+    const train = join(small.root, 'data', 'train.csv');
+    const rows = readFileSync(train, 'utf8');
+    const from = await openStoredRun(plain.folder);
+    const without = await unlearn(from, bench, how('retrain'));
+    expect(without).toMatchObject({ exact: true });
+    writeFileSync(
+      train,
+      rows
+        .split('\n')
+        .filter((row) => !row.startsWith('cid,'))
+        .join('\n'),
+    );
+    const never = await run(small.recipe, { out: small.out('never'), overrides: SETTINGS });
+    writeFileSync(train, rows);
+    expect(adapterDigest(how('retrain').out)).toBe(adapterDigest(never.folder));
+    expect(adapterDigest(how('retrain').out)).not.toBe(adapterDigest(plain.folder));
+  });
+
+  it('from the checkpoint before its first round, and not at all where it was never counted', async () => {
+    const events = await readEvents(folder);
+    const state = replay(forkedEvents(events, 'cid', 3));
+    expect(state.closed.map(({ params }) => params)).toEqual(
+      stored.state.closed.slice(0, 2).map(({ params }) => params),
+    );
+    expect(state.open).toMatchObject({ round: 3, lost: { cid: 'to be forgotten' } });
+    expect(state.plan.quorum).toBe(2);
+  });
+
+  it('nearly: by replay and by ascent, in folders of their own', async () => {
+    const last = await stored.params(3);
+    for (const method of ['federaser', 'ascent'] as const) {
+      const { model, adapters, exact, params } = await unlearn(stored, bench, how(method));
+      expect(exact).toBe(false);
+      expect(params).toMatch(/^[0-9a-f]{64}$/);
+      expect(adapters).toEqual([{ folder: 'adapter', weight: 1 }]);
+      expect(l2Norm(differenceOf(model[0]!.params, last))).toBeGreaterThan(0);
+      expect(fileIn(join(how(method).out, 'adapter'), 'README.md')).toContain('Unlearned: cid');
+    }
+    await expect(unlearn(stored, bench, how('flora-removal'))).rejects.toThrow(
+      'exact for one round of flora',
+    );
+    await expect(unlearn(stored, bench, { ...how('retrain'), owner: 'zoe' })).rejects.toThrow(
+      'no owner "zoe"',
+    );
+  });
+
+  it('is measured on what it had, on what others have, and by who can tell its examples apart', async () => {
+    const { forget, heldOut, membership, retained } = await bench.measure([
+      { params: await stored.params(3), weight: 1 },
+    ]);
+    expect(forget.numExamples).toBe(8);
+    expect(heldOut!.numExamples + retained!.numExamples).toBe(9);
+    expect(membership).toBeGreaterThanOrEqual(0);
+    expect(membership).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('who added what', { timeout: 60_000 }, () => {
+  it('shares of a round add up to what the round did, and stand in the report', async () => {
+    const found = await contributions(stored, { rounds: 2, permutations: 5, sample: 6 });
+    expect(found).toMatchObject({ rounds: [1, 3], roundsOfRun: 3, numExamples: 6 });
+    expect(found.owners.map(({ owner }) => owner)).toEqual(['ann', 'ben', 'cid']);
+    for (const { shapley, similarity } of found.owners) {
+      expect(shapley.halfWidth).toBe(0);
+      expect(similarity).toBeGreaterThan(-1);
+    }
+    writeFileSync(join(folder, 'contribution.json'), JSON.stringify(found));
+    await writeReport(folder);
+    expect(fileIn(folder, 'report.html')).toContain('Contribution of owners');
+  });
+
+  it('an echo is named in every round in which it is one', async () => {
+    const { freeRiders } = JSON.parse(fileIn(folder, 'results.json'));
+    expect(freeRiders.rounds.map(({ suspects }: { suspects: string[] }) => suspects)).toEqual([
+      [],
+      ['ben'],
+      ['ben'],
+    ]);
+    expect(freeRiders.detection.watch).toMatchObject({ precision: 1, recall: 1, falseAlarms: 0 });
+    expect(fileIn(folder, 'report.html')).toContain('Free-riders');
+  });
+});
