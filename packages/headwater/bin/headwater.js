@@ -2,6 +2,7 @@
 // The door: checks the Node version in syntax that old versions read, then hands over to the command line.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,6 +19,9 @@ async function start() {
     if (rest[0] !== 'ExperimentalWarning' && rest[0]?.type !== 'ExperimentalWarning')
       emitWarning.call(process, warning, ...rest);
   };
+  // What Node made of the sources is kept for the next start, also of worker threads and commands that this one starts.
+  module.enableCompileCache();
+  process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir();
   // In a checkout the sources run as they are; an installed package has no sources.
   const source = join(here, '../src/cli/main.ts');
   const { main } = await import(existsSync(source) ? '../src/cli/main.ts' : '../dist/cli/main.js');
