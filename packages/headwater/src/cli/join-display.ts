@@ -53,6 +53,8 @@ function createWords(): (event: JoinEvent) => Words {
     switch (event.type) {
       case 'joined':
         return { line: `joined the run "${event.run}" as "${event.owner}"` };
+      case 'masked':
+        return { line: `${event.words}\nyour key is ${event.publicKey}` };
       case 'preparing':
         return { line: `${event.what}: ${event.detail}` };
       case 'prepared':
@@ -92,9 +94,11 @@ function createWords(): (event: JoinEvent) => Words {
       case 'budget-spent':
         return {
           line: paint.warn(
-            `round ${event.round}: not trained: one more training would cost your examples ε = ${significant(event.epsilon)}, the run promises ${significant(event.target)}`,
+            `round ${event.round}: not trained: one more training would cost ε = ${significant(event.epsilon)}, the run promises ${significant(event.target)}`,
           ),
         };
+      case 'secure-round':
+        return { line: secureText(event) };
       case 'evaluated':
         return { line: `scored: ${event.evaluation}` };
       case 'retry':
@@ -105,6 +109,25 @@ function createWords(): (event: JoinEvent) => Words {
         return { line: `the run is ${event.status}${event.reason === null ? '' : `: ${event.reason}`}` };
     }
   };
+}
+
+/** What the owner's machine did so that nobody sees its update. */
+function secureText({ step, round, owners = 0, reason = '' }: JoinEvent & { type: 'secure-round' }): string {
+  const of = `round ${round}: `;
+  switch (step) {
+    case 'advertise':
+      return `${of}sent fresh keys; up to ${owners} owners mask their updates together`;
+    case 'share':
+      return `${of}gave neighbours sealed shares of the secrets, in case this machine drops out (${owners} owners)`;
+    case 'mask':
+      return `${of}masked the update: the coordinator can read no more than the sum with the other owners`;
+    case 'confirm':
+      return `${of}signed who is in the sum: ${owners} owners`;
+    case 'unmask':
+      return `${of}helped to open the sum and erased the secrets`;
+    case 'leave':
+      return paint.warn(`${of}left the attempt, nothing of the update can be read: ${reason}`);
+  }
 }
 
 function receiptText({ round, accepted, reason }: JoinEvent & { type: 'receipt' }, loss: number): string {

@@ -173,6 +173,25 @@ export interface TaskData {
             totalSteps: number;
             /** @exclusiveMin 0 */
             clipNorm?: number;
+            masking?: {
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              attempt: number;
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              weight: number;
+              /**
+               * @min 0
+               * @max 40
+               */
+              fractionBits: number;
+              /** @exclusiveMin 0 */
+              range: number;
+            };
             remainingMs: number | null;
             /**
              * @min 0
@@ -301,6 +320,24 @@ export interface SubmitUpdatePayload {
     lastLoss: number | null;
     figures?: Partial<Record<string, number>>;
   };
+  masked?: {
+    /**
+     * @exclusiveMin 0
+     * @max 9007199254740991
+     */
+    attempt: number;
+    /**
+     * @exclusiveMin 0
+     * @max 9007199254740991
+     */
+    weight: number;
+    envelope?: {
+      /** @pattern ^[A-Za-z0-9_-]{107}$ */
+      sealed: string;
+      /** @pattern ^[A-Za-z0-9_-]{86}$ */
+      signature: string;
+    };
+  };
 }
 
 export interface SubmitUpdateData {
@@ -329,6 +366,195 @@ export interface SubmitUpdateData {
     | 'wrong-mask'
     | null;
   reason: string | null;
+}
+
+export interface SecureRoundPayload {
+  /**
+   * @exclusiveMin 0
+   * @max 9007199254740991
+   */
+  round: number;
+  said: {
+    /**
+     * @exclusiveMin 0
+     * @max 9007199254740991
+     */
+    attempt: number;
+    what:
+      | {
+          step: 'advertise';
+          message: {
+            /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+            owner: string;
+            /** @pattern ^[A-Za-z0-9_-]{43}$ */
+            channelKey: string;
+            /** @pattern ^[A-Za-z0-9_-]{43}$ */
+            maskKey: string;
+            /** @pattern ^[A-Za-z0-9_-]{86}$ */
+            signature: string;
+          };
+        }
+      | {
+          step: 'share';
+          message: {
+            /** @pattern ^[A-Za-z0-9_-]{43}$ */
+            commitment: string;
+            /** @maxItems 1000 */
+            sealed: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              to: string;
+              /** @pattern ^[A-Za-z0-9_-]{126}$ */
+              share: string;
+            }[];
+          };
+        }
+      | {
+          step: 'confirm';
+          message: {
+            /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+            owner: string;
+            /** @pattern ^[A-Za-z0-9_-]{86}$ */
+            signature: string;
+          };
+        }
+      | {
+          step: 'unmask';
+          message: {
+            /** @maxItems 1000 */
+            seeds: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              of: string;
+              /** @pattern ^[A-Za-z0-9_-]{44}$ */
+              share: string;
+            }[];
+            /** @maxItems 1000 */
+            keys: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              of: string;
+              /** @pattern ^[A-Za-z0-9_-]{44}$ */
+              share: string;
+            }[];
+          };
+        }
+      | {
+          step: 'leave';
+          message: {
+            /** @maxLength 2000 */
+            reason: string;
+          };
+        };
+  } | null;
+  /**
+   * @min 0
+   * @max 60
+   */
+  wait: number;
+}
+
+export interface SecureRoundData {
+  /**
+   * @exclusiveMin 0
+   * @max 9007199254740991
+   */
+  attempt: number;
+  told:
+    | (
+        | {
+            step: 'advertise';
+            attempt: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              run: string;
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              round: number;
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              attempt: number;
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              length: number;
+              /** @pattern ^[0-9a-f]{64}$ */
+              layout: string;
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              minOwners: number;
+              assumed: {
+                /**
+                 * @min 0
+                 * @max 1
+                 */
+                adversaries: number;
+                /**
+                 * @min 0
+                 * @max 1
+                 */
+                dropouts: number;
+              };
+              /** @maxItems 1000 */
+              roster: {
+                /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+                owner: string;
+                /** @pattern ^[A-Za-z0-9_-]{43}$ */
+                identity: string;
+              }[];
+            };
+            /** @pattern ^[A-Za-z0-9_-]{86}$ */
+            signature: string;
+          }
+        | {
+            step: 'share';
+            /** @maxItems 1000 */
+            adverts: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              owner: string;
+              /** @pattern ^[A-Za-z0-9_-]{43}$ */
+              channelKey: string;
+              /** @pattern ^[A-Za-z0-9_-]{43}$ */
+              maskKey: string;
+              /** @pattern ^[A-Za-z0-9_-]{86}$ */
+              signature: string;
+            }[];
+          }
+        | {
+            step: 'mask';
+            /** @maxItems 1000 */
+            members: string[];
+            /** @maxItems 1000 */
+            sealed: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              from: string;
+              /** @pattern ^[A-Za-z0-9_-]{126}$ */
+              share: string;
+            }[];
+          }
+        | {
+            step: 'confirm';
+            /** @maxItems 1000 */
+            survivors: string[];
+            /** @maxItems 1000 */
+            dropped: string[];
+          }
+        | {
+            step: 'unmask';
+            /** @maxItems 1000 */
+            confirmations: {
+              /** @pattern ^[a-z0-9][a-z0-9._-]{0,62}$ */
+              owner: string;
+              /** @pattern ^[A-Za-z0-9_-]{86}$ */
+              signature: string;
+            }[];
+          }
+      )
+    | null;
+  over: boolean;
 }
 
 export interface SubmitEvaluationPayload {

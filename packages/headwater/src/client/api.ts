@@ -17,6 +17,7 @@ interface Operations {
   readonly openUpload: { readonly sent: api.OpenUploadPayload; readonly answer: api.OpenUploadData };
   readonly putChunk: { readonly answer: api.PutChunkData };
   readonly submitUpdate: { readonly sent: api.SubmitUpdatePayload; readonly answer: api.SubmitUpdateData };
+  readonly secureRound: { readonly sent: api.SecureRoundPayload; readonly answer: api.SecureRoundData };
   readonly submitEvaluation: {
     readonly sent: api.SubmitEvaluationPayload;
     readonly answer: api.SubmitEvaluationData;

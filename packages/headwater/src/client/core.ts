@@ -3,18 +3,22 @@
  * step can be repeated, so that a client may die at any moment and go on; what it needs of the world are its parts.
  */
 
+import { toBase64url } from '../base/base64url.ts';
 import { sleep } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { type Caller, createCaller } from './call.ts';
 import { deliver } from './deliver.ts';
 import { blobFetcher, memorySink } from './download.ts';
 import { openExampleLedger } from './example-ledger.ts';
-import { interrupted, notAsAgreed } from './failures.ts';
+import { interrupted, notAsAgreed, printable } from './failures.ts';
 import { enter, type Identity, type JoinOptions } from './identity.ts';
 import { openLogWatch } from './log-watch.ts';
+import { maskingWords } from './masking.ts';
 import { openMemory } from './memory.ts';
 import type { ClientParts, FetchBlob, Trainer } from './ports.ts';
 import { backoff } from './retry.ts';
+import { openSecureMemory } from './secure-memory.ts';
+import { resumeSecureRound } from './secure-round.ts';
 import { ask, type Session } from './session.ts';
 import { nextTask, type Over } from './tasks.ts';
 import { type Desk, evaluateTask, trainTask } from './work.ts';
@@ -39,6 +43,9 @@ export async function runClient(parts: ClientParts, options: RunClientOptions): 
   const identity = await enter(parts, options);
   const { run, owner, manifest } = identity;
   parts.onEvent({ type: 'joined', run, owner });
+  const words = maskingWords(manifest);
+  const publicKey = toBase64url(identity.signer.publicKey);
+  if (words !== undefined) parts.onEvent({ type: 'masked', words: printable(words), publicKey });
   const caller = createCaller(parts, identity.signer);
   const session: Session = { parts, caller, run, signal: options.signal };
   const memory = await openMemory(parts, identity.returning);
@@ -75,8 +82,19 @@ async function work(
   const { manifest } = identity;
   const { memory, trainer, watch } = tools;
   const ledger = once((round: number) => openExampleLedger(session.parts.store, memory.lost ? round - 1 : 0));
-  const desk: Desk = { session, identity, manifest, ...tools, ledger, last: undefined, rest: undefined };
+  const secure = openSecureMemory(session.parts);
+  const desk: Desk = {
+    session,
+    identity,
+    manifest,
+    ...tools,
+    secure,
+    ledger,
+    last: undefined,
+    rest: undefined,
+  };
   await enrol(session, trainer, memory.lost);
+  await resumeSecureRound(desk);
   const left = memory.pending;
   if (left !== undefined) await deliver(session, memory, manifest.model.digest, left, true, watch);
   const patience = createPatience(session);

@@ -17,8 +17,8 @@ export interface Trainer {
   readonly counts: Omit<Enrolment, 'lostState'>;
   /** Most bytes that params of this run can have: what is announced to be larger is not fetched. */
   readonly maxParamsBytes: number;
-  /** What a training costs each example; undefined: examples are not protected each for itself. */
-  readonly trainingCost?: Omit<TrainingCost, 'steps'> | undefined;
+  /** What a training of so many steps costs, where the owner's own noise is what protects it; undefined: nothing. */
+  readonly trainingCost?: ((steps: number) => TrainingCost) | undefined;
   /**
    * `kept`: what the accepted training before this one left with the owner; undefined: none. `rest`: what was not sent;
    * undefined: everything was.
@@ -45,8 +45,10 @@ export interface Trainer {
   close(): Promise<void>;
 }
 
-/** What one training costs each example, and what it counts against. */
+/** What one training costs each example, or the owner itself, and what it counts against. */
 export interface TrainingCost {
+  /** Each example is protected; or the owner, by its own noise or by a part of what the sum gets. */
+  readonly trust: 'example' | 'local' | 'distributed';
   readonly samplingRate: number;
   readonly noiseMultiplier: number;
   readonly steps: number;
@@ -136,6 +138,8 @@ export interface Policy {
 /** What a user is shown. */
 export type ClientEvent =
   | { readonly type: 'joined'; readonly run: string; readonly owner: string }
+  /** What is hidden from whom in this run, and the key of this client, base64url. */
+  | { readonly type: 'masked'; readonly words: string; readonly publicKey: string }
   /** What was kept between rounds is gone or damaged: it starts as new. */
   | { readonly type: 'lost-state' }
   | { readonly type: 'waiting'; readonly round: number; readonly rounds: number }
@@ -149,7 +153,7 @@ export type ClientEvent =
       readonly accepted: boolean;
       readonly reason: string | null;
     }
-  /** The privacy budget of the examples does not allow this training. */
+  /** The privacy budget does not allow this training. */
   | {
       readonly type: 'budget-spent';
       readonly round: number;
@@ -157,6 +161,16 @@ export type ClientEvent =
       readonly target: number;
     }
   | { readonly type: 'evaluated'; readonly evaluation: string }
+  /** Of rounds whose owners open the masks together. */
+  | {
+      readonly type: 'secure-round';
+      readonly step: 'advertise' | 'share' | 'mask' | 'confirm' | 'unmask' | 'leave';
+      readonly round: number;
+      /** That take part in the step. */
+      readonly owners?: number;
+      /** Why we left. */
+      readonly reason?: string;
+    }
   | { readonly type: 'retry'; readonly reason: string; readonly inMs: number }
   | {
       readonly type: 'over';

@@ -26,6 +26,8 @@ const terms = z.object({
           mode: z.string(),
           helper: z.object({ url: z.string(), key: z.string() }).optional(),
           groupSize: count.optional(),
+          adversaries: z.number().optional(),
+          dropouts: z.number().optional(),
         })
         .optional(),
     })

@@ -3,6 +3,7 @@
 import { sleep } from '../base/clock.ts';
 import { ERROR_CODES, type ErrorCode, HeadwaterError } from '../base/errors.ts';
 import type { OwnerScores } from '../federation/events.ts';
+import type { Masking } from '../federation/masking/secure-aggregation.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import { deliver } from './deliver.ts';
@@ -15,6 +16,8 @@ import { agreedMasking, type MaskingIdentity, maskedUpdate } from './masking.ts'
 import type { Memory } from './memory.ts';
 import type { EvaluateTask, FetchBlob, Trainer, TrainingCost, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
+import type { SecureMemory } from './secure-memory.ts';
+import { takePart } from './secure-round.ts';
 import { ask, type Session } from './session.ts';
 import { stillWanted } from './tasks.ts';
 import { termsOf } from './terms.ts';
@@ -24,6 +27,7 @@ export interface Desk {
   readonly identity: MaskingIdentity;
   readonly manifest: Manifest;
   readonly memory: Memory;
+  readonly secure: SecureMemory;
   readonly ledger: (round: number) => Promise<ExampleLedger>;
   readonly trainer: Trainer;
   readonly fetchBlob: FetchBlob;
@@ -41,23 +45,59 @@ interface Bytes {
 
 /** Trains, remembers, delivers. A training that diverges is reported, one that nobody waits for any more is given up. */
 export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
-  const { session, manifest, memory, trainer } = desk;
+  const { session, manifest, memory } = desk;
   checkAsked(manifest, task);
   const masking = agreedMasking(manifest, task);
-  const cost = trainer.trainingCost && { ...trainer.trainingCost, steps: task.steps };
-  if (cost !== undefined && (await overBudget(desk, task, cost))) return;
+  if (masking !== undefined && termsOf(manifest).secureAggregation?.mode === 'secagg-plus')
+    return trainTogether(desk, task, masking);
+  const result = await trainedResult(desk, task, async (trained) =>
+    masking === undefined
+      ? { update: trained.update, masked: undefined }
+      : await maskedUpdate(session.parts, desk.identity, task, masking, trained.update),
+  );
+  if (result === undefined) return;
+  const { update, masked, kept, stats } = result;
+  const { round, id: taskId, base } = task;
+  const pending = await memory.trained({ round, taskId, base, update, kept, stats, masked });
+  await deliver(session, memory, manifest.model.digest, pending, false, desk.watch);
+}
+
+/** Where the owners of a round open the masks together: trained once, whatever becomes of an attempt. */
+async function trainTogether(desk: Desk, task: TrainTask, masking: Masking): Promise<void> {
+  const { session, secure } = desk;
+  const { round, base, id: taskId } = task;
+  const before = await secure.load();
+  const isSame = before?.round === round && before.base === base;
+  if (isSame && before.opened) {
+    const reason = 'it has helped to open a sum of this round: a second one could show the difference';
+    await ask(session, 'reportFailure', { body: { round, reason } });
+    await sleep(session.parts.timers, jittered(ASK_AGAIN_MS, session.parts.entropy), session.signal);
+    return;
+  }
+  if (isSame) return takePart(desk, await secure.change(before, { masking }));
+  const result = await trainedResult(desk, task, async ({ update }) => ({ update }));
+  if (result === undefined) return;
+  const { update: updateBytes, kept: keptBytes, stats } = result;
+  await takePart(desk, await secure.begin({ round, taskId, base, stats, masking, updateBytes, keptBytes }));
+}
+
+/** Undefined: the task is over, or it failed and that was reported. `sent`: what travels instead of the update. */
+async function trainedResult<S extends { readonly update: Uint8Array }>(
+  desk: Desk,
+  task: TrainTask,
+  sent: (trained: { readonly update: Uint8Array }) => Promise<S>,
+): Promise<(S & { readonly kept: Uint8Array | undefined; readonly stats: TrainingStats }) | undefined> {
+  const { session, manifest, memory, trainer } = desk;
+  const cost = trainer.trainingCost?.(task.steps);
+  if (cost !== undefined && (await overBudget(desk, task, cost))) return undefined;
   await desk.watch.proveParams(task.base);
   const params = await paramsOf(desk, task.params);
-  if (params === undefined) return;
+  if (params === undefined) return undefined;
   const rest = await restOf(desk, task);
-  if (rest === 'gone') return;
+  if (rest === 'gone') return undefined;
   const trained = await whileWanted(session, manifest, task, async (signal) => {
     const trained = await trainer.train(task, params, memory.kept, signal, rest);
-    const sent =
-      masking === undefined
-        ? { update: trained.update, masked: undefined }
-        : await maskedUpdate(session.parts, desk.identity, task, masking, trained.update);
-    const result = { ...trained, ...sent };
+    const result = { ...trained, ...(await sent(trained)) };
     if (result.update.byteLength > task.maxUploadBytes)
       throw new HeadwaterError(
         'UPDATE_REJECTED',
@@ -65,22 +105,10 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
       );
     return result;
   });
-  if (trained === undefined) return;
-  const { update, masked, kept, stats } = trained;
-  const { round, id: taskId } = task;
-  const allowed = allowedStats(session, stats);
+  if (trained === undefined) return undefined;
   // Before it can be sent: a crash in between charges for nothing, which is safe.
-  if (cost !== undefined) await (await desk.ledger(round)).charge(cost);
-  const pending = await memory.trained({
-    round,
-    taskId,
-    base: task.base,
-    update,
-    kept,
-    stats: allowed,
-    masked,
-  });
-  await deliver(session, memory, manifest.model.digest, pending, false, desk.watch);
+  if (cost !== undefined) await (await desk.ledger(task.round)).charge(cost);
+  return { ...trained, stats: allowedStats(session, trained.stats) };
 }
 
 /** Whether it is not done, because one more training would cost the examples more than they may; the coordinator is told. */
@@ -93,7 +121,7 @@ async function overBudget(
   if (epsilon === undefined) return false;
   session.parts.onEvent({ type: 'budget-spent', round, epsilon, target: cost.targetEpsilon! });
   await ask(session, 'reportFailure', {
-    body: { round, reason: 'the privacy budget of its examples is spent' },
+    body: { round, reason: 'its privacy budget is spent' },
   });
   return true;
 }

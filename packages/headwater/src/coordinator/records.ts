@@ -2,6 +2,13 @@
 
 import { assert } from '../base/errors.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
+import type {
+  Advert,
+  Attempt,
+  Confirmation,
+  SealedShares,
+  Unmasking,
+} from '../privacy/secure-aggregation/secagg-plus/messages.ts';
 import type { Json } from '../storage/journal.ts';
 import type { Records } from '../storage/store.ts';
 
@@ -67,6 +74,16 @@ export interface NoiseKeyRecord {
   readonly key: string | null;
 }
 
+/** `secure-rounds`, by `run/round.attempt/…`: what owners said to open their masks together. Deleted when the round is over. */
+export type SecureRoundRecord =
+  | { readonly kind: 'begun'; readonly attempt: Attempt; readonly signature: string }
+  | { readonly kind: 'advert'; readonly advert: Advert }
+  | { readonly kind: 'shares'; readonly owner: string; readonly shares: SealedShares }
+  /** Whose shares went out. */
+  | { readonly kind: 'present'; readonly members: readonly string[] }
+  | { readonly kind: 'confirmed'; readonly confirmation: Confirmation }
+  | { readonly kind: 'unmasked'; readonly owner: string; readonly unmasking: Unmasking };
+
 interface Shapes {
   runs: RunRecord;
   tokens: TokenRecord;
@@ -74,6 +91,7 @@ interface Shapes {
   owners: OwnerRecord;
   enrolments: EnrolmentRecord;
   'noise-keys': NoiseKeyRecord;
+  'secure-rounds': SecureRoundRecord;
 }
 
 export async function readRecord<C extends keyof Shapes>(

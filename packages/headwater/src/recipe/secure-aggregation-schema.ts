@@ -3,14 +3,18 @@
 import { z } from 'zod';
 
 /** A public key of 32 bytes in base64url. */
-const key = z.string().regex(/^[A-Za-z0-9_-]{43}$/, '32 bytes in base64url, as `headwater helper` prints them');
+const key = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{43}$/, '32 bytes in base64url, as `headwater helper` prints them');
 
 export const DEFAULT_ADVERSARIES = 0.1;
 export const DEFAULT_DROPOUTS = 0.2;
 export const DEFAULT_STEP_SECONDS = 120;
 
 const helper = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }).describe('Address of `headwater helper`, as the coordinator reaches it.'),
+  url: z
+    .url({ protocol: /^https?$/ })
+    .describe('Address of `headwater helper`, as the coordinator reaches it.'),
   key: key.describe(
     'Its public key: what clients seal the seeds of their masks for. Part of the signed manifest.',
   ),

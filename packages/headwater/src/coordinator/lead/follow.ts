@@ -4,6 +4,7 @@ import { messageOf } from '../../base/errors.ts';
 import { liveBlobs } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
 import type { Context } from '../context.ts';
+import type { SecureRounds } from '../masks/secure-rounds.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Committed, Driver } from './driver.ts';
 import type { ServerWork } from './server-work.ts';
@@ -18,6 +19,7 @@ export interface Followers {
   readonly deadlines: Deadlines;
   readonly uploads: UploadBook;
   readonly serverWork: ServerWork;
+  readonly secureRounds: Pick<SecureRounds, 'follow'>;
   /** The run is over. */
   readonly conclude: (state: RunState) => Promise<void>;
 }
@@ -32,6 +34,7 @@ export function follow(followers: Followers, committed: readonly Committed[]): v
   if (before !== undefined && before !== after) forget(followers, before, after, committed);
   for (const item of committed) followOne(followers, item);
   deadlines.arm(after, driver.times);
+  if (after.plan.secureAggregation?.mode === 'secagg-plus') followers.secureRounds.follow();
   if (before !== undefined && before.open?.round !== after.open?.round)
     uploads.dropBefore(oldestWelcome(after)).catch((cause) => warn(followers, 'uploads-not-dropped', cause));
   if (after.status === 'running' || before?.status === after.status) return;

@@ -13,7 +13,10 @@ import type { Journal } from '../../storage/journal.ts';
 import type { Fence } from '../../storage/store.ts';
 import type { Context } from '../context.ts';
 import { checkManifest, createDesk, type Desk, recordedReason, statusOf, writeEnd } from '../desk.ts';
-import { createUnmasking } from '../masks/unmasking.ts';
+import { createAttemptRecords } from '../masks/attempt-records.ts';
+import { maskFacts } from '../masks/context.ts';
+import { createSecureRounds, type SecureRounds } from '../masks/secure-rounds.ts';
+import { createUnmasking, type Unmasking } from '../masks/unmasking.ts';
 import { type Members, openMembers } from '../members.ts';
 import type { RunSummary, RunWorks } from '../ports.ts';
 import type { RunRecord } from '../records.ts';
@@ -41,6 +44,7 @@ export interface LedRun {
   readonly nonces: Nonces;
   readonly waiters: Waiters;
   readonly uploads: UploadBook;
+  readonly secureRounds: SecureRounds;
   readonly waitingRoom: WaitingRoom;
   /** By client: when it was last heard, in this process. */
   readonly lastSeenMs: Map<string, number>;
@@ -95,6 +99,7 @@ interface Pieces extends Followers {
   readonly members: Members;
   readonly waitingRoom: WaitingRoom;
   readonly noiseKeys: NoiseKeys;
+  readonly secureRounds: SecureRounds;
   /**
    * Records have no fence: whoever wrote one while another process took over, or this one took the run up anew, must not
    * say that it is done.
@@ -131,7 +136,23 @@ async function openPieces(
     if (!givenUp) onBroken(lost);
     throw lost;
   };
-  const unmasking = createUnmasking(context, { run, record: () => desk.record });
+  const members = await openMembers(store.records, run, confirm);
+  const waiters = createWaiters(timers);
+  const secureRounds = createSecureRounds({
+    ...{ run, state, submit, members, timers, log },
+    records: createAttemptRecords(store.records, run, confirm),
+    maskFacts: async (round) => maskFacts(await works(), driver.state!.plan, round),
+    sign: (message) => context.operatorKey.sign(message),
+    verify: parts.signatures.verify,
+    wake: waiters.wake,
+  });
+  const helper = createUnmasking(context, { run, record: () => desk.record });
+  const unmasking: Unmasking = {
+    open: (work, facts) =>
+      state()?.plan.secureAggregation?.mode === 'secagg-plus'
+        ? secureRounds.open(work)
+        : helper.open(work, facts),
+  };
   const noiseKeys = createNoiseKeys({ run, records: store.records, entropy: parts.entropy, confirm });
   let ending: Promise<void> = Promise.resolve();
   const { records } = store;
@@ -141,14 +162,15 @@ async function openPieces(
     desk,
     journal,
     driver,
-    waiters: createWaiters(timers),
+    waiters,
+    secureRounds,
     deadlines: createDeadlines(clock, timers, submit),
     uploads: createUploadBook(blobs.uploads, run, LIMITS.chunkBytes),
     noiseKeys,
     serverWork: createServerWork({
       ...{ run, works, state, submit, noiseKeys, unmasking, blobs, garbage, clock, timers, log },
     }),
-    members: await openMembers(records, run, confirm),
+    members,
     waitingRoom: await openWaitingRoom({
       ...{ run, records, works, submit, garbage, log, timers, confirm },
       mayBegin: () => driver.state === undefined && desk.record.paused === null && desk.record.over === null,
@@ -189,7 +211,8 @@ function openDriver(
 }
 
 function ledRunOf(pieces: Pieces): LedRun {
-  const { context, run, desk, driver, members, waiters, uploads, waitingRoom, confirm } = pieces;
+  const { context, run, desk, driver, members, waiters, uploads, secureRounds, waitingRoom, confirm } =
+    pieces;
   const acts = new Map<string, Promise<unknown>>();
   let closed = false;
   const release = () => {
@@ -197,7 +220,7 @@ function ledRunOf(pieces: Pieces): LedRun {
     waiters.wakeAll();
   };
   return {
-    ...{ run, driver, members, waiters, uploads, waitingRoom, release },
+    ...{ run, driver, members, waiters, uploads, secureRounds, waitingRoom, release },
     sinceMs: context.parts.clock.nowMs(),
     nonces: createNonces(2000 * LIMITS.clockSkewSeconds),
     lastSeenMs: new Map(),
@@ -235,6 +258,7 @@ async function closePieces(pieces: Pieces): Promise<void> {
   pieces.giveUp();
   pieces.deadlines.close();
   pieces.waitingRoom.close();
+  pieces.secureRounds.close();
   await pieces.serverWork.close();
   await pieces.driver.close();
   await pieces.ending();
@@ -254,6 +278,7 @@ async function takeUp({ desk, waitingRoom, conclude, ...pieces }: Pieces): Promi
   await driver.submit({ type: 'resumed' });
   deadlines.arm(state, driver.times);
   serverWork.launchOutstanding(state);
+  if (state.plan.secureAggregation?.mode === 'secagg-plus') pieces.secureRounds.follow();
   await waitingRoom.admitOverlooked(state);
   await uploads.dropLeftovers(oldestWelcome(state));
 }

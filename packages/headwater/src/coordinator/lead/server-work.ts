@@ -103,12 +103,13 @@ async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: Run
   const startedMs = parts.clock.nowMs();
   const opened = state.plan.secureAggregation && (await openMasks(parts, work, state, works));
   if (opened === 'failed') return;
-  const unpin = opened && (await parts.garbage.pin(opened.blob));
+  const blob = opened?.blob;
+  const unpin = blob === undefined ? undefined : await parts.garbage.pin(blob);
   try {
     await aggregateWith(parts, work, state, { works, startedMs, unmask: opened?.order });
   } finally {
     unpin?.();
-    if (opened !== undefined) await parts.garbage.collect([opened.blob]);
+    if (blob !== undefined) await parts.garbage.collect([blob]);
   }
 }
 
@@ -125,7 +126,9 @@ async function aggregateWith(
   { works, startedMs, unmask }: Aggregating,
 ): Promise<void> {
   const { round, membership } = work;
-  const noiseKey = state.plan.privacy && (await parts.noiseKeys.of(round, membership));
+  const { privacy } = state.plan;
+  const addsNoise = privacy !== undefined && privacy.trust === undefined;
+  const noiseKey = addsNoise ? await parts.noiseKeys.of(round, membership) : undefined;
   const { observed, ...result } = await works.aggregate(work, state.plan, noiseKey, unmask);
   const tookMs = parts.clock.nowMs() - startedMs;
   const digests = aggregationDigests(result);
@@ -158,6 +161,7 @@ async function openMasks(
   const { round, membership } = work;
   const opened = await unmasking.open(work, maskFacts(works, plan, round));
   if (opened.kind === 'opened') return opened;
+  if (opened.kind === 'abandoned') return 'failed';
   const { owners: blamed, reason } = opened;
   log.warn('unmasking-failed', { run, round, blamed: blamed.join(' '), reason });
   await submit({ type: 'unmasking-failed', round, membership, blamed, reason });

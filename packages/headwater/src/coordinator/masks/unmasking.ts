@@ -23,9 +23,11 @@ export interface Unmasking {
 }
 
 export type Opened =
-  | { readonly kind: 'opened'; readonly order: UnmaskOrder; readonly blob: string }
+  | { readonly kind: 'opened'; readonly order: UnmaskOrder; readonly blob: string | undefined }
   /** What these members sent cannot be unmasked. */
-  | { readonly kind: 'blamed'; readonly owners: readonly string[]; readonly reason: string };
+  | { readonly kind: 'blamed'; readonly owners: readonly string[]; readonly reason: string }
+  /** These members' masks never will be opened; the journal says so already. */
+  | { readonly kind: 'abandoned' };
 
 export interface UnmaskingParts {
   readonly run: string;

@@ -4,7 +4,7 @@
  */
 
 import { HeadwaterError } from '../../base/errors.ts';
-import { sameShape } from '../../base/tensor.ts';
+import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { SafetensorsEntry, SafetensorsHeader } from '../../models/safetensors-header.ts';
 import { createSafetensorsReader } from '../../models/safetensors-stream.ts';
 import { addWords, wordsOfBytes } from '../../privacy/secure-aggregation/words.ts';
@@ -114,8 +114,7 @@ export function unmaskedSum(
   const sums = expected.flatMap(({ name, shape }) => {
     if (!planned.has(name)) return [];
     const begin = begins.get(name)!;
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    return [[name, Float64Array.from(signed.subarray(begin, begin + size))] as const];
+    return [[name, new Float64Array(signed.subarray(begin, begin + sizeOf(shape)))] as const];
   });
   const clamped = words[begins.get(CLAMPED)!]!;
   return { totalWeight, freshWeight: totalWeight, numUpdates, clamped, sums: new Map(sums) };

@@ -7,9 +7,8 @@ import { graphParameters } from '../../privacy/secure-aggregation/graph.ts';
 import type { TrainableTensor } from '../../tuning/kind.ts';
 import type { ClientPrivacy } from '../client-privacy.ts';
 import type { BoundMethod } from '../method.ts';
-import { MAX_SECURE_COHORT } from '../wire/secure-rounds.ts';
 import { numGroupsOf } from './groups.ts';
-import type { SecureAggregation } from './secure-aggregation.ts';
+import { MAX_SECURE_COHORT, type SecureAggregation } from './secure-aggregation.ts';
 
 export interface SecureAggregationFacts {
   readonly secureAggregation?: SecureAggregation | undefined;
@@ -127,13 +126,14 @@ function roundMistakes(facts: SecureAggregationFacts): string[] {
 }
 
 function privacyMistakes({ privacy }: SecureAggregationFacts, { groupSize }: SecureAggregation): string[] {
-  if (privacy === undefined) return [];
+  if (privacy === undefined || privacy.trust === 'local') return [];
   if (groupSize !== undefined)
     return [
       `privacy.clientLevel adds noise for the sum of a whole round, but ${PATH}.groupSize opens the sums of groups, whose part of the noise is too small; leave one of the two out`,
     ];
+  if (privacy.trust === 'distributed') return [];
   return [
-    `privacy.clientLevel with trust: central has the coordinator clip every update and add the noise, which it cannot do to masked ones; leave one of the two out`,
+    `privacy.clientLevel with trust: central has the coordinator clip every update and add the noise, which it cannot do to masked ones; set trust: distributed`,
   ];
 }
 

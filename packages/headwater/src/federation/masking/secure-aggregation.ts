@@ -15,6 +15,9 @@ export interface SecureAggregation {
   readonly stepMs?: number;
 }
 
+/** Owners of a round who open the masks themselves: a list of all of them is one answer. */
+export const MAX_SECURE_COHORT = 1000;
+
 export type SecureAggregationMode = 'two-server' | 'secagg-plus';
 
 /** What a client needs to know to mask its update. */

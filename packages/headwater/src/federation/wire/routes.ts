@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import * as m from './messages.ts';
+import { secureRoundAnswer, secureRoundRequest } from './secure-rounds.ts';
 
 export interface RouteShape {
   readonly method: 'GET' | 'POST' | 'PUT';
@@ -110,6 +111,16 @@ export const routes = {
     params: inRun,
     body: m.updateRequest,
     response: m.receipt,
+  },
+  secureRound: {
+    method: 'POST',
+    path: '/v1/runs/:run/secure-round',
+    summary:
+      'Rounds whose owners open the masks together (SecAgg+): says what the step before asked for, and is told the next one.',
+    auth: 'client',
+    params: inRun,
+    body: secureRoundRequest,
+    response: secureRoundAnswer,
   },
   submitEvaluation: {
     method: 'POST',

@@ -4,10 +4,8 @@
  */
 
 import { z } from 'zod';
+import { MAX_SECURE_COHORT } from '../masking/secure-aggregation.ts';
 import { name, publicKey, signature } from './messages.ts';
-
-/** Owners of a round: a list of all of them is one answer. */
-export const MAX_SECURE_COHORT = 1000;
 
 const base64url = (bytes: number) =>
   z.string().regex(new RegExp(`^[A-Za-z0-9_-]{${Math.ceil((bytes * 4) / 3)}}$`));

@@ -16,6 +16,7 @@ export const ABORT_REASONS = {
   'bad-sets': 'the lists of survivors and of the dropped contradict each other or what was said before',
   'not-a-survivor': 'we are not among the survivors',
   'inconsistent-survivors': 'too few neighbours confirm the same survivors',
+  'not-as-signed': 'the attempt is not what the operator signed',
   'wrong-step': 'this step was done already, or is not the next one',
 } as const;
 

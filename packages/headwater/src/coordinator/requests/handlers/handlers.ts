@@ -9,6 +9,7 @@ import { log } from './log.ts';
 import { manifest } from './manifest.ts';
 import { peek, peekFile } from './peek.ts';
 import { reportFailure } from './report-failure.ts';
+import { secureRound } from './secure-round.ts';
 import { submitEvaluation } from './submit-evaluation.ts';
 import { submitUpdate } from './submit-update.ts';
 import { task } from './task.ts';
@@ -25,6 +26,7 @@ export const handlers: Handlers = {
   openUpload,
   putChunk,
   submitUpdate,
+  secureRound,
   submitEvaluation,
   reportFailure,
   leave,

@@ -134,7 +134,10 @@ async function maskDefect(
   if (plan.secureAggregation === undefined)
     return masked === undefined ? undefined : wrong('it is masked, and this run does not know how');
   if (masked === undefined) return wrong('it is not masked, as this run demands');
-  if (plan.secureAggregation.mode !== 'two-server') return undefined;
+  if (plan.secureAggregation.mode === 'secagg-plus')
+    return (await led.secureRounds.mayUpload(client.owner))
+      ? undefined
+      : wrong('its owner does not take part in this attempt');
   const { attempt, envelope } = masked;
   if (envelope === undefined) return wrong('it comes without the seed of its mask for the helper');
   const facts = maskFacts(await led.works(), plan, round);

@@ -96,6 +96,11 @@ export function attemptContext({ roster, ...fields }: Attempt): Bytes {
   });
 }
 
+/** What the operator signs: an attempt with this roster is one of its own. */
+export function attemptBytes(attempt: Attempt): Bytes {
+  return signed('attempt', attemptContext(attempt));
+}
+
 /** What a member signs in step 0. */
 export function advertBytes(context: Uint8Array, channelKey: Uint8Array, maskKey: Uint8Array): Bytes {
   return signed('r0', context, channelKey, maskKey);

@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type SmallDeployment, smallDeployment } from '../../../test/support/small-deployment.ts';
+import { type JoinEvent, joinRun } from '../../client/join-node.ts';
+import { resultsOf } from '../../runs/results.ts';
+import { run } from '../../simulation/run.ts';
+
+const OWNERS = ['ann', 'ben', 'cid'];
+const MORE = {
+  data: {
+    train: { files: 'data/train.csv' },
+    schema: { kind: 'prompt-completion', prompt: '{prompt}', completion: '{answer}', chat: false },
+    ownerColumn: 'owner',
+    maxLength: 32,
+  },
+  deployment: { owners: OWNERS },
+  baselines: { localOnly: false, centralised: false },
+  workers: 1,
+  privacy: { secureAggregation: { mode: 'secagg-plus' } },
+};
+
+let folder: string;
+let deployment: SmallDeployment;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'headwater-secagg-'));
+  process.env.HEADWATER_HOME = join(folder, 'home');
+  deployment = await smallDeployment(OWNERS, MORE);
+});
+afterAll(async () => {
+  delete process.env.HEADWATER_HOME;
+  await deployment.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function joined(owner: string, onEvent: (event: JoinEvent) => void) {
+  return joinRun({
+    url: await deployment.invitation(owner),
+    data: { train: { files: [deployment.file(owner)] } },
+    state: join(folder, `state-${owner}`),
+    onEvent,
+  });
+}
+
+describe('owners who open the masks together', () => {
+  it('give the adapter that the same run in one process gives, bit for bit, over a restart in every step', async () => {
+    const steps: string[] = [];
+    const restarts = new Set<string>();
+    let restarting = Promise.resolve();
+    const onEvent = (event: JoinEvent) => {
+      if (event.type !== 'secure-round') return;
+      steps.push(`${event.round} ${event.step}`);
+      if (event.round !== 1 || restarts.has(event.step)) return;
+      restarts.add(event.step);
+      restarting = restarting.then(() => deployment.restart());
+    };
+    const outcomes = await Promise.all(OWNERS.map((owner) => joined(owner, onEvent)));
+    await restarting;
+    expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
+    expect([...restarts]).toEqual(['advertise', 'share', 'mask', 'confirm', 'unmask']);
+    const events = (await deployment.server.operator.events('small', 0)).map(({ event }) => event);
+    const masked = await run(deployment.run.recipe, { out: deployment.run.out('masked') });
+    expect(resultsOf(events).params).toBe(masked.results.params);
+    expect(events.filter(({ type }) => type === 'attempt-abandoned')).toEqual([]);
+    expect(events.filter(({ type }) => type === 'keys-fixed')).toMatchObject([
+      { round: 1, attempt: 1, owners: OWNERS },
+      { round: 2, attempt: 1, owners: OWNERS },
+    ]);
+  });
+});
