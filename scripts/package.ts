@@ -61,8 +61,6 @@ function build(): void {
     stdio: 'inherit',
   });
   if (tsc.status !== 0) throw new Error('tsc failed; nothing is staged');
-  for (const file of ['onnx_pb.js', 'onnx_pb.d.ts'])
-    cpSync(join(folder, 'src/graph/onnx', file), join(folder, 'dist/graph/onnx', file));
   const pages = spawnSync(process.execPath, [join(root, 'packages/web/scripts/build.ts')], {
     stdio: 'inherit',
   });

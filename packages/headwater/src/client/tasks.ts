@@ -3,7 +3,7 @@
 import { sleep } from '../base/clock.ts';
 import type { TaskResponse, WireTask } from '../federation/wire/messages.ts';
 import { interrupted, printable } from './failures.ts';
-import { jittered } from './retry.ts';
+import { jittered, persist } from './retry.ts';
 import { ask, type Session } from './session.ts';
 
 export interface Over {
@@ -24,7 +24,7 @@ export async function nextTask(session: Session): Promise<Next> {
   const { parts, signal } = session;
   for (;;) {
     const askedMs = parts.clock.nowMs();
-    const answer = await ask(session, 'task', { query: { wait: POLL_SECONDS } });
+    const answer = await poll(session);
     const over = overOf(answer);
     if (over !== undefined) return over;
     if (answer.task !== null) return { kind: 'task', task: answer.task };
@@ -34,6 +34,17 @@ export async function nextTask(session: Session): Promise<Next> {
     if (pauseMs > 0) await sleep(parts.timers, jittered(pauseMs, parts.entropy), signal);
     if (signal.aborted) throw interrupted();
   }
+}
+
+/** A coordinator that did not answer is asked without waiting first, so that everybody soon knows that it is back. */
+function poll({ parts, caller, run, signal }: Session): Promise<TaskResponse> {
+  let wait = POLL_SECONDS;
+  return persist(parts, signal, () =>
+    caller.json('task', { params: { run }, query: { wait } }, signal).catch((cause) => {
+      wait = 0;
+      throw cause;
+    }),
+  );
 }
 
 /** Whether this training is still wanted: asked for while it is under way, which also tells that we are alive. */

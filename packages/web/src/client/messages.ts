@@ -133,6 +133,8 @@ export type TabEvent =
       readonly totalBytes: number;
     }
   | { readonly type: 'preparing'; readonly what: 'model' | 'data' | 'engine' }
+  /** Everything is there for tasks to come. */
+  | { readonly type: 'ready' }
   | { readonly type: 'backend'; readonly machine: Machine['chosen'] }
   | { readonly type: 'piece'; readonly text: string };
 

@@ -68,6 +68,8 @@ export function progressed(before: Progress, event: TabEvent, nowMs: number): Pr
     }
     case 'preparing':
       return { ...now, doing: 'preparing' };
+    case 'ready':
+      return { ...now, doing: 'waiting' };
     case 'waiting':
       return { ...now, doing: 'waiting', round: event.round, rounds: event.rounds };
     case 'task':

@@ -1,6 +1,5 @@
 /** Writes a graph as an ONNX model (protobuf). Frozen weights are external data: the file holds graph and small constants only. */
 
-import { create, toBinary } from '@bufbuild/protobuf';
 import { assert } from '../../base/errors.ts';
 import { bytesOf, type Tensor, type TensorType, tensor } from '../../base/tensor.ts';
 import {
@@ -10,33 +9,17 @@ import {
   INPUT,
   type KernelSet,
   type Node,
-  type OnnxAttribute,
   type OnnxContext,
   type Value,
   WEIGHT,
 } from '../ir.ts';
 import { ONNX_TYPE } from '../ops/arithmetic.ts';
 import { needed } from '../reachable.ts';
-import {
-  type AttributeProto,
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
-  GraphProtoSchema,
-  ModelProtoSchema,
-  type NodeProto,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  StringStringEntryProtoSchema,
-  type TensorProto,
-  TensorProto_DataLocation,
-  TensorProtoSchema,
-  type ValueInfoProto,
-  ValueInfoProtoSchema,
-} from './onnx_pb.js';
+import { encodeModel, type NodeProto, type TensorProto, type ValueInfo } from './encode.ts';
 
 /** ONNX operator set and IR version that ONNX Runtime 1.30 reads on every provider. */
-const OPSET = 21n;
-const IR_VERSION = 10n;
+const OPSET = 21;
+const IR_VERSION = 10;
 
 /** TensorProto.DataType of a type that tensors here do not have. */
 const UINT4 = 21;
@@ -95,35 +78,28 @@ class Writer {
   }
 
   output(name: string, value: Value): void {
-    const node = create(NodeProtoSchema, {
-      opType: 'Identity',
-      input: [this.#nameOf(value)],
-      output: [name],
-    });
-    this.#nodes.push(node);
+    this.#nodes.push({ opType: 'Identity', input: [this.#nameOf(value)], output: [name] });
     this.#outputs.set(name, { dtype: value.dtype, shape: value.shape });
   }
 
   finish(): OnnxModel {
     const read = new Set(this.#nodes.flatMap(({ input }) => input));
-    const graph = create(GraphProtoSchema, {
-      name: 'headwater',
-      node: this.#nodes,
-      initializer: [...this.#initializers.values()].filter(({ name }) => read.has(name)),
-      input: [...this.#inputs].map(([name, type]) => valueInfo(name, type)),
-      output: [...this.#outputs].map(([name, type]) => valueInfo(name, type)),
-    });
-    const opsets = [
-      { domain: '', version: OPSET },
-      { domain: 'com.microsoft', version: 1n },
-    ];
-    const model = create(ModelProtoSchema, {
+    const bytes = encodeModel({
       irVersion: IR_VERSION,
       producerName: 'headwater',
-      opsetImport: opsets.map((set) => create(OperatorSetIdProtoSchema, set)),
-      graph,
+      opsets: [
+        { domain: '', version: OPSET },
+        { domain: 'com.microsoft', version: 1 },
+      ],
+      graph: {
+        name: 'headwater',
+        node: this.#nodes,
+        initializer: [...this.#initializers.values()].filter(({ name }) => read.has(name)),
+        input: [...this.#inputs].map(([name, type]) => valueInfo(name, type)),
+        output: [...this.#outputs].map(([name, type]) => valueInfo(name, type)),
+      },
     });
-    return { bytes: toBinary(ModelProtoSchema, model), inputs: this.#inputs, outputs: this.#outputs };
+    return { bytes, inputs: this.#inputs, outputs: this.#outputs };
   }
 
   #operation(node: Node): void {
@@ -135,11 +111,9 @@ class Writer {
       outputTypes: node.outputs,
       emit: (opType, inputs, attributes = {}, { domain = '', outputs = 1 } = {}) => {
         const names = Array.from({ length: outputs }, () => `v${this.#fresh++}`);
-        const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
+        const attribute = Object.entries(attributes);
         const name = `${node.op.id}_${node.id}_${this.#nodes.length}`;
-        this.#nodes.push(
-          create(NodeProtoSchema, { name, opType, domain, input: [...inputs], output: names, attribute }),
-        );
+        this.#nodes.push({ name, opType, domain, input: inputs, output: names, attribute });
         return names as [string, ...string[]];
       },
       retyped: (input, type, shape) => this.#retyped(input, type, shape),
@@ -174,7 +148,7 @@ class Writer {
     const source = this.#initializers.get(input);
     assert(source !== undefined, `${input} has no bytes of its own that could be read as ${type}`);
     const dataType = type === 'uint4' ? UINT4 : ONNX_TYPE.uint8;
-    this.#initializers.set(key, { ...source, name: key, dataType, dims: shape.map(BigInt) });
+    this.#initializers.set(key, { ...source, name: key, dataType, dims: shape });
     return key;
   }
 
@@ -188,53 +162,21 @@ class Writer {
 }
 
 function inline(name: string, value: Tensor): TensorProto {
-  const dims = value.shape.map(BigInt);
-  return create(TensorProtoSchema, {
-    name,
-    dataType: ONNX_TYPE[value.dtype],
-    dims,
-    rawData: bytesOf(value.data),
-  });
+  return { name, dataType: ONNX_TYPE[value.dtype], dims: value.shape, data: bytesOf(value.data) };
 }
 
 function external(
   name: string,
   type: TensorType,
-  at: { location: string; offsetBytes: number; lengthBytes: number },
+  { location, offsetBytes, lengthBytes }: { location: string; offsetBytes: number; lengthBytes: number },
 ): TensorProto {
-  const entries = { location: at.location, offset: String(at.offsetBytes), length: String(at.lengthBytes) };
-  return create(TensorProtoSchema, {
-    name,
-    dataType: ONNX_TYPE[type.dtype],
-    dims: type.shape.map(BigInt),
-    dataLocation: TensorProto_DataLocation.EXTERNAL,
-    externalData: Object.entries(entries).map(([key, value]) =>
-      create(StringStringEntryProtoSchema, { key, value }),
-    ),
-  });
+  const data = { location, offset: String(offsetBytes), length: String(lengthBytes) };
+  return { name, dataType: ONNX_TYPE[type.dtype], dims: type.shape, data };
 }
 
-function attributeProto(name: string, value: OnnxAttribute): AttributeProto {
-  const types = AttributeProto_AttributeType;
-  if ('int' in value) return create(AttributeProtoSchema, { name, type: types.INT, i: BigInt(value.int) });
-  if ('float' in value) return create(AttributeProtoSchema, { name, type: types.FLOAT, f: value.float });
-  if ('ints' in value)
-    return create(AttributeProtoSchema, { name, type: types.INTS, ints: value.ints.map(BigInt) });
-  return create(AttributeProtoSchema, {
-    name,
-    type: types.STRING,
-    s: new TextEncoder().encode(value.string),
-  });
-}
-
-function valueInfo(name: string, type: TensorType): ValueInfoProto {
-  const dims = type.shape.map((size) =>
-    size === ANY
-      ? { value: { case: 'dimParam' as const, value: 'any' } }
-      : { value: { case: 'dimValue' as const, value: BigInt(size) } },
-  );
-  const tensorType = { elemType: ONNX_TYPE[type.dtype], shape: { dim: dims } };
-  return create(ValueInfoProtoSchema, { name, type: { value: { case: 'tensorType', value: tensorType } } });
+function valueInfo(name: string, type: TensorType): ValueInfo {
+  const dims = type.shape.map((size) => (size === ANY ? 'any' : size));
+  return { name, elemType: ONNX_TYPE[type.dtype], dims };
 }
 
 function hex(bytes: Uint8Array): string {

@@ -48,8 +48,9 @@ export async function durably<Name extends StoreName>(
   act: (store: ReturnType<typeof writable<Name>>['store']) => Promise<unknown>,
 ): Promise<void> {
   const transaction = writable(database, name);
-  await act(transaction.store);
-  await transaction.done;
+  const [acted, done] = await Promise.allSettled([act(transaction.store), transaction.done]);
+  // The transaction knows why (no space is left), its requests only that they were given up.
+  for (const result of [done, acted]) if (result.status === 'rejected') throw result.reason;
 }
 
 function writable<Name extends StoreName>(database: Database, name: Name) {

@@ -117,7 +117,9 @@ async function work(id: string): Promise<Seat> {
         const steps = ready.recipe.federation.localSteps;
         const onStep = ({ step, loss }: { step: number; loss: number }) =>
           onEvent({ type: 'step', step: ((step - 1) % steps) + 1, steps, loss });
-        return openTabTrainer({ learner: ready, owner, parts, onStep });
+        const trainer = openTabTrainer({ learner: ready, owner, parts, onStep });
+        onEvent({ type: 'ready' });
+        return trainer;
       },
       async onResult(params) {
         await basics.store.save(RESULT, params);
