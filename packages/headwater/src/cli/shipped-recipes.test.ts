@@ -14,7 +14,11 @@ import { planOf } from '../simulation/begin.ts';
 const SMALL_MODEL = join(import.meta.dirname, '../../assets/seed-lm-7m');
 
 /** As many owners as a recipe's data have, or ask for. */
-const OWNERS: Readonly<Record<string, number>> = { 'flexlora-natural-instructions': 622, medquad: 9 };
+const OWNERS: Readonly<Record<string, number>> = {
+  'flexlora-natural-instructions': 622,
+  'hospital-consortium': 9,
+  medquad: 9,
+};
 
 describe.each(shippedRecipes())('$name', ({ name, file, description }) => {
   it('is described, has no mistake, and could start', async () => {
