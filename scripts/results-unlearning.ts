@@ -19,8 +19,8 @@ const COMMON = [
   'baselines.centralised=false',
 ];
 const ARMS = [
-  { name: 'iid', owner: 'client-00', set: ['partition={"kind":"iid","clients":10}', 'federation.rounds=12'] },
-  { name: 'natural', owner: 'banking', set: ['federation.rounds=12'] },
+  { name: 'iid', owner: 'client-00', set: ['partition={"kind":"iid","clients":10}'] },
+  { name: 'natural', owner: 'banking', set: [] },
   {
     name: 'flora, one round',
     owner: 'client-00',

@@ -23,9 +23,9 @@ export function contributionCommand(): Command {
   return new Command('contribution')
     .description('what each owner added to a finished run that kept its updates; also into its report')
     .argument('<run>', 'run folder, of a run with federation.keepUpdates')
-    .option('--rounds <n>', 'rounds to look at, evenly spaced', wholeNumber, 5)
-    .option('--permutations <n>', 'of GTG-Shapley, in each round, at most', wholeNumber, 30)
-    .option('--sample <n>', 'validation rows', wholeNumber, 100)
+    .option('--rounds <n>', 'rounds to look at, evenly spaced', wholeNumber, 3)
+    .option('--permutations <n>', 'of GTG-Shapley, in each round, at most', wholeNumber, 20)
+    .option('--sample <n>', 'validation rows', wholeNumber, 50)
     .addOption(jsonOption())
     .action(contribution);
 }

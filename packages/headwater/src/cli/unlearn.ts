@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { HeadwaterError } from '../base/errors.ts';
 import { formatDuration } from '../base/format.ts';
 import { chosenRound } from '../federation/stopping.ts';
 import type { Forgetting } from '../simulation/unlearning/measure.ts';
@@ -25,6 +26,7 @@ interface UnlearnCommandOptions {
   readonly every: number;
   readonly calibration: number;
   readonly steps: number;
+  readonly rate: number;
   readonly beta: number;
   readonly repair: number;
   readonly factor: number;
@@ -45,9 +47,10 @@ export function unlearnCommand(): Command {
         .default('retrain'),
     )
     .option('--out <folder>', 'where to (default: unlearned/OWNER in the run folder)')
-    .option('--every <n>', 'federaser: replay every n-th round', wholeNumber, 2)
+    .option('--every <n>', 'federaser: replay every n-th round', wholeNumber, 1)
     .option('--calibration <share>', 'federaser: share of a round’s local steps', nonNegative, 0.5)
     .option('--steps <n>', 'ascent, npo: optimizer steps at most', wholeNumber, 40)
+    .option('--rate <share>', 'ascent, npo: of the recipe’s learning rate', nonNegative, 0.1)
     .option('--beta <b>', 'npo: β', nonNegative, 0.1)
     .option('--repair <n>', 'ascent, npo: rounds of the others afterwards', nonNegative, 1)
     .option('--factor <l>', 'negation: times that the owner’s adapter is subtracted', nonNegative, 0.2)
@@ -68,10 +71,11 @@ async function run(folder: string, options: UnlearnCommandOptions): Promise<void
     const before = await bench.measure([{ params: await stored.params(chosen), weight: 1 }]);
     let retrained: Forgetting | null = await measuredBefore(out);
     const receipts: Receipt[] = [];
-    for (const method of methodsOf(options, stored.method.id, stored.state.closed.length)) {
+    for (const method of options.method === 'all' ? METHODS : [options.method]) {
       process.stderr.write(`${method}: ${UNLEARNING[method]}\n`);
       const how = { ...options, method, share: options.calibration, out: join(out, method) };
-      const unlearned = await unlearn(stored, bench, how);
+      const unlearned = await unlearn(stored, bench, how).catch((error) => skipped(error, options));
+      if (unlearned === undefined) continue;
       const after = await bench.measure(unlearned.model);
       if (method === 'retrain') retrained = after;
       const measures = { before, after, retrained };
@@ -86,14 +90,10 @@ async function run(folder: string, options: UnlearnCommandOptions): Promise<void
   }
 }
 
-/** `all`: what applies to the run’s method. */
-function methodsOf({ method }: UnlearnCommandOptions, federated: string, rounds: number): UnlearningMethod[] {
-  if (method !== 'all') return [method];
-  const stacks = ['flora', 'florist'].includes(federated);
-  return METHODS.filter((name) => {
-    if (name === 'flora-removal') return stacks && rounds === 1;
-    return !stacks || name === 'retrain' || name === 'negation';
-  });
+/** With `all`, what does not apply to the run is said and left out. */
+function skipped(error: unknown, { method }: UnlearnCommandOptions): undefined {
+  if (method !== 'all' || !(error instanceof HeadwaterError) || error.code !== 'OPTION_INVALID') throw error;
+  process.stderr.write(`  not here: ${error.message}\n`);
 }
 
 /** Of an earlier retraining in the same folder. */

@@ -55,6 +55,12 @@ export async function checkDeployable(
       `simulation.attack: ${recipe.simulation.attack.kind} is for \`headwater run\`; a deployment attacks nobody`,
       { hint: 'Leave `simulation` out.' },
     );
+  if (recipe.federation.keepUpdates === true)
+    throw new HeadwaterError(
+      'RECIPE_INVALID',
+      'federation.keepUpdates is for `headwater run`: a coordinator keeps an update only until its round is aggregated',
+      { hint: 'Leave it out; federation.freeRiders looks at updates while they are there.' },
+    );
   refuseUnknownReference(recipe, registries);
   checkPrivateDeployment(recipe);
   for (const key of ['shots', 'general'] as const)

@@ -26,6 +26,6 @@ export const accountability = {
     .boolean()
     .optional()
     .describe(
-      'Keep every round’s params and counted updates: what `headwater contribution` and `headwater unlearn` work from. Takes rounds · owners · the size of an update on disk, and whoever reads them sees what each owner sent. Default: only as long as a round needs them.',
+      'Keep every round’s params and counted updates: what `headwater contribution` and `headwater unlearn` work from. For `headwater run`. Takes rounds · owners · the size of an update on disk. Default: only as long as a round needs them.',
     ),
 };

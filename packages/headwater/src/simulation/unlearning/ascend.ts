@@ -1,7 +1,7 @@
 /**
  * Unlearning with the owner’s help, on its examples: projected gradient ascent (Halimi et al. 2022, arXiv:2207.05521) and negative
- * preference optimisation (Zhang et al. 2024, arXiv:2404.05868), then a round of those who remain. Both stop when the owner’s loss
- * is that of the params before its first round: more is no forgetting but damage. Approximate: nothing is proven.
+ * preference optimisation (Zhang et al. 2024, arXiv:2404.05868), then a round of those who remain. Both stop when the loss on what
+ * the owner trained on is that on examples like them which nobody trained on: more is no forgetting but damage. Nothing is proven.
  */
 
 import { rng, shuffled } from '../../base/random.ts';
@@ -20,10 +20,19 @@ export interface AscendOptions {
   readonly kind: 'ascent' | 'npo';
   /** Optimizer steps at most. */
   readonly steps: number;
+  /** Of the recipe’s learning rate: adapters that took many steps are lost in a few. */
+  readonly rate: number;
   /** β of NPO. */
   readonly beta: number;
   /** Rounds of the others afterwards. */
   readonly repair: number;
+}
+
+export interface ForgetSet {
+  /** What the owner trained on. */
+  readonly examples: readonly TokenizedExample[];
+  /** Like them, and trained on by nobody; empty where there are none. */
+  readonly unseen: readonly TokenizedExample[];
 }
 
 export interface Ascent {
@@ -33,13 +42,11 @@ export interface Ascent {
 
 /** Gradients are clipped to this length, as in the authors’ code. */
 const MAX_NORM = 5;
-/** Steps between looks at the loss of all of the owner’s examples. */
-const LOOK_EVERY = 2;
 
 export async function ascended(
   trainers: Trainers,
   engine: Pick<Engine, 'gradients' | 'loss' | 'score'>,
-  examples: readonly TokenizedExample[],
+  { examples, unseen }: ForgetSet,
   owner: string,
   options: AscendOptions,
 ): Promise<Ascent> {
@@ -51,7 +58,7 @@ export async function ascended(
   if (first === undefined) return { params: last, steps: 0 };
   const ball = options.kind === 'ascent' ? await ballOf(trainers, owner) : undefined;
   const begin = ball?.centre ?? last;
-  const climb = { engine, examples, begin, ball, reference: await stored.params(first - 1), options };
+  const climb = { engine, examples, unseen, begin, ball, reference: await stored.params(first - 1), options };
   let { params, steps } = await climbed(trainers, climb);
   for (let i = 0; i < options.repair; i++) {
     const owners = othersIn(stored, closed.length, owner);
@@ -101,35 +108,38 @@ function divided({ shape, data }: Tensor<'float32'>, by: number): Tensor<'float3
   );
 }
 
-interface Climb {
+interface Climb extends ForgetSet {
   readonly engine: Pick<Engine, 'gradients' | 'loss' | 'score'>;
-  readonly examples: readonly TokenizedExample[];
   readonly begin: Params;
   readonly ball: Ball | undefined;
-  /** Before the owner took part: where its loss shall come back to. */
+  /** Before the owner took part: where its loss comes back to where there is nothing unseen. */
   readonly reference: Params;
   readonly options: AscendOptions;
 }
 
 async function climbed({ stored }: Trainers, climb: Climb): Promise<Ascent> {
-  const { engine, examples, ball, options } = climb;
+  const { engine, examples, unseen, ball, options } = climb;
   const { training, data, evaluation, seed } = stored.prepared.recipe;
   const measure = { batchSize: evaluation.batchSize, maxLength: data.maxLength };
-  const target = await engine.loss(climb.reference, examples, measure);
+  const target =
+    unseen.length === 0
+      ? await engine.loss(climb.reference, examples, measure)
+      : await engine.loss(climb.begin, unseen, measure);
+  const rate = options.rate * training.optimizer.learningRate;
   const optimizer = optimizers[training.optimizer.kind];
   let params: Params = copied(climb.begin);
   const state = initialState(optimizer, params, training.optimizer);
   const order = shuffled([...examples.keys()], rng(seed, 'unlearn', options.kind));
   let steps = 0;
   while (steps < options.steps) {
-    if (steps % LOOK_EVERY === 0 && (await engine.loss(params, examples, measure)) >= target) break;
+    if ((await engine.loss(params, examples, measure)) >= target) break;
     const taken = Array.from(
       { length: training.batchSize },
       (_, i) => examples[order[(steps * training.batchSize + i) % order.length]!]!,
     );
     const grads = await forgettingGradient(climb, params, taken, measure);
     clipToNorm(grads, globalNorm(grads), MAX_NORM);
-    optimizerStep(optimizer, params, grads, state, training.optimizer, training.optimizer.learningRate);
+    optimizerStep(optimizer, params, grads, state, training.optimizer, rate);
     if (ball !== undefined) params = overwrite(params, projected(params, ball.centre, ball.radius));
     steps += 1;
   }

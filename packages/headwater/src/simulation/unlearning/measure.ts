@@ -13,6 +13,7 @@ import { createNodeExecutor } from '../../runtime/onnx-node.ts';
 import type { Engine, ExampleScore } from '../../training/engine.ts';
 import { createEngine } from '../../training/engine-core.ts';
 import { combinedTuning, prefixedParams } from '../../tuning/combined.ts';
+import type { ForgetSet } from './ascend.ts';
 import type { StoredRun } from './stored-run.ts';
 
 /** Params of the run’s tuning, or several with weights. */
@@ -43,9 +44,8 @@ export interface Forgetting {
 /** Training examples looked at. */
 const MOST = 300;
 
-export interface Bench {
+export interface Bench extends ForgetSet {
   readonly engine: Engine;
-  readonly examples: readonly TokenizedExample[];
   measure(model: readonly WeightedParams[]): Promise<Forgetting>;
   close(): Promise<void>;
 }
@@ -72,6 +72,7 @@ export function openBench({ prepared, registries }: StoredRun, owner: string): B
   return {
     engine,
     examples: all,
+    unseen: unseenBy(heldOut.validation, owner),
     async measure(weighted) {
       const { engine: own_, params } = scorer(weighted);
       const score = async (set: readonly TokenizedExample[]) =>
@@ -86,6 +87,13 @@ export function openBench({ prepared, registries }: StoredRun, owner: string): B
     },
     close: () => executor.dispose(),
   };
+}
+
+/** The owner’s validation rows; those of all where it has none. */
+function unseenBy(set: StoredRun['prepared']['heldOut']['validation'], owner: string): TokenizedExample[] {
+  const pieces = set?.pieces ?? [];
+  const own = pieces.filter((_, i) => set?.pieceOwner[i] === owner);
+  return own.length > 0 ? own : [...pieces];
 }
 
 /** Negated: a low loss speaks for a member. */

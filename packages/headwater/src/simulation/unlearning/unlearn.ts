@@ -12,6 +12,7 @@ import { stepsOf } from '../../federation/plan.ts';
 import { chosenRound } from '../../federation/stopping.ts';
 import type { Pool } from '../../jobs/pool.ts';
 import type { OnProgress } from '../../jobs/progress.ts';
+import { bindTuning } from '../../jobs/records.ts';
 import { trainingOptions } from '../../jobs/training-options.ts';
 import { openWorkers } from '../../jobs/workers.ts';
 import { cardText } from '../../runs/privacy.ts';
@@ -47,6 +48,8 @@ export interface UnlearnOptions {
   readonly share: number;
   /** ascent, npo: optimizer steps at most. */
   readonly steps: number;
+  /** ascent, npo: of the recipe’s learning rate. */
+  readonly rate: number;
   /** npo. */
   readonly beta: number;
   /** ascent, npo: rounds of the others afterwards. */
@@ -153,14 +156,15 @@ async function replayed(place: Workplace, options: UnlearnOptions): Promise<Made
 
 async function climbed(
   place: Workplace,
-  { engine, examples }: Bench,
+  bench: Bench,
   options: UnlearnOptions,
   kind: 'ascent' | 'npo',
 ): Promise<Made> {
-  const { owner, steps: most, beta, repair } = options;
-  const { params, steps } = await ascended(place, engine, examples, owner, {
+  const { owner, steps: most, rate, beta, repair } = options;
+  const { params, steps } = await ascended(place, bench.engine, bench, owner, {
     kind,
     steps: most,
+    rate,
     beta,
     repair,
   });
@@ -204,11 +208,20 @@ async function removed(place: Workplace, options: UnlearnOptions): Promise<Made>
 async function negated(place: Workplace, options: UnlearnOptions): Promise<Made> {
   const { stored, pool, blobs } = place;
   const { plan, roster } = stored.state;
+  const { recipe, model } = stored.prepared;
+  if (bindTuning(recipe, model.definition, stored.registries).contribute === undefined)
+    throw new HeadwaterError(
+      'OPTION_INVALID',
+      'negation adds adapters with weights, which this tuning has not',
+      {
+        hint: 'Use --method retrain.',
+      },
+    );
   const { owner, factor } = options;
   const start = await blobs.put(await stored.blobs.get(plan.initialParams));
   const steps = plan.rounds * stepsOf(plan, roster[owner]!);
   const amounts = { steps, stepOffset: 0, totalSteps: steps };
-  const how = trainingOptions(stored.prepared.recipe, amounts, [plan.seed, 'unlearn', owner, 'train']);
+  const how = trainingOptions(recipe, amounts, [plan.seed, 'unlearn', owner, 'train']);
   const job = {
     kind: 'train-arm',
     arm: `unlearn/${owner}`,
@@ -218,12 +231,12 @@ async function negated(place: Workplace, options: UnlearnOptions): Promise<Made>
   } as const;
   const { result } = await pool.run(job, 0);
   const chosen = chosenRound(stored.state)?.round ?? stored.state.closed.length;
-  const model = [
+  const weighted = [
     { params: await stored.params(chosen), weight: 1 },
     { params: decodeParams(await blobs.get(result.params)), weight: -factor },
   ];
   const statement = `Approximate: an adapter trained on the owner’s examples alone is subtracted ${factor} times.`;
-  return written(place, options, model, { exact: false, statement });
+  return written(place, options, weighted, { exact: false, statement });
 }
 
 /** Each of them as a PEFT folder. */

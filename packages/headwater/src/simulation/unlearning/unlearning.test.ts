@@ -47,7 +47,7 @@ afterAll(async () => {
 
 const how = (method: UnlearningMethod) => ({
   ...{ owner: 'cid', method, out: small.out(`without-cid-${method}`) },
-  ...{ every: 2, share: 0.5, steps: 2, beta: 0.1, repair: 1, factor: 0.5 },
+  ...{ every: 2, share: 0.5, steps: 2, rate: 0.1, beta: 0.1, repair: 1, factor: 0.5 },
 });
 
 describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
@@ -72,6 +72,20 @@ describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
     writeFileSync(train, rows);
     expect(adapterDigest(how('retrain').out)).toBe(adapterDigest(never.folder));
     expect(adapterDigest(how('retrain').out)).not.toBe(adapterDigest(plain.folder));
+  });
+
+  it('also from the stack of one round, without training anything', async () => {
+    const flora = ['federation.method.kind=flora', 'federation.rounds=1', 'federation.keepUpdates=true'];
+    const { folder: stack } = await run(small.recipe, {
+      out: small.out('stack'),
+      overrides: [...SETTINGS, ...flora],
+    });
+    const from = await openStoredRun(stack);
+    const out = (name: string) => ({ out: small.out(`stack-${name}`) });
+    const removed = await unlearn(from, bench, { ...how('flora-removal'), ...out('removed') });
+    const retrained = await unlearn(from, bench, { ...how('retrain'), ...out('retrained') });
+    expect(removed).toMatchObject({ exact: true, params: retrained.params });
+    expect(removed.params).not.toBe(from.state.params);
   });
 
   it('from the checkpoint before its first round, and not at all where it was never counted', async () => {
