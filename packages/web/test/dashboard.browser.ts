@@ -148,6 +148,8 @@ test('a form field changes the text and keeps its comments; a mistake is told at
 });
 
 test('a run begins from a text; its invitation is a link that a client understands', async () => {
+  // Another address behind `#` alone would keep what was written before.
+  await page.goto('about:blank');
   await open('#/new', '.right');
   const recipe = await scene.server.operator.recipe('next');
   await page.locator('#text').fill(JSON.stringify({ ...(recipe as object), name: 'from-page' }));

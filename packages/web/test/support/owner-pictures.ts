@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { joinRun } from '../../../headwater/src/client/join-node.ts';
-import { decide, doing, isFinished, look as openLink, PATIENCE_MS } from './owner-page.ts';
+import { decide, isFinished, look as openLink, PATIENCE_MS } from './owner-page.ts';
 import type { OwnerScene } from './owner-scene.ts';
 import { domains } from './subjects.ts';
 
@@ -34,7 +34,7 @@ export async function takeOwnerPictures(pictures: Pictures): Promise<void> {
     await save(page, 'join-look', look);
     await page.getByRole('button', { name: 'Accept and take part' }).and(page.locator(':enabled')).click();
     const node = ownerInNode(scene, run);
-    await doing(page, /Round 4.*training, step/);
+    await page.getByRole('row', { name: /^3 .*accepted/ }).waitFor();
     await save(page, 'join-working', look);
     await isFinished(page);
     await node;

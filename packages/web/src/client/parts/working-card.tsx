@@ -7,7 +7,8 @@ import { useNow } from '../use-now.ts';
 import type { Tab } from '../use-tab.ts';
 
 export function WorkingCard({ tab }: { readonly tab: Tab }) {
-  const { progress, isWorking, seat } = tab;
+  const { isWorking, seat, run } = tab;
+  const progress = { ...tab.progress, rounds: run?.summary.rounds ?? tab.progress.rounds };
   const isPaused = seat?.state === 'paused';
   return (
     <section className="card stack" aria-labelledby="work">

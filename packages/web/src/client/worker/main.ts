@@ -10,6 +10,7 @@ import { createPolicy } from '@headwater/client/policy.ts';
 import { persist } from '@headwater/client/retry.ts';
 import { bindTuning } from '@headwater/jobs/records.ts';
 import { openBlobStore } from '../../engine/worker/blob-store.ts';
+import { storageFailed } from '../../engine/worker/reader.ts';
 import type { Commands, FromWorker, PlainError, Seat, TabEvent, ToWorker } from '../messages.ts';
 import { type Database, openDatabase, removeSeat } from './database.ts';
 import { checkFile, keepFile, removeFile, removeFiles } from './files.ts';
@@ -97,6 +98,7 @@ async function work(id: string): Promise<Seat> {
   const seat = await change(id, { state: 'working' });
   const basics = tabBasics(all, seat, onEvent);
   const { signal } = stopping;
+  let noted: Promise<unknown> = Promise.resolve();
   const outcome = await runClient(
     {
       ...basics,
@@ -104,11 +106,14 @@ async function work(id: string): Promise<Seat> {
       onEvent(event) {
         if (event.type === 'joined') {
           places.delete(id);
-          void change(id, { token: null, run: event.run, owner: event.owner });
+          noted = change(id, { token: null, run: event.run, owner: event.owner });
+          // It fails where it is waited for.
+          noted.catch(() => undefined);
         }
         onEvent(event);
       },
       async openTrainer(manifest, owner, fetchBlob) {
+        await noted;
         onEvent({ type: 'preparing', what: 'data' });
         const parts = await tabParts(tabRecipe(manifest), owner, seat);
         const at = await here(id);
@@ -227,15 +232,17 @@ const commands: Commands = {
 };
 
 function plainError(given: unknown): PlainError {
-  const error =
-    given instanceof HeadwaterError || !isOutOfMemory(given) ? given : outOfMemory('training', given);
-  const known = error instanceof HeadwaterError ? error : undefined;
-  return {
-    code: known?.code ?? null,
-    message: messageOf(error),
-    hint: known?.hint ?? null,
-    where: known?.where ?? null,
-  };
+  const error = known(given);
+  const { code = null, hint = null, where = null } = error instanceof HeadwaterError ? error : {};
+  return { code, message: messageOf(error), hint, where };
+}
+
+/** Browsers say in many places that the disk or the memory is full. */
+function known(given: unknown): unknown {
+  if (given instanceof HeadwaterError) return given;
+  if ((given as { name?: string }).name === 'QuotaExceededError')
+    return storageFailed('the disk is full', 'this page', given);
+  return isOutOfMemory(given) ? outOfMemory('training', given) : given;
 }
 
 self.onmessage = async ({ data: { id, name, input } }: MessageEvent<ToWorker>) => {
@@ -243,7 +250,7 @@ self.onmessage = async ({ data: { id, name, input } }: MessageEvent<ToWorker>) =
     const act = commands[name] as (input: unknown) => Promise<unknown>;
     tell({ id, value: await act(input) });
   } catch (error) {
-    if (!(error instanceof HeadwaterError)) console.error(error);
+    if (!(known(error) instanceof HeadwaterError)) console.error(error);
     tell({ id, error: plainError(error) });
   }
 };

@@ -129,16 +129,32 @@ async function fetchInto(
   fetchBlob: FetchBlob,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const file = await folder.getFileHandle(blob.digest, { create: true });
+  const file = await newFile(folder, blob.digest);
   const access = await accessHandle(file, 'readwrite');
   try {
     await checkSpace(blob.bytes - access.getSize());
     await fetchBlob(blob, sinkOf(access, blob.digest), signal);
-    access.flush();
+    flush(access, blob.digest);
   } finally {
     access.close();
   }
-  await folder.getFileHandle(whole(blob.digest), { create: true });
+  await newFile(folder, whole(blob.digest));
+}
+
+async function newFile(folder: FileSystemDirectoryHandle, name: string): Promise<FileSystemFileHandle> {
+  try {
+    return await folder.getFileHandle(name, { create: true });
+  } catch (cause) {
+    throw storageFailed('cannot make a file', name, cause);
+  }
+}
+
+function flush(access: FileSystemSyncAccessHandle, where: string): void {
+  try {
+    access.flush();
+  } catch (cause) {
+    throw storageFailed('cannot write to the end', where, cause);
+  }
 }
 
 async function makeInto(
@@ -147,15 +163,15 @@ async function makeInto(
   fill: (write: WriteAt) => Promise<void>,
 ): Promise<void> {
   await checkSpace(bytes);
-  const access = await accessHandle(await folder.getFileHandle(name, { create: true }), 'readwrite');
+  const access = await accessHandle(await newFile(folder, name), 'readwrite');
   try {
     access.truncate(0);
     await fill((piece, offsetBytes) => writeAt(access, piece, offsetBytes, name));
-    access.flush();
+    flush(access, name);
   } finally {
     access.close();
   }
-  await folder.getFileHandle(whole(name), { create: true });
+  await newFile(folder, whole(name));
 }
 
 function writeAt(
