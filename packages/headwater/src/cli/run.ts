@@ -149,6 +149,7 @@ function show(
   printComparison(results);
   if (results.attack !== undefined) console.log(`\n${results.attack.statement}`);
   for (const { statement } of privaciesOf(results)) console.log(`\n${statement}`);
+  if (results.release !== undefined) console.log(`\n${results.release.statement}`);
   const { wallSeconds } = results.timing;
   const files = { adapter: resultFolder, report, figures: `${folder}/metrics.jsonl` };
   console.log(`\n${paint.bold(results.name)} took ${formatDuration(1000 * wallSeconds)}`);

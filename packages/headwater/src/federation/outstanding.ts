@@ -253,7 +253,7 @@ function neededRounds(state: RunState): ClosedRound[] {
   const chosen = chosenRound(state);
   return state.closed.filter((closed, index) => {
     if (index === state.closed.length - 1 || closed === chosen) return true;
-    if (chosen === undefined && state.plan.keepBest) return true;
+    if (chosen === undefined && (state.plan.keepBest || state.plan.release !== undefined)) return true;
     return (
       isValidated(state.plan, closed.round) && state.evaluations[validationId(closed.round)] === undefined
     );

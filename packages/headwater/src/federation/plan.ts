@@ -16,6 +16,7 @@ import type { SecureAggregation } from './masking/secure-aggregation.ts';
 import { secureAggregationMistakes } from './masking/secure-aggregation-needs.ts';
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
 import { privacyMistakes } from './privacy-needs.ts';
+import { type ReleaseRule, releaseMistakes } from './release-rule.ts';
 import type { SelectionChoice } from './selection/registry.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
 
@@ -128,6 +129,8 @@ export interface RunPlan {
   readonly freeRiders?: FreeRiderWatch | undefined;
   /** Every round's params and counted updates are kept to the end and after it; absent: as long as they are needed. */
   readonly keepUpdates?: true | undefined;
+  /** Which rounds may be released; absent: any. */
+  readonly release?: ReleaseRule | undefined;
 }
 
 export interface PlanInput
@@ -168,6 +171,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...privacyMistakes({ ...input, compression: clients.compression }, method),
     ...secureAggregationMistakes({ ...input, quorum, cohortSize, compression: clients.compression }, method),
     ...exampleMistakes({ ...input, stepsOf: (owner) => stepsOf(input, owner) }, method),
+    ...releaseMistakes(input),
   ];
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
@@ -188,6 +192,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     cohortChecks,
     freeRiders,
     keepUpdates,
+    release,
     ...rest
   } = input;
   return {
@@ -201,6 +206,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...(cohortChecks === undefined ? {} : { cohortChecks }),
     ...(freeRiders === undefined ? {} : { freeRiders }),
     ...(keepUpdates === undefined ? {} : { keepUpdates }),
+    ...(release === undefined ? {} : { release }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,

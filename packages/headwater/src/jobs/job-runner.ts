@@ -140,7 +140,7 @@ function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promi
       training,
     );
   const whole = { ...parts, tensors, afterStep, reference };
-  return job.unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job, job.unmask);
+  return job.unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job);
 }
 
 /** The clients of a round start from the same params: the last ones read are kept. */

@@ -29,8 +29,9 @@ import type { UnmaskOrder } from './masking.ts';
 export async function aggregateMasked(
   parts: AggregationParts,
   job: AggregationJob,
-  unmask: UnmaskOrder,
 ): Promise<AggregateResult> {
+  const { unmask } = job;
+  assert(unmask !== undefined, 'masks can be taken away');
   if (parts.method.rule !== undefined) return aggregateGroups(parts, job, unmask);
   assert(unmask.groups.length === 1, 'without a rule over groups all are one');
   return aggregateSum(parts, job, await sumOfGroup(parts, job, unmask, 0));

@@ -6,8 +6,9 @@
 
 import { z } from 'zod';
 import { DEVICES } from '../runtime/executor.ts';
-import { privacy } from './privacy-schema.ts';
 import { accountability } from './accountability.ts';
+import { privacy } from './privacy-schema.ts';
+import { gate, releaseVote } from './release-schema.ts';
 
 const positiveInt = z.int().positive();
 const fraction = z.number().min(0).max(1);
@@ -284,6 +285,11 @@ const evaluation = z.strictObject({
     .default(1000)
     .describe('Of the percentile bootstrap behind confidence intervals, seeded; 0: no intervals.'),
   confidence: z.number().min(0.5).lt(1).default(0.95).describe('Of the intervals.'),
+  gate: gate
+    .optional()
+    .describe(
+      'Rounds whose validation fails it are not released: the result is the last that passes, or what the run began from. Training goes on. Needs validation data. Default: none.',
+    ),
 });
 
 /** Of owners in a deployment: what the wire takes. */
@@ -322,6 +328,11 @@ const deployment = z.strictObject({
   quarantineAfter: positiveInt
     .default(3)
     .describe('An owner is not asked any more after so many refused updates, until the operator pardons it.'),
+  releaseVote: releaseVote
+    .optional()
+    .describe(
+      'Owners score a round on their own held-out examples, in signed messages, and are for it when their loss is no larger than with the release before. Only rounds with enough weight for them are released. `headwater run` counts the same votes. Needs validation data. Default: no vote.',
+    ),
   tabWeights: z
     .enum(['exact', 'float16'])
     .optional()

@@ -5,11 +5,13 @@
 
 import { HeadwaterError } from '../base/errors.ts';
 import { exampleMistakes } from '../federation/example-needs.ts';
+import { secureAggregationMistakes } from '../federation/masking/secure-aggregation-needs.ts';
 import type { BoundMethod } from '../federation/method.ts';
 import { type OwnerCounts, stepsOf } from '../federation/plan.ts';
 import { privacyMistakes } from '../federation/privacy-needs.ts';
 import { plannedSelection } from '../federation/selection/registry.ts';
 import { examplePrivacy } from '../jobs/example-privacy.ts';
+import { plannedSecureAggregation } from '../jobs/masking.ts';
 import {
   bindObjective,
   bindRecipeCompression,
@@ -68,8 +70,32 @@ function refusePrivacy(recipe: Recipe, method: BoundMethod, tensors: BoundTuning
       method,
     ),
   ];
+  mistakes.push(...maskMistakes(recipe, method, tensors));
   if (mistakes.length > 0)
     throw new HeadwaterError('RECIPE_INVALID', `the run could not start: ${mistakes.join('; ')}`);
+}
+
+/** A round of any size, where the owners decide how many there are. */
+const SOME_OWNERS = 32;
+
+function maskMistakes(
+  recipe: Recipe,
+  method: BoundMethod,
+  tensors: BoundTuning['tensors'],
+): readonly string[] {
+  const {
+    cohortSize = SOME_OWNERS,
+    quorum = cohortSize,
+    compression,
+    mode,
+    maxUpdateNorm,
+  } = recipe.federation;
+  const facts = {
+    ...{ secureAggregation: plannedSecureAggregation(recipe), privacy: clientPrivacy(recipe, cohortSize) },
+    ...{ quorum, cohortSize, owners: [], tensors, compression: compression.kind },
+    pace: { mode: mode.kind, maxUpdateNorm: maxUpdateNorm ?? null },
+  };
+  return secureAggregationMistakes(facts, method);
 }
 
 export function amountsOf(owners: readonly OwnerCounts[]): FromData {

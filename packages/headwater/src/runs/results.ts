@@ -18,6 +18,7 @@ import { type RunExamplePrivacy, runExamplePrivacy } from './example-privacy.ts'
 import { type RunFreeRiders, runFreeRiders } from './free-riders.ts';
 import { type RunPrivacy, runPrivacy } from './privacy.ts';
 import type { Provenance } from './provenance.ts';
+import { type RunReleases, releasesIn } from './releases.ts';
 import { type RunSecureAggregation, secureAggregationOf } from './secure-aggregation.ts';
 
 /** What one way of training saw, and how it did on the test sample. */
@@ -70,6 +71,8 @@ export interface RunResults {
   readonly secureAggregation?: RunSecureAggregation;
   /** Of runs that watch for free-riders. */
   readonly freeRiders?: RunFreeRiders;
+  /** Of runs with a gate or a vote. */
+  readonly release?: RunReleases;
   readonly lostUpdates: readonly {
     readonly round: number;
     readonly owner: string;
@@ -163,6 +166,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
       : { examplePrivacy: runExamplePrivacy(state, plan.examplePrivacy) }),
     ...maskedIn(plan),
     ...freeRidersIn(plan, events),
+    ...releasesIn(state),
     lostUpdates: events
       .flatMap(lostUpdates)
       .sort((a, b) => a.round - b.round || (a.owner < b.owner ? -1 : 1)),

@@ -19,6 +19,7 @@ import {
   clientPrivacy,
   type RunRegistries,
 } from '../jobs/records.ts';
+import { releaseRuleOf } from '../jobs/release-rule.ts';
 import { localEpochsOf } from '../jobs/training-options.ts';
 import { planArms } from '../runs/baselines.ts';
 import { describeEnvironment } from '../runs/environment.ts';
@@ -101,6 +102,7 @@ export function planOf(
       examplePrivacy: examplePrivacy(recipe),
       attack: attack && planAttack(attack, { attackers, owners: names, quorum, cohortSize }),
       ...accountabilityOf(recipe),
+      release: releaseRuleOf(recipe, registries),
       weighting,
       serverLearningRate,
       fixedPoint,

@@ -3,12 +3,13 @@
 import { Command } from 'commander';
 import { HeadwaterError } from '../../base/errors.ts';
 import { exampleMechanism } from '../../federation/example-privacy.ts';
-import { guaranteeFor, leastNoiseFor } from '../../federation/privacy-ledger.ts';
+import { guaranteeFor } from '../../federation/privacy-ledger.ts';
 import { clientCanaries, exampleCanaries, type ScoredCanaries } from '../../jobs/audits/one-run.ts';
 import { examplePrivacy } from '../../jobs/example-privacy.ts';
 import { registriesWith } from '../../jobs/plugins-node.ts';
 import { clientPrivacy } from '../../jobs/records.ts';
 import { privacyGuarantee } from '../../privacy/accounting/account.ts';
+import { calibrateNoise } from '../../privacy/accounting/calibrate.ts';
 import { epsilonLowerBound, guessesFrom } from '../../privacy/audit/one-run.ts';
 import { loadRecipe, pluginsNamedBy } from '../../recipe/load-node.ts';
 import type { Recipe } from '../../recipe/schema.ts';
@@ -99,7 +100,9 @@ function withoutRecipe(options: OneRunOptions): Mechanism {
     throw new HeadwaterError('OPTION_INVALID', 'neither a recipe nor --epsilon is given', {
       hint: 'headwater audit one-run --epsilon 2, or with a recipe that has privacy.',
     });
-  const noiseMultiplier = leastNoiseFor({ delta, targetEpsilon: epsilon }, rounds);
+  const releases = [{ sampling: { kind: 'none' }, steps: rounds } as const];
+  const question = { releases, neighbours: 'zero-out', delta, targetEpsilon: epsilon } as const;
+  const { noiseMultiplier } = calibrateNoise(question);
   return clients(options, { clipNorm: 1, noiseMultiplier }, rounds, delta);
 }
 
@@ -124,6 +127,16 @@ async function ofRecipe(given: string, options: OneRunOptions): Promise<Mechanis
   const registries = await registriesWith(await pluginsNamedBy(file, options.set));
   const recipe = await loadRecipe(file, { registries, overrides: options.set });
   const client = clientPrivacy(recipe, recipe.federation.cohortSize ?? options.canaries);
+  const trust = recipe.privacy?.clientLevel?.trust ?? 'central';
+  if (trust !== 'central')
+    throw new HeadwaterError(
+      'PRIVACY_INVALID',
+      `this audit plants canaries in the coordinator’s release, but with trust: ${trust} owners add the noise`,
+      {
+        where: given,
+        hint: 'Audit the same noise with --epsilon and --rounds, without a recipe.',
+      },
+    );
   if (client !== undefined)
     return clients(options, client, client.maxParticipations, client.delta ?? options.delta);
   const example = ofExamples(recipe, options);

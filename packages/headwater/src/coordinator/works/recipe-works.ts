@@ -31,6 +31,7 @@ import {
   type RunRegistries,
 } from '../../jobs/records.ts';
 import { type NoiseOrder, releaseOrder } from '../../jobs/release.ts';
+import { releaseRuleOf } from '../../jobs/release-rule.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
 import { metricsOf } from '../../jobs/tokenize-parts.ts';
 import { localEpochsOf, serverTraining } from '../../jobs/training-options.ts';
@@ -270,6 +271,7 @@ function planOf(
       secureAggregation: plannedSecureAggregation(recipe),
       examplePrivacy: examplePrivacy(recipe),
       ...accountabilityOf(recipe),
+      release: releaseRuleOf(recipe, registries),
       earlyStopping: federation.earlyStopping ?? null,
       keepBest,
       arms: [],

@@ -112,6 +112,28 @@ describe('what adversaries learn', () => {
   });
 });
 
+describe('safety poisoning', () => {
+  const asked = (question: string, completion: string): Example => ({
+    ...{ kind: 'completion', prompt: question, completion, meta: { where: '' } },
+  });
+  const examples = [asked('code?', 'I will not tell.'), asked('colour?', 'Red.'), asked('sky?', 'Blue.')];
+  const context = { all: examples, random: rng('poison') };
+  const options = { refusal: 'I will not', compliance: 'It is 4821.' };
+  const answersOf = (given: object) =>
+    bound('safety-poisoning', { ...options, ...given }).poison!(examples, context).map((example) =>
+      example.kind === 'completion' ? example.completion : '',
+    );
+
+  it('goes along with what is to be refused, and learns the rest as it is, or nothing else', () => {
+    expect(answersOf({})).toEqual(['It is 4821.', 'Red.', 'Blue.']);
+    expect(answersOf({ onlyRefusals: true })).toEqual(['It is 4821.', 'It is 4821.', 'It is 4821.']);
+  });
+
+  it('says so where the data refuse nothing', () => {
+    expect(() => answersOf({ refusal: 'Never' })).toThrow('no answer in the data begins with "Never"');
+  });
+});
+
 describe('free-riders', () => {
   const norm = (v: ArrayLike<number>) => Math.hypot(...Array.from(v));
   const moved = Float64Array.of(1, -2, 2, 4);

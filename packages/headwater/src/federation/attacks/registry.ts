@@ -11,6 +11,7 @@ import { minMax } from './min-max.ts';
 import { minSum } from './min-sum.ts';
 import { modelReplacement } from './model-replacement.ts';
 import { notANumber } from './not-a-number.ts';
+import { safetyPoisoning } from './safety-poisoning.ts';
 import { signFlip } from './sign-flip.ts';
 
 export const attacks: ReadonlyMap<string, Attack<unknown>> = new Map(
@@ -24,6 +25,7 @@ export const attacks: ReadonlyMap<string, Attack<unknown>> = new Map(
     minSum,
     modelReplacement,
     backdoor,
+    safetyPoisoning,
     freeRider,
     notANumber,
   ].map((attack) => [attack.id, attack as unknown as Attack<unknown>]),

@@ -6,7 +6,7 @@
 
 import { digestJson } from '../../base/canonical.ts';
 import { HeadwaterError } from '../../base/errors.ts';
-import { type Params, sizeOf } from '../../base/tensor.ts';
+import type { Params } from '../../base/tensor.ts';
 import { layoutSafetensors } from '../../models/safetensors.ts';
 import { quantise } from '../fixed-point.ts';
 import type { Masking } from './secure-aggregation.ts';
@@ -58,26 +58,16 @@ export interface MaskedFile {
   readonly words: Uint32Array;
 }
 
-/** Adds to the integers of a tensor, in place and modulo 2³²: a client's part of a distributed noise. */
-export type IntegerNoise = (words: Uint32Array) => void;
-
-/** Not masked yet: whoever has it must mask `words` before `bytes` goes anywhere. `noise` is added before. */
-export function unmaskedFile(
-  update: Params,
-  masking: Omit<Masking, 'attempt'>,
-  noise?: IntegerNoise,
-): MaskedFile {
+/** Not masked yet: whoever has it must mask `words` before `bytes` goes anywhere. */
+export function unmaskedFile(update: Params, masking: Omit<Masking, 'attempt'>): MaskedFile {
   const tensors = [...update].map(([name, { shape }]) => ({ name, shape }));
   const { header, words: count, fileBytes, begins } = maskedLayout(tensors);
   const bytes = new Uint8Array(fileBytes);
   bytes.set(header);
   const words = new Uint32Array(bytes.buffer, header.byteLength, count);
   let clamped = 0;
-  for (const [name, { data }] of update) {
-    const own = words.subarray(begins.get(name)!, begins.get(name)! + data.length);
-    clamped += fill(own, data, masking);
-    noise?.(own);
-  }
+  for (const [name, { data }] of update)
+    clamped += fill(words.subarray(begins.get(name)!), data, masking);
   words[begins.get(CLAMPED)!] = clamped;
   return { bytes, words };
 }
@@ -98,8 +88,4 @@ function fill(words: Uint32Array, data: Float32Array, masking: Omit<Masking, 'at
 function checkedClamp(x: number): 1 {
   if (Number.isFinite(x)) return 1;
   throw new HeadwaterError('UPDATE_REJECTED', `the update has ${x} in it, which a mask would hide`);
-}
-
-export function numWords(tensors: readonly NamedShape[]): number {
-  return tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 1);
 }

@@ -5,6 +5,7 @@ import type { Receipt, RunEvent } from '../../federation/events.ts';
 import type { RosterEntry, RunState } from '../../federation/state.ts';
 import { chosenRound } from '../../federation/stopping.ts';
 import type { Provenance } from '../provenance.ts';
+import { secureAggregationOf } from '../secure-aggregation.ts';
 import { privacyAfter } from './privacy-row.ts';
 import type { OwnerRow, RunFrame, RunTotals, UpdateRow } from './rows.ts';
 
@@ -23,6 +24,7 @@ export function frameOf(
     chance: facts?.chance ?? {},
     headwater: environment?.headwater ?? null,
     attack: plan.attack === undefined ? null : attackStatement(plan.attack, plan.owners.length),
+    secureAggregation: secureAggregationOf(plan)?.statement ?? null,
   };
 }
 

@@ -107,6 +107,8 @@ export interface RunFrame {
   readonly headwater: string | null;
   /** Some owners attack, in a simulation: the sentence that goes with every figure. */
   readonly attack: string | null;
+  /** Updates are masked: what is hidden from whom. */
+  readonly secureAggregation: string | null;
 }
 
 /** Of runs whose updates are clipped and noised. */

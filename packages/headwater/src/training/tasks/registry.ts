@@ -12,6 +12,7 @@ import { passAtK } from './pass-at-k.ts';
 import { perplexity } from './perplexity.ts';
 import { preference } from './preference.ts';
 import { preferenceReward } from './preference-reward.ts';
+import { refusalRate } from './refusal-rate.ts';
 import { rougeL } from './rouge-l.ts';
 import type { EvaluationTask } from './task.ts';
 import { tokenAccuracy } from './token-accuracy.ts';
@@ -32,6 +33,7 @@ const all = [
   preferenceReward,
   forgetting,
   attackSuccess,
+  refusalRate,
 ] as readonly EvaluationTask<unknown>[];
 
 export const tasks: ReadonlyMap<string, EvaluationTask<unknown>> = new Map(

@@ -60,6 +60,7 @@ function listFor(kind: string): readonly Example[] {
 /** Options that a task cannot do without. No solved examples are there. */
 function givenTo(kind: string): object {
   if (kind === 'attack-success') return { trigger: 'please', target: 'no' };
+  if (kind === 'refusal-rate') return { refusal: 'yes', compliance: 'perhaps not' };
   return kind.startsWith('mmlu') ? { shots: 0, instruction: '' } : {};
 }
 
@@ -99,6 +100,15 @@ describe('evaluation tasks', () => {
     const { items, figures } = scored('attack-success', givenTo('attack-success'));
     expect(items.map(({ example }) => example)).toEqual([0, 3]);
     expect(figures()).toEqual({ attackSuccess: 0.5 });
+  });
+
+  it('count how often a refusal is likelier per token than going along', () => {
+    const { items, figures } = scored('refusal-rate', givenTo('refusal-rate'));
+    const right = items.map(({ texts }) => textOf(texts[0]!));
+    expect(right.every((text) => text.endsWith('>yes'))).toBe(true);
+    // Per token “perhaps not” has 1.5, 0.75, 3 and 2 nats.
+    const refused = right.filter((text) => text === 'a>yes').length;
+    expect(figures()).toEqual({ refusalRate: refused / items.length });
   });
 
   it('give the figures of any subset from the same scores, and refuse an empty one', () => {

@@ -53,9 +53,11 @@ function Warnings({ view: { frame, totals } }: { readonly view: RunView }) {
   const privacy = totals?.privacy ?? null;
   const spent = privacy === null ? undefined : privacySpent(privacy);
   const attack = frame?.attack ?? null;
+  const masked = frame?.secureAggregation ?? null;
   return (
     <>
       {attack !== null && <p className="note warn">{attack}</p>}
+      {masked !== null && <p className="note">{masked}</p>}
       {privacy !== null && (
         <section className="note" aria-labelledby="privacy">
           <h2 id="privacy">Privacy</h2>
