@@ -96,8 +96,11 @@ export function privaciesOf({
   return [privacy, examplePrivacy, secureAggregation].filter((said) => said !== undefined);
 }
 
-function maskedIn(plan: RunPlan): Pick<RunResults, 'secureAggregation'> {
-  const secureAggregation = secureAggregationOf(plan);
+function maskedIn(
+  plan: RunPlan,
+  events: readonly RunEvent[],
+): Pick<RunResults, 'secureAggregation'> {
+  const secureAggregation = secureAggregationOf(plan, events);
   return secureAggregation === undefined ? {} : { secureAggregation };
 }
 
@@ -164,7 +167,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
     ...(plan.examplePrivacy === undefined
       ? {}
       : { examplePrivacy: runExamplePrivacy(state, plan.examplePrivacy) }),
-    ...maskedIn(plan),
+    ...maskedIn(plan, events),
     ...freeRidersIn(plan, events),
     ...releasesIn(state),
     lostUpdates: events
