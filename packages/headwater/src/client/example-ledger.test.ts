@@ -13,6 +13,7 @@ function memoryStore(): ClientStore {
 }
 
 const cost: TrainingCost = {
+  trust: 'example',
   ...{ samplingRate: 0.1, noiseMultiplier: 1, steps: 10, delta: 1e-3, targetEpsilon: undefined },
 };
 

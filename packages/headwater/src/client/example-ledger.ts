@@ -1,11 +1,11 @@
 /**
- * What an owner's trainings have cost each of its examples, kept by the owner itself: written before anything that a training made is
+ * What an owner's trainings have cost it or each of its examples, kept by the owner itself, where its own noise protects it: written before anything that a training made is
  * sent, so that no crash and no coordinator can make it forget one. It knows no gradients.
  */
 
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
-import { privacyGuarantee } from '../privacy/accounting/account.ts';
+import { type PrivacyQuestion, privacyGuarantee } from '../privacy/accounting/account.ts';
 import { jsonOrUndefined } from './body.ts';
 import type { ClientStore, TrainingCost } from './ports.ts';
 
@@ -38,7 +38,7 @@ export async function openExampleLedger(store: ClientStore, forgotten: number): 
   return {
     excess(cost) {
       if (cost.targetEpsilon === undefined) return undefined;
-      const epsilon = epsilonOf(after(cost), cost.delta);
+      const epsilon = epsilonOf(after(cost), cost);
       return epsilon > cost.targetEpsilon ? epsilon : undefined;
     },
     async charge(cost) {
@@ -60,10 +60,19 @@ function added(
   return [...rows.filter((one) => !isSame(one)), now];
 }
 
-function epsilonOf(rows: readonly Row[], delta: number): number {
+/** As `federation/privacy-ledger.ts` and `example-privacy.ts` reckon for all owners. */
+function epsilonOf(rows: readonly Row[], { trust, delta }: TrainingCost): number {
   const releases = rows.map(({ samplingRate: rate, noiseMultiplier, steps }) => ({
-    sampling: { kind: 'poisson', rate } as const,
+    sampling: trust === 'example' ? ({ kind: 'poisson', rate } as const) : ({ kind: 'none' } as const),
     ...{ noiseMultiplier, steps },
   }));
-  return privacyGuarantee({ releases, neighbours: 'add-remove', delta }).epsilon;
+  return privacyGuarantee({ releases, ...QUESTIONS[trust], delta }).epsilon;
 }
+
+const QUESTIONS: Readonly<
+  Record<TrainingCost['trust'], Pick<PrivacyQuestion, 'neighbours' | 'accountants'>>
+> = {
+  example: { neighbours: 'add-remove' },
+  local: { neighbours: 'replace-one' },
+  distributed: { neighbours: 'zero-out', accountants: ['rdp'] },
+};

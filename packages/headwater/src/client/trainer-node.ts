@@ -11,13 +11,16 @@ import { formatBytes } from '../base/format.ts';
 import { storageError } from '../base/io-errors.ts';
 import type { OwnerScores } from '../federation/events.ts';
 import type { OwnerCounts } from '../federation/plan.ts';
-import { exampleCost, exampleTraining } from '../jobs/example-privacy.ts';
+import { exampleTraining } from '../jobs/example-privacy.ts';
+import { ownNoise } from '../jobs/own-noise.ts';
 import type { Pool } from '../jobs/pool.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
 import type { RunRegistries } from '../jobs/records.ts';
 import { answerSet } from '../jobs/scoring.ts';
+import { trainingCost } from '../jobs/training-cost.ts';
 import { trainingOptions } from '../jobs/training-options.ts';
 import { openWorkers } from '../jobs/workers.ts';
+import { quorumOf } from '../recipe/pace.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { openFileBlobs } from '../storage/file-blobs.ts';
 import type { StepReport } from '../training/engine.ts';
@@ -68,7 +71,7 @@ export async function openTrainer(options: TrainerOptions): Promise<NodeTrainer>
       heldOut: { validation: validation?.examples.length ?? 0, test: test?.examples.length ?? 0 },
     },
     maxParamsBytes: maxParamsBytes(prepared.recipe, prepared.model, options.registries),
-    trainingCost: exampleCost(prepared.recipe, counts),
+    trainingCost: trainingCost(prepared.recipe, counts),
     train: (task, params, kept, signal, rest) => inTurn(signal, () => train(bench, task, params, kept, rest)),
     rest: (round) => freshRest(bench, round),
     evaluate: (task, params, kept, signal) => inTurn(signal, () => evaluate(bench, task, params, kept)),
@@ -113,6 +116,7 @@ async function train(
       personal,
       options,
       clipNorm: task.clipNorm,
+      ownNoise: ownNoise(prepared.recipe, quorumOf(prepared.recipe), task.masking, 'secret'),
     } as const;
     const run = pool.run(job, 0, (report) => bench.onStep?.(report));
     const { result } = await withinMemory(bench, run);

@@ -16,7 +16,13 @@ import {
   takeMean,
 } from './fixed-point.ts';
 import { type BoundMethod, fedAvgStep, type WeightedUpdate } from './method.ts';
-import { addReleaseNoise, type NoisyRelease, normOf, serverClipFactor } from './noisy-release.ts';
+import {
+  addReleaseNoise,
+  type NoisyRelease,
+  normOf,
+  serverClipFactor,
+  serverClipNorm,
+} from './noisy-release.ts';
 import { l2Norm } from './params.ts';
 import { aggregateRobustly } from './robust/aggregate-robustly.ts';
 import { aggregateByTensor, goesByTensor } from './robust/by-tensor.ts';
@@ -59,7 +65,7 @@ export async function aggregateRound(
   const sum = emptySum();
   for (const { owner, update, aggregationWeight, freshWeight } of input.members) {
     const params = await load(update, owner);
-    const clipNorm = input.release?.clipNorm;
+    const clipNorm = serverClipNorm(input.release);
     const factor = clipNorm === undefined ? 1 : serverClipFactor(normOf(params), clipNorm, sum);
     addUpdate(plan, sum, params, aggregationWeight, freshWeight, factor);
   }

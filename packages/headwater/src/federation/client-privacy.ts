@@ -4,6 +4,8 @@ import type { ClipRule } from '../privacy/adaptive-clip.ts';
 
 /** What a plan says; absent: nothing is clipped, no noise is added. */
 export interface ClientPrivacy {
+  /** Who adds the noise, where it is not the coordinator: each client all of it, or a part. */
+  readonly trust?: 'local' | 'distributed';
   /** C, or the first of it. */
   readonly clipNorm: number;
   /** z: standard deviation of the noise over the sensitivity of the sum; 0: none. What is accounted for. */
@@ -30,7 +32,7 @@ export interface ReleaseReport {
   readonly denominator: number;
   /** s, of the sum. */
   readonly sensitivity: number;
-  /** Of a coordinate of the mean: z · s / m̄, with adaptive clipping a little more. */
+  /** Of a coordinate of the mean: z · s / m̄, with adaptive clipping a little more, with distributed noise at least, with local noise √n times it. */
   readonly noiseStd: number;
   /** C of the next round, where it adapts. */
   readonly nextClipNorm?: number;
@@ -47,9 +49,10 @@ export interface ReleaseReport {
 
 /** The sentence that results, report and adapter of a simulated run carry. `cohortSize`: where it is known. What it would cost with secret noise is for who knows the accountants. */
 export function simulatedStatement(
-  { clipNorm, noiseMultiplier, adaptive }: ClientPrivacy,
+  { trust, clipNorm, noiseMultiplier, adaptive }: ClientPrivacy,
   cohortSize?: number,
 ): string {
+  if (trust !== undefined) return simulatedOwnNoise(trust, clipNorm, noiseMultiplier);
   const over = cohortSize === undefined ? 'the expected number of updates' : `${cohortSize} expected updates`;
   const norm = adaptive === undefined ? `norm ${clipNorm}` : `a norm C that adapts, at first ${clipNorm}`;
   const scale = adaptive === undefined ? clipNorm : 'C';
@@ -57,5 +60,20 @@ export function simulatedStatement(
     `SIMULATED differential privacy, no ε is claimed: updates were clipped to ${norm} and noise of standard deviation ` +
     `${noiseMultiplier} · ${scale} was added to the sum over ${over}, but it follows from the run's seed, so whoever knows ` +
     `the recipe can take it away again.`
+  );
+}
+
+function simulatedOwnNoise(
+  trust: 'local' | 'distributed',
+  clipNorm: number,
+  noiseMultiplier: number,
+): string {
+  const where =
+    trust === 'local'
+      ? 'every client added noise of standard deviation'
+      : 'the clients of a round together added noise of at least the standard deviation';
+  return (
+    `SIMULATED differential privacy, no ε is claimed: updates were clipped to norm ${clipNorm} and ${where} ${noiseMultiplier} · ` +
+    `${clipNorm} before anything left them, but it follows from the run's seed, so whoever knows the recipe can take it away again.`
   );
 }

@@ -197,7 +197,9 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   const counted = members.map(({ owner }) => {
     const { round } = open.accepted[owner]!;
     const entry = state.roster[owner]!;
-    const spent = state.plan.privacy && { participations: (entry.participations ?? 0) + 1 };
+    // Noise that clients add themselves is paid for with what they send.
+    const pays = state.plan.privacy !== undefined && state.plan.privacy.trust === undefined;
+    const spent = pays ? { participations: (entry.participations ?? 0) + 1 } : {};
     return [owner, { ...entry, lastRound: round, ...spent }] as const;
   });
   const roster = { ...state.roster, ...Object.fromEntries(counted) };

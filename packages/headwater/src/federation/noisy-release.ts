@@ -39,6 +39,13 @@ export const LEAST_NOISE_STEPS = 2 ** 10;
 /** A client that clipped measured in another order, and may be off by less than this. */
 const ROUNDING = 2 ** -20;
 
+/** Where updates are clipped again before they are summed; undefined: nowhere, as those that have noise are as long as that is. */
+export function serverClipNorm(
+  release: Pick<NoisyRelease, 'clipNorm' | 'trust'> | undefined,
+): number | undefined {
+  return release?.trust === undefined ? release?.clipNorm : undefined;
+}
+
 /** What to multiply a decoded update by before it is summed: a sender may not have clipped it. */
 export function serverClipFactor(norm: number, clipNorm: number, sum: PartialSum): number {
   const factor = clipFactor(norm, clipNorm);
@@ -70,6 +77,7 @@ export function addReleaseNoise(plan: FixedPointPlan, sum: PartialSum, release: 
   assert(sum.numUpdates <= denominator, `${sum.numUpdates} updates, ${denominator} are the most`);
   const scales = plan.tensors.filter(({ name }) => sum.sums.has(name));
   const sensitivity = sensitivityOf(scales, clipNorm);
+  if (release.trust !== undefined) return alreadyNoisy(sum, release, sensitivity);
   const multiplier =
     adaptive === undefined ? noiseMultiplier : vectorNoiseMultiplier(noiseMultiplier, adaptive.countNoise);
   const norms = addNoise(sum, scales, multiplier * sensitivity, noise);
@@ -80,6 +88,17 @@ export function addReleaseNoise(plan: FixedPointPlan, sum: PartialSum, release: 
     noiseStd: (multiplier * sensitivity) / denominator,
     ...(noise.kind === 'secret' ? {} : { observed: observedIn(sum, norms, denominator) }),
     ...(adaptive === undefined ? {} : { nextClipNorm: adapted(sum, release) }),
+  };
+}
+
+/** Clients added the noise: the sum is divided by what was promised, and that is all. */
+function alreadyNoisy(sum: PartialSum, release: NoisyRelease, sensitivity: number): ReleaseReport {
+  const { clipNorm, noiseMultiplier, denominator, noise, trust } = release;
+  sum.freshWeight = denominator;
+  const parts = trust === 'local' ? Math.sqrt(sum.numUpdates) : 1;
+  return {
+    ...{ clipNorm, noiseMultiplier, denominator, sensitivity, noise: noise.kind },
+    noiseStd: (noiseMultiplier * sensitivity * parts) / denominator,
   };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { HeadwaterError } from '../base/errors.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { AttackPlan } from './attacks/attackers.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
@@ -15,6 +16,7 @@ import { planRing } from './masking/ring.ts';
 import type { SecureAggregation } from './masking/secure-aggregation.ts';
 import { secureAggregationMistakes } from './masking/secure-aggregation-needs.ts';
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
+import { exactFractionBits, ownNoiseMistakes } from './own-noise-needs.ts';
 import { privacyMistakes } from './privacy-needs.ts';
 import { type ReleaseRule, releaseMistakes } from './release-rule.ts';
 import type { SelectionChoice } from './selection/registry.ts';
@@ -177,7 +179,8 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
       hint: 'Change the federation part of the recipe.',
     });
-  const fixedPoint = fixedPointOf(input, method, cohortSize);
+  const fixedPoint = fixedPointOf(input, method, { cohortSize, quorum });
+  checkOwnNoise(input, method, { quorum, fixedPoint, compression: clients.compression });
   const owners = [...input.owners].sort((a, b) => (a.owner < b.owner ? -1 : 1));
   const { pace } = withPace({ cohortSize, pace: input.pace });
   const frame = { weighting: input.weighting, cohortSize, pace, fixedPoint };
@@ -247,12 +250,52 @@ export function meanSteps(
 }
 
 /** Where masks are added the sum is one modulo 2³². Throws AGGREGATION_OVERFLOW. */
-function fixedPointOf(input: PlanInput, method: BoundMethod, cohortSize: number): FixedPointPlan {
+function fixedPointOf(
+  input: PlanInput,
+  method: BoundMethod,
+  { cohortSize, quorum }: { readonly cohortSize: number; readonly quorum: number },
+): FixedPointPlan {
   const tensors = summedTensors(input, method);
   const { fractionBits = 30, range = 8 } = input.fixedPoint;
   if (input.secureAggregation === undefined) return planFixedPoint(tensors, { fractionBits, range });
   const counts = input.owners.map((owner) => countOf(owner, input.weighting));
-  return planRing(tensors, { ...input.fixedPoint, counts, cohortSize });
+  const ring = planRing(tensors, { ...input.fixedPoint, counts, cohortSize });
+  if (input.fixedPoint.fractionBits !== undefined || input.privacy?.trust !== 'distributed') return ring;
+  // What a client sends is read as float32: noise has to fit beside the update.
+  const fits = exactFractionBits(input.privacy, sentTensors(input, method), quorum);
+  const bits = Math.min(fits, ring.tensors[0]?.fractionBits ?? fits);
+  return planRing(tensors, { ...input.fixedPoint, fractionBits: bits, counts, cohortSize });
+}
+
+/** Throws RECIPE_INVALID. */
+function checkOwnNoise(
+  input: PlanInput,
+  method: BoundMethod,
+  facts: {
+    readonly quorum: number;
+    readonly fixedPoint: FixedPointPlan;
+    readonly compression?: string | undefined;
+  },
+): void {
+  const { privacy, secureAggregation } = input;
+  const { quorum, fixedPoint, compression } = facts;
+  const [scale] = fixedPoint.tensors;
+  if (privacy === undefined || scale === undefined) return;
+  const { fractionBits, range } = scale;
+  const tensors = sentTensors(input, method);
+  const masked = secureAggregation !== undefined;
+  const mistakes = ownNoiseMistakes({ privacy, tensors, quorum, fractionBits, range, masked, compression });
+  if (mistakes.length > 0)
+    throw new HeadwaterError('RECIPE_INVALID', `the run cannot start: ${mistakes.join('; ')}`, {
+      hint: 'Change the privacy part of the recipe.',
+    });
+}
+
+/** Of the round in which most travel. */
+function sentTensors({ tensors, owners }: PlanInput, method: BoundMethod): readonly TrainableTensor[] {
+  const size = (sent: readonly TrainableTensor[]) => sent.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const [first, second] = [1, 2].map((round) => method.wire(tensors, round, owners[0]?.owner ?? ''));
+  return size(first!) >= size(second!) ? first! : second!;
 }
 
 /** What may be added up: trained tensors, and others that travel in some round (methods may take turns of two). */

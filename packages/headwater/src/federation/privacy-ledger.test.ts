@@ -14,10 +14,10 @@ describe('what an owner’s participations cost', () => {
 
   it('a budget allows as many as stay within it, and not one more', () => {
     const budget = { delta: 1e-5, targetEpsilon: 3 };
-    const count = participationsWithin(5, budget, 1000);
+    const count = participationsWithin({ noiseMultiplier: 5 }, budget, 1000);
     expect(guaranteeFor({ noiseMultiplier: 5 }, 1e-5, count).epsilon).toBeLessThanOrEqual(3);
     expect(guaranteeFor({ noiseMultiplier: 5 }, 1e-5, count + 1).epsilon).toBeGreaterThan(3);
-    expect(participationsWithin(5, budget, 4)).toBe(4);
-    expect(participationsWithin(0.1, budget, 1000)).toBe(0);
+    expect(participationsWithin({ noiseMultiplier: 5 }, budget, 4)).toBe(4);
+    expect(participationsWithin({ noiseMultiplier: 0.1 }, budget, 1000)).toBe(0);
   });
 });

@@ -4,32 +4,47 @@
  * has. For each owner, over the releases that it took part in (a participation cap).
  */
 
-import { type PrivacyGuarantee, privacyGuarantee } from '../privacy/accounting/account.ts';
+import {
+  type PrivacyGuarantee,
+  type PrivacyQuestion,
+  privacyGuarantee,
+} from '../privacy/accounting/account.ts';
 import { calibrateNoise } from '../privacy/accounting/calibrate.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import { mechanismOf } from './example-ledger.ts';
 import type { RunState } from './state.ts';
 
-const NEIGHBOURS = 'zero-out';
+/** What a release is accounted as; `trust` as the plan has it. */
+type Mechanism = Pick<ClientPrivacy, 'noiseMultiplier' | 'trust'>;
+
+/**
+ * Local: any two updates of a client must look alike, at twice the distance. Distributed: a sum of discrete parts is bounded by its
+ * Rényi divergence alone; that it is no Gaussian costs less than float64 can tell on the grids that a plan allows.
+ */
+function questionOf({
+  trust,
+}: Pick<ClientPrivacy, 'trust'>): Pick<PrivacyQuestion, 'neighbours' | 'accountants'> {
+  return {
+    neighbours: trust === 'local' ? 'replace-one' : 'zero-out',
+    ...(trust === 'distributed' ? { accountants: ['rdp'] } : {}),
+  };
+}
 
 /** Of an owner that took part in so many releases. */
-export function guaranteeFor(
-  { noiseMultiplier }: Pick<ClientPrivacy, 'noiseMultiplier'>,
-  delta: number,
-  participations: number,
-): PrivacyGuarantee {
+export function guaranteeFor(mechanism: Mechanism, delta: number, participations: number): PrivacyGuarantee {
+  const { noiseMultiplier } = mechanism;
   const releases = [{ sampling: { kind: 'none' }, noiseMultiplier, steps: participations } as const];
-  return privacyGuarantee({ releases, neighbours: NEIGHBOURS, delta });
+  return privacyGuarantee({ releases, ...questionOf(mechanism), delta });
 }
 
 /** The most participations, up to `limit`, that cost no more than `targetEpsilon`. */
 export function participationsWithin(
-  noiseMultiplier: number,
+  mechanism: Mechanism,
   budget: { readonly delta: number; readonly targetEpsilon: number },
   limit: number,
 ): number {
   const affordable = (count: number) =>
-    guaranteeFor({ noiseMultiplier }, budget.delta, count).epsilon <= budget.targetEpsilon;
+    guaranteeFor(mechanism, budget.delta, count).epsilon <= budget.targetEpsilon;
   let [low, high] = [0, limit];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -41,11 +56,12 @@ export function participationsWithin(
 
 /** The least z with which so many participations cost no more than `targetEpsilon`. Throws PRIVACY_INVALID. */
 export function leastNoiseFor(
+  trust: Pick<ClientPrivacy, 'trust'>,
   budget: { readonly delta: number; readonly targetEpsilon: number },
   participations: number,
 ): number {
   const releases = [{ sampling: { kind: 'none' }, steps: participations } as const];
-  return calibrateNoise({ ...budget, releases, neighbours: NEIGHBOURS }).noiseMultiplier;
+  return calibrateNoise({ ...budget, releases, ...questionOf(trust) }).noiseMultiplier;
 }
 
 /** Of the owner that took part most often. */

@@ -90,9 +90,10 @@ export function withEntry(state: RunState, owner: string, change: Partial<Roster
   return { ...state, roster: { ...state.roster, [owner]: { ...entry, ...change } } };
 }
 
-/** One more training that an owner answered with, in runs where each costs its examples something. */
+/** One more update that an owner answered with, in runs where each costs it or its examples something. */
 export function withTraining(state: RunState, owner: string): RunState {
-  if (state.plan.examplePrivacy === undefined) return state;
+  const { privacy, examplePrivacy } = state.plan;
+  if (examplePrivacy === undefined && privacy?.trust === undefined) return state;
   const participations = (entryOf(state.roster, owner)?.participations ?? 0) + 1;
   return withEntry(state, owner, { participations });
 }

@@ -16,6 +16,7 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import type { Member } from '../federation/events.ts';
 import type { PartialSum } from '../federation/fixed-point.ts';
 import type { BoundMethod } from '../federation/method.ts';
+import { serverClipNorm } from '../federation/noisy-release.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
 import { decodeUpdate } from '../federation/update-reader.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -175,7 +176,7 @@ function formatOf(
   owner: string,
 ): UpdateFormat {
   const expected = method.wire(tensors, work.round, owner);
-  return { expected, compression, clipNorm: release?.clipNorm };
+  return { expected, compression, clipNorm: serverClipNorm(release) };
 }
 
 export async function stepInputOf(

@@ -11,6 +11,7 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import { encodeUpdate } from '../federation/compression/encode.ts';
 import { type LocalRound, standardRound, type Writing } from '../federation/local-round.ts';
 import type { BoundMethod } from '../federation/method.ts';
+import { type OwnNoise, withOwnNoise } from '../federation/own-noise.ts';
 import { addScaled, encodedBytes, overlaid, selectParams } from '../federation/params.ts';
 import { beginning, type Receiver, restOf, sentDown } from '../federation/sent-down.ts';
 import type { TensorRole } from '../federation/tensor-role.ts';
@@ -51,6 +52,8 @@ export interface ClientRound {
   readonly options: TrainOptions;
   /** Longer updates are scaled down to it, over all their tensors together; omitted: any length. */
   readonly clipNorm?: number | undefined;
+  /** That this client adds after clipping; omitted: none. */
+  readonly ownNoise?: OwnNoise | undefined;
 }
 
 /** As `sentDown` and `restOf` make it of global params. */
@@ -90,7 +93,9 @@ export async function trainClientRound(
   const { privacy } = input.options;
   const local = privacy === undefined ? plain : noisedRound(plain, method.id);
   const outcome = await (method.client ?? standardRound)(local);
-  const { sent, norm } = clippedUpdate(method.encodeUp(outcome.update, context('encode-up')), input.clipNorm);
+  const whole = method.encodeUp(outcome.update, context('encode-up'));
+  const { sent: clipped, norm } = clippedUpdate(whole, input.clipNorm);
+  const sent = noisy(clipped, input);
   const { bytes, residual } = encodeUpdate(compression, sent, random('compress'), before.residual);
   const personal = selectParams(start, (name) => roles.get(name) === 'personal');
   return {
@@ -101,9 +106,23 @@ export async function trainClientRound(
       residual,
     }),
     downBytes: encodedBytes(received),
-    stats: privacy === undefined ? outcome.stats : toldStats(outcome.stats, privacy, input.examples.length),
+    stats: told(outcome.stats, input),
     unclippedNorm: norm,
   };
+}
+
+function noisy(update: Params, { ownNoise, clipNorm, seed, owner, round }: ClientRound): Params {
+  if (ownNoise === undefined || clipNorm === undefined) return update;
+  return withOwnNoise(update, ownNoise, clipNorm, [seed, owner, round]);
+}
+
+function told(stats: TrainingStats, { options, ownNoise, examples }: ClientRound): TrainingStats {
+  const { privacy } = options;
+  const randomness = privacy?.randomness ?? ownNoise?.randomness;
+  if (randomness !== 'secret') return stats;
+  const drawn =
+    privacy === undefined ? stats.numExamples : stats.steps * privacy.samplingRate * examples.length;
+  return toldStats(stats, drawn);
 }
 
 function arrivedOf(parts: ClientRoundParts, params: Params, to: Receiver): Arrived {

@@ -41,20 +41,3 @@ export function exampleTraining(
   const { samplingRate, noiseMultiplier } = exampleMechanism(privacy, owner, { steps, rounds });
   return { privacy: { clipNorm: privacy.clipNorm, noiseMultiplier, samplingRate, randomness } };
 }
-
-/** What a training of an owner costs each of its examples; undefined: nothing is claimed. How many steps it takes, its task says. */
-export function exampleCost(
-  recipe: Asked,
-  owner: { readonly numExamples: number },
-): (Pick<ExampleMechanism, 'samplingRate' | 'noiseMultiplier'> & Budget) | undefined {
-  const { privacy } = exampleTraining(recipe, owner, 'secret');
-  const { delta, targetEpsilon } = recipe.privacy?.exampleLevel ?? {};
-  if (privacy === undefined || delta === undefined) return undefined;
-  const { samplingRate, noiseMultiplier } = privacy;
-  return { samplingRate, noiseMultiplier, delta, targetEpsilon };
-}
-
-interface Budget {
-  readonly delta: number;
-  readonly targetEpsilon: number | undefined;
-}

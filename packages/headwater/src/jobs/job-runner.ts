@@ -179,7 +179,7 @@ async function arrived(
 async function trainClient(
   parts: RunnerParts,
   loaders: Loaders,
-  { seed, round, owner, params, rest, personal, options, clipNorm, mask }: TrainClientJob,
+  { seed, round, owner, params, rest, personal, options, clipNorm, ownNoise, mask }: TrainClientJob,
   onStep: OnStep | undefined,
 ): Promise<TrainClientResult> {
   const { tuning, method, compression, maxUpdateNorm, blobs } = parts;
@@ -195,7 +195,7 @@ async function trainClient(
   const { tensors, derivation } = tuning;
   const result = await trainClientRound(
     { ...parts, tensors, derivation },
-    { ...input, options, clipNorm },
+    { ...input, options, clipNorm, ownNoise },
     onStep,
   );
   const { downBytes, stats, unclippedNorm } = result;

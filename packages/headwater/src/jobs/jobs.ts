@@ -5,6 +5,7 @@
 
 import type { AggregateWork, RunEvent } from '../federation/events.ts';
 import type { FixedPointPlan } from '../federation/fixed-point.ts';
+import type { OwnNoise } from '../federation/own-noise.ts';
 import type { ExampleScore, StepReport, TrainOptions } from '../training/engine.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { MaskOrder, UnmaskOrder } from './masking.ts';
@@ -44,6 +45,8 @@ export interface TrainClientJob {
   readonly options: TrainOptions;
   /** ‖update‖₂ above which it is scaled down before it is sent; omitted: any length. */
   readonly clipNorm?: number | undefined;
+  /** That the client adds to what it clipped. */
+  readonly ownNoise?: OwnNoise | undefined;
   /** What is added to the update before it is sent; omitted: nothing. */
   readonly mask?: MaskOrder | undefined;
 }

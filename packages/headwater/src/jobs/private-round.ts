@@ -6,7 +6,6 @@
 import { HeadwaterError } from '../base/errors.ts';
 import type { LocalRound } from '../federation/local-round.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
-import type { ExamplePrivacyOptions } from '../training/engine.ts';
 
 /** Throws PRIVACY_INVALID, when asked, for what no noise covers. */
 export function noisedRound(local: LocalRound, method: string): LocalRound {
@@ -36,19 +35,10 @@ export function noisedRound(local: LocalRound, method: string): LocalRound {
   };
 }
 
-/** Losses, lengths and the sizes of samples follow from the data and stay; of a simulation, which protects nobody, they are told. */
-export function toldStats(
-  stats: TrainingStats,
-  { samplingRate, randomness }: ExamplePrivacyOptions,
-  numExamples: number,
-): TrainingStats {
-  if (randomness === 'simulated') return stats;
+/** Losses, lengths and the sizes of samples follow from the data and stay. `numExamples`: as the plan has it. */
+export function toldStats({ steps }: TrainingStats, numExamples: number): TrainingStats {
   return {
-    steps: stats.steps,
-    numExamples: Math.round(stats.steps * samplingRate * numExamples),
-    numTokens: 0,
-    numTargets: 0,
-    meanLoss: null,
-    lastLoss: null,
+    ...{ steps, numExamples: Math.round(numExamples) },
+    ...{ numTokens: 0, numTargets: 0, meanLoss: null, lastLoss: null },
   };
 }

@@ -132,13 +132,15 @@ export function clientPrivacy(
   cohortSize = federation.cohortSize,
 ): ClientPrivacy | undefined {
   if (privacy?.clientLevel === undefined) return undefined;
-  const { clip, delta, targetEpsilon, maxParticipations } = privacy.clientLevel;
+  const { clip, delta, targetEpsilon, maxParticipations, trust: given } = privacy.clientLevel;
+  const trust = given === 'central' ? {} : { trust: given };
   const limit = maxParticipations ?? federation.rounds;
   const budget = targetEpsilon === undefined || delta === undefined ? undefined : { delta, targetEpsilon };
-  const noiseMultiplier = privacy.clientLevel.noiseMultiplier ?? noiseFor(budget, limit);
+  const noiseMultiplier = privacy.clientLevel.noiseMultiplier ?? noiseFor(trust, budget, limit);
   const common = {
-    ...{ clipNorm: clip.norm, noiseMultiplier },
-    maxParticipations: budget === undefined ? limit : participationsWithin(noiseMultiplier, budget, limit),
+    ...{ ...trust, clipNorm: clip.norm, noiseMultiplier },
+    maxParticipations:
+      budget === undefined ? limit : participationsWithin({ ...trust, noiseMultiplier }, budget, limit),
     ...(delta === undefined ? {} : { delta }),
   };
   if (clip.kind === 'fixed') return common;
@@ -148,8 +150,12 @@ export function clientPrivacy(
 }
 
 /** Checks of the recipe made sure that there is a budget. */
-function noiseFor(budget: Parameters<typeof leastNoiseFor>[0] | undefined, participations: number): number {
-  return budget === undefined ? 0 : leastNoiseFor(budget, participations);
+function noiseFor(
+  trust: Pick<ClientPrivacy, 'trust'>,
+  budget: Parameters<typeof leastNoiseFor>[1] | undefined,
+  participations: number,
+): number {
+  return budget === undefined ? 0 : leastNoiseFor(trust, budget, participations);
 }
 
 /** What the recipe tunes, as its method wants it. */

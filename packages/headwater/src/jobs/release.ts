@@ -9,7 +9,9 @@ import { keystreamWords } from '../privacy/keystream-node.ts';
 /** Of one run and round alone. A key is for memory: it is in no file, line or message that outlasts the round. */
 export type NoiseOrder =
   | { readonly kind: 'simulated'; readonly seedPath: readonly SeedPart[] }
-  | { readonly kind: 'secret'; readonly key: Uint8Array };
+  | { readonly kind: 'secret'; readonly key: Uint8Array }
+  /** It is in the updates already. */
+  | { readonly kind: 'added'; readonly by: 'simulated' | 'secret' };
 
 export interface ReleaseOrder extends Omit<NoisyRelease, 'noise'> {
   readonly noise: NoiseOrder;
@@ -17,12 +19,14 @@ export interface ReleaseOrder extends Omit<NoisyRelease, 'noise'> {
 
 /** Undefined for rounds of a plan without privacy. */
 export function releaseOrder(
-  { privacy, cohortSize }: RunPlan,
+  { privacy, cohortSize, pace }: Pick<RunPlan, 'privacy' | 'cohortSize' | 'pace'>,
   { clipNorm = privacy?.clipNorm }: Pick<AggregateWork, 'clipNorm'>,
   noise: () => NoiseOrder,
 ): ReleaseOrder | undefined {
   if (privacy === undefined || clipNorm === undefined) return undefined;
-  return { ...privacy, clipNorm, denominator: cohortSize, noise: noise() };
+  const by = pace.evaluatedBy === 'shell' ? 'simulated' : 'secret';
+  const source = privacy.trust === undefined ? noise() : ({ kind: 'added', by } as const);
+  return { ...privacy, clipNorm, denominator: cohortSize, noise: source };
 }
 
 /** Noise that follows from the run's seed, so that a resumed run is the same run: it hides nothing from who has the seed. */
@@ -38,6 +42,11 @@ const STREAMS = { sum: 0, count: 1 } as const;
 
 function sourceOf(order: NoiseOrder): NoiseSource {
   const { kind } = order;
+  if (kind === 'added') return { kind: order.by, words: () => assertNever() };
   if (kind === 'secret') return { kind, words: (stream) => keystreamWords(order.key, STREAMS[stream]) };
   return { kind, words: (stream) => rng(...order.seedPath, stream).uint32 };
+}
+
+function assertNever(): never {
+  throw new Error('the updates have their noise already');
 }

@@ -104,6 +104,15 @@ const RULES: readonly Rule[] = [
     return mistake('privacy', message);
   },
   ({ value }) => {
+    const [trust = 'central', neighbours] = ['trust', 'neighbours'].map((key) =>
+      value(`privacy.clientLevel.${key}`),
+    );
+    const proven = trust === 'local' ? 'replace-one' : 'zero-out';
+    if (neighbours === undefined || neighbours === proven) return undefined;
+    const message = `expected ${proven} with trust: ${String(trust)}, got ${String(neighbours)}: that is what the figure is made for`;
+    return mistake('privacy.clientLevel.neighbours', message);
+  },
+  ({ value }) => {
     const weighting = value('federation.weighting');
     if (value('privacy.exampleLevel') === undefined || weighting !== 'tokens') return undefined;
     const message =

@@ -16,6 +16,11 @@ export function minOwnersOf({ federation, deployment }: PaceRecipe): number {
   return minOwners ?? owners?.length ?? needed ?? 2;
 }
 
+/** Fewest updates that are ever added up: what owners are promised before anybody has joined. */
+export function quorumOf(recipe: PaceRecipe): number {
+  return deploymentSizes(recipe, minOwnersOf(recipe)).quorum;
+}
+
 /** `cohortSize` of the recipe, or all owners: how many train at once. */
 export function paceOf({ federation, deployment }: PaceRecipe, cohortSize: number): Pace {
   const { mode, overSelection, maxUpdateNorm } = federation;

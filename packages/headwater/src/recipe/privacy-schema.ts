@@ -35,14 +35,16 @@ const clip = z.strictObject({
 
 const clientLevel = z.strictObject({
   trust: z
-    .enum(['central'])
+    .enum(['central', 'distributed', 'local'])
     .default('central')
-    .describe('Who adds the noise. central: the coordinator, which sees the clipped updates.'),
-  neighbours: z
-    .enum(['zero-out'])
-    .default('zero-out')
     .describe(
-      'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros.',
+      'Who adds the noise. central: the coordinator, which sees the clipped updates. distributed: each client a part of it, before secureAggregation masks its update, such that the parts of any quorum are enough; nobody sees an update or a sum without noise. local: each client all of it, so that its update alone is protected from everybody; takes far more noise.',
+    ),
+  neighbours: z
+    .enum(['zero-out', 'replace-one'])
+    .optional()
+    .describe(
+      'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros. replace-one: those in which it sends anything else, at twice the distance. Default: replace-one with trust: local, where nothing else is promised; zero-out with the others.',
     ),
   delta: probability
     .optional()

@@ -86,12 +86,9 @@ export function runPrivacy(state: RunState, privacy: ClientPrivacy, events: read
 }
 
 /** After the releases so far; null where the plan claims nothing. */
-export function spentGuarantee(
-  state: RunState,
-  { noiseMultiplier, delta }: ClientPrivacy,
-): PrivacyGuarantee | null {
-  if (delta === undefined) return null;
-  return guaranteeFor({ noiseMultiplier }, delta, mostParticipations(state));
+export function spentGuarantee(state: RunState, privacy: ClientPrivacy): PrivacyGuarantee | null {
+  const { delta } = privacy;
+  return delta === undefined ? null : guaranteeFor(privacy, delta, mostParticipations(state));
 }
 
 /** What the guarantee is about and what it leaves out, in words for people. */
@@ -106,16 +103,34 @@ function privacyStatement(
       simulatedStatement(privacy, state.plan.cohortSize) +
       wouldCost(spentGuarantee(state, privacy) ?? undefined)
     );
-  return secretStatement(guarantee, mostParticipations(state));
+  return secretStatement(guarantee, mostParticipations(state), state.plan);
 }
 
-export function secretStatement(guarantee: PrivacyGuarantee, participations: number): string {
+export function secretStatement(
+  guarantee: PrivacyGuarantee,
+  participations: number,
+  { privacy, quorum }: Pick<RunPlan, 'privacy' | 'quorum'>,
+): string {
   return (
-    `${guaranteeStatement(guarantee, 'client')} It is about the updates of an owner in at most ${participations} releases, against ` +
-    `whoever sees the released params; the coordinator itself saw each clipped update. That an owner took part, and how many ` +
-    `examples it said it had, is not hidden.`
+    `${guaranteeStatement(guarantee, 'client')} ${AGAINST[privacy?.trust ?? 'central'](participations, quorum)} That an owner took part, ` +
+    `and how many examples it said it had, is not hidden.`
   );
 }
+
+/** Whom a guarantee is against, by who added the noise. */
+const AGAINST: Readonly<
+  Record<'central' | 'local' | 'distributed', (times: number, quorum: number) => string>
+> = {
+  central: (times) =>
+    `It is about the updates of an owner in at most ${times} releases, against whoever sees the released params; the coordinator itself ` +
+    `saw each clipped update.`,
+  local: (times) =>
+    `It is about at most ${times} updates of an owner, against everybody else, the coordinator included: owners add the noise before ` +
+    `anything leaves them.`,
+  distributed: (times, quorum) =>
+    `It is about the updates of an owner in at most ${times} sums, against whoever sees the sums, the coordinator included, as long as ` +
+    `the masks hold and ${quorum} owners in each sum add their part of the noise.`,
+};
 
 /** Of a simulation, before it is over: as if every owner took part as often as it may. */
 export function plannedStatement({
@@ -123,8 +138,8 @@ export function plannedStatement({
   cohortSize,
 }: Pick<RunPlan, 'privacy' | 'cohortSize'>): string | undefined {
   if (privacy === undefined) return undefined;
-  const { noiseMultiplier, delta, maxParticipations } = privacy;
-  const most = delta === undefined ? undefined : guaranteeFor({ noiseMultiplier }, delta, maxParticipations);
+  const { delta, maxParticipations } = privacy;
+  const most = delta === undefined ? undefined : guaranteeFor(privacy, delta, maxParticipations);
   return simulatedStatement(privacy, cohortSize) + wouldCost(most);
 }
 
@@ -146,5 +161,5 @@ function noiseStatement(state: RunState): string | undefined {
   if (examplePrivacy !== undefined) return examplePrivacyStatement(state, examplePrivacy);
   const guarantee = privacy && spentGuarantee(state, privacy);
   if (guarantee === undefined || guarantee === null) return undefined;
-  return secretStatement(guarantee, mostParticipations(state));
+  return secretStatement(guarantee, mostParticipations(state), state.plan);
 }

@@ -18,6 +18,7 @@ import type { EvaluationSet } from '../jobs/evaluation-set.ts';
 import { exampleTraining } from '../jobs/example-privacy.ts';
 import type { AttackJob, OnStep, TrainClientJob } from '../jobs/jobs.ts';
 import { simulatedMask, simulatedUnmasking } from '../jobs/masking.ts';
+import { ownNoise } from '../jobs/own-noise.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
@@ -181,6 +182,7 @@ function trained(
     personal,
     options,
     clipNorm,
+    ownNoise: ownNoise(recipe, plan.quorum, work.masking, 'simulated'),
     mask,
   } as const;
   return pool.run(job, RANK.train, onStep);

@@ -100,6 +100,34 @@ describe('a simulated run with clipping and noise', () => {
   });
 });
 
+describe('a simulated run whose clients add the noise', () => {
+  const own = (trust: string, more: object = {}) => [
+    `privacy.clientLevel=${JSON.stringify({ trust, clip: { norm: 0.05 }, noiseMultiplier: 0.3, delta: 0.05, ...more })}`,
+  ];
+  const masks = 'privacy.secureAggregation={"mode":"two-server"}';
+
+  it.each([
+    ['local', [], /every client added noise .* would cost \(ε, δ\)/],
+    ['distributed', [masks], /the clients of a round together added noise .* would cost \(ε, δ\)/],
+  ] as const)('trust: %s', async (trust, more, says) => {
+    const overrides = [...own(trust), ...more, 'federation.method={"kind":"ffa-lora"}'];
+    const { folder, results } = await runWith(overrides);
+    expect(results.privacy!.statement).toMatch(says);
+    expect(results.privacy!.participations).toBe(2);
+    const [round] = await roundsOf(folder);
+    expect(round!.privacy!.observed).toBeUndefined();
+    const parts = trust === 'local' ? Math.sqrt(3) : 1;
+    expect(round!.privacy!.noiseStd).toBeCloseTo((0.3 * 0.05 * parts) / 3, 4);
+    expect(adapterDigest((await runWith(overrides)).folder)).toBe(adapterDigest(folder));
+  });
+
+  it('does not start where a part of the noise would have to be enough, or another figure is meant', async () => {
+    await expect(runWith(own('distributed'))).rejects.toThrow('too little for the update alone');
+    await expect(runWith([...own('central'), masks])).rejects.toThrow('set trust: distributed');
+    await expect(runWith(own('local', { neighbours: 'zero-out' }))).rejects.toThrow('expected replace-one');
+  });
+});
+
 const examples = (more: object) => [
   `privacy.exampleLevel=${JSON.stringify({ clip: { norm: 0.5 }, delta: 0.05, ...more })}`,
 ];

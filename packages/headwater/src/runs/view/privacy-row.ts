@@ -16,8 +16,8 @@ export function privacyAfter(before: PrivacyRow | null, state: RunState, event: 
   if (examplePrivacy !== undefined) return ofExamples(before, state, examplePrivacy, event);
   if (privacy === undefined) return null;
   if (event.type === 'created') {
-    const { delta = null, maxParticipations, noiseMultiplier } = privacy;
-    const most = delta === null ? null : guaranteeFor({ noiseMultiplier }, delta, maxParticipations).epsilon;
+    const { delta = null, maxParticipations } = privacy;
+    const most = delta === null ? null : guaranteeFor(privacy, delta, maxParticipations).epsilon;
     return { delta, epsilon: null, mostEpsilon: finite(most), releases: 0, statement: null };
   }
   if (before === null || event.type !== 'aggregated' || event.report.release === undefined) return before;
@@ -32,7 +32,7 @@ export function privacyAfter(before: PrivacyRow | null, state: RunState, event: 
   return {
     ...before,
     ...{ releases, epsilon: finite(guarantee.epsilon) },
-    statement: secretStatement(guarantee, mostParticipations(state)),
+    statement: secretStatement(guarantee, mostParticipations(state), state.plan),
   };
 }
 

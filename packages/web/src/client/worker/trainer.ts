@@ -13,12 +13,15 @@ import { answeringJobs } from '@headwater/jobs/answering-jobs.ts';
 import { trainClientRound } from '@headwater/jobs/client-round.ts';
 import { cutOf } from '@headwater/jobs/cut.ts';
 import type { EvaluationSet } from '@headwater/jobs/evaluation-set.ts';
-import { exampleCost, exampleTraining } from '@headwater/jobs/example-privacy.ts';
+import { exampleTraining } from '@headwater/jobs/example-privacy.ts';
 import { type HeldOutParts, taskChoices } from '@headwater/jobs/held-out.ts';
+import { ownNoise } from '@headwater/jobs/own-noise.ts';
 import { refusePrograms } from '@headwater/jobs/programs/refusal.ts';
 import { createReferences } from '@headwater/jobs/references.ts';
 import { tokenizeParts } from '@headwater/jobs/tokenize-parts.ts';
+import { trainingCost } from '@headwater/jobs/training-cost.ts';
 import { trainingOptions } from '@headwater/jobs/training-options.ts';
+import { quorumOf } from '@headwater/recipe/pace.ts';
 import type { Blobs } from '@headwater/storage/blobs.ts';
 import type { StepReport } from '@headwater/training/engine.ts';
 import type { Learner } from './learner.ts';
@@ -60,7 +63,7 @@ export function openTabTrainer({ learner, owner, parts, onStep }: TabTrainerOpti
       },
     },
     maxParamsBytes: maxParamsBytes(recipe, model, registries),
-    trainingCost: exampleCost(recipe, counts),
+    trainingCost: trainingCost(recipe, counts),
     train: (task, params, kept, signal, rest) =>
       inTurn(() => train(bench, task, { params, kept, rest }, signal)),
     rest: (round) => inTurn(() => freshRest(bench, round)),
@@ -101,6 +104,7 @@ async function train(
   const arePairs = examples[0]?.rejected !== undefined;
   const input = {
     ...{ seed, round, owner, options, clipNorm },
+    ownNoise: ownNoise(recipe, quorumOf(recipe), task.masking, 'secret'),
     params: { sent: decoded(params), rest: rest === undefined ? new Map() : decoded(rest) },
     kept: kept === undefined ? undefined : decoded(kept),
     examples: arePairs ? await references.ofOwner(owner, examples, options) : examples,
