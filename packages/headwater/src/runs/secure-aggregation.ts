@@ -1,5 +1,6 @@
 /** What was hidden from whom in a run whose updates were masked, in sentences that results, report, pages and adapter carry. */
 
+import type { RunEvent } from '../federation/events.ts';
 import type { RunPlan } from '../federation/plan.ts';
 
 export interface RunSecureAggregation {
@@ -8,18 +9,43 @@ export interface RunSecureAggregation {
   /** `SIMULATED`: masks followed from the run's seed. Null: from secrets of the owners. */
   readonly stamp: 'SIMULATED' | null;
   readonly statement: string;
+  /** Attempts of rounds that were given up; nothing of them was used. */
+  readonly abandoned: readonly AbandonedAttempt[];
+}
+
+export interface AbandonedAttempt {
+  readonly round: number;
+  readonly attempt: number;
+  readonly reason: string;
 }
 
 type MaskedPlan = Pick<RunPlan, 'secureAggregation' | 'quorum' | 'pace'>;
 
-/** Undefined: nothing was masked. */
-export function secureAggregationOf(plan: MaskedPlan): RunSecureAggregation | undefined {
+/** Undefined: nothing was masked. `events`: of the run so far. */
+export function secureAggregationOf(
+  plan: MaskedPlan,
+  events: readonly RunEvent[] = [],
+): RunSecureAggregation | undefined {
   const { secureAggregation, pace } = plan;
   if (secureAggregation === undefined) return undefined;
   const { mode, groupSize = null } = secureAggregation;
   const simulated = pace.evaluatedBy === 'shell';
-  const statement = simulated ? SIMULATED : `${hidden(plan)} ${opened(mode)} ${SHOWN}`;
-  return { mode, groupSize, stamp: simulated ? 'SIMULATED' : null, statement };
+  const abandoned = events.flatMap(abandonedIn);
+  const told = [hidden(plan), opened(mode), ...givenUp(abandoned), SHOWN].join(' ');
+  const statement = simulated ? SIMULATED : told;
+  return { mode, groupSize, stamp: simulated ? 'SIMULATED' : null, statement, abandoned };
+}
+
+function abandonedIn(event: RunEvent): AbandonedAttempt[] {
+  if (event.type !== 'attempt-abandoned') return [];
+  const { round, attempt, reason } = event;
+  return [{ round, attempt, reason }];
+}
+
+function givenUp(abandoned: readonly AbandonedAttempt[]): string[] {
+  if (abandoned.length === 0) return [];
+  const which = abandoned.map(({ round, attempt }) => `${attempt} of round ${round}`).join(', ');
+  return [`Abandoned, without opening anything, and begun anew with fresh keys: attempt ${which}.`];
 }
 
 const SIMULATED =
