@@ -96,10 +96,7 @@ export function privaciesOf({
   return [privacy, examplePrivacy, secureAggregation].filter((said) => said !== undefined);
 }
 
-function maskedIn(
-  plan: RunPlan,
-  events: readonly RunEvent[],
-): Pick<RunResults, 'secureAggregation'> {
+function maskedIn(plan: RunPlan, events: readonly RunEvent[]): Pick<RunResults, 'secureAggregation'> {
   const secureAggregation = secureAggregationOf(plan, events);
   return secureAggregation === undefined ? {} : { secureAggregation };
 }

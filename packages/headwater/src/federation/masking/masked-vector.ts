@@ -66,8 +66,7 @@ export function unmaskedFile(update: Params, masking: Omit<Masking, 'attempt'>):
   bytes.set(header);
   const words = new Uint32Array(bytes.buffer, header.byteLength, count);
   let clamped = 0;
-  for (const [name, { data }] of update)
-    clamped += fill(words.subarray(begins.get(name)!), data, masking);
+  for (const [name, { data }] of update) clamped += fill(words.subarray(begins.get(name)!), data, masking);
   words[begins.get(CLAMPED)!] = clamped;
   return { bytes, words };
 }
