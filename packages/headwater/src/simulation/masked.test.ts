@@ -9,7 +9,9 @@ const FEDERATION = { rounds: 2, localSteps: 1, weighting: 'uniform' };
 /** Fifteen owners, so that five groups of three can vote. */
 const PARTITION = { kind: 'iid', clients: 15 };
 
-const small = smallRun({ federation: FEDERATION, baselines: NO_BASELINES });
+/** Scored by the loss alone: nothing is written. */
+const evaluation = { tasks: [{ kind: 'perplexity' }], batchSize: 8 };
+const small = smallRun({ federation: FEDERATION, baselines: NO_BASELINES, evaluation });
 afterAll(() => small.remove());
 
 let runs = 0;
