@@ -26,7 +26,7 @@ export interface ExampleLedger {
   charge(cost: TrainingCost): Promise<void>;
 }
 
-const KEY = 'example-ledger';
+const KEY = 'ledger';
 
 /** `forgotten`: trainings that the owner did and has no record of, where its memory is gone. */
 export async function openExampleLedger(store: ClientStore, forgotten: number): Promise<ExampleLedger> {

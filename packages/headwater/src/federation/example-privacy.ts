@@ -40,7 +40,7 @@ export interface ExampleMechanism {
 const NEIGHBOURS = 'add-remove';
 
 /** How much an owner trains: optimizer steps of a training, rounds of the run. */
-export interface Amounts {
+interface Amounts {
   readonly steps: number;
   readonly rounds: number;
 }

@@ -1,6 +1,7 @@
 /** What noise that clients add themselves asks of a run before it starts. Pure. */
 
 import { sizeOf } from '../base/tensor.ts';
+import { discreteSumGap } from '../privacy/accounting/discrete-sum.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import { EXACT_INTEGERS, LEAST_PART_STEPS, ownSigma, stepSensitivity, TAIL } from './own-noise.ts';
@@ -32,6 +33,9 @@ export function exactFractionBits(
 }
 
 const MOST_BITS = 40;
+
+/** √d τ beside Δ₂ that no figure shows: the sum is accounted as the Gaussian. */
+const LARGEST_GAP = 1e-12;
 
 /** One sentence for each; none for noise that the coordinator adds. */
 export function ownNoiseMistakes(facts: OwnNoiseFacts): string[] {
@@ -68,7 +72,8 @@ function gridMistakes(facts: OwnNoiseFacts, trust: 'local' | 'distributed'): str
     mistakes.push(
       `an update with its part of the noise has up to ${reach.toPrecision(3)} steps, more than the ${EXACT_INTEGERS} that float32 holds exactly; set federation.fixedPoint.fractionBits to at most ${fractionBits - Math.ceil(Math.log2(reach / EXACT_INTEGERS))}`,
     );
-  if (sigma > 0 && sigma < LEAST_PART_STEPS)
+  const gap = Math.sqrt(size) * discreteSumGap(quorum, sigma);
+  if (sigma > 0 && (sigma < LEAST_PART_STEPS || gap > LARGEST_GAP))
     mistakes.push(
       `a client’s part of the noise has a standard deviation of ${sigma.toPrecision(3)} steps, fewer than ${LEAST_PART_STEPS}; raise federation.fixedPoint.fractionBits`,
     );

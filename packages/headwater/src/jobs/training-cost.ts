@@ -1,5 +1,6 @@
 /** From a recipe to what one training costs an owner, where its own noise is all that protects it: for the ledger that it keeps. */
 
+import { checkDelta } from '../privacy/accounting/steps.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { exampleTraining } from './example-privacy.ts';
 import { clientPrivacy } from './records.ts';
@@ -14,7 +15,10 @@ interface Cost {
   readonly targetEpsilon: number | undefined;
 }
 
-/** Of a training with so many steps; undefined: nothing is claimed, or the coordinator adds the noise and keeps the ledger. */
+/**
+ * Of a training with so many steps; undefined: nothing is claimed, or the coordinator adds the noise and keeps the ledger. Throws
+ * PRIVACY_INVALID for an owner with more examples than δ allows.
+ */
 export function trainingCost(
   recipe: Recipe,
   owner: { readonly numExamples: number },
@@ -24,6 +28,7 @@ export function trainingCost(
   if (privacy !== undefined && exampleLevel?.delta !== undefined) {
     const { samplingRate, noiseMultiplier } = privacy;
     const { delta, targetEpsilon } = exampleLevel;
+    checkDelta(delta, owner.numExamples);
     return (steps) => ({ samplingRate, noiseMultiplier, steps, trust: 'example', delta, targetEpsilon });
   }
   const planned = clientPrivacy(recipe);

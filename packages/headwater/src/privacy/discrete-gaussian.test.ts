@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rng } from '../base/random.ts';
-import { discreteSumGap, discreteSumMultiplier, roundedSensitivity } from './accounting/discrete-sum.ts';
+import { discreteSumGap } from './accounting/discrete-sum.ts';
 import { discreteGaussian } from './discrete-gaussian.ts';
 import { noiseShares, shareVariance } from './noise-share.ts';
 
@@ -46,19 +46,12 @@ describe('noise in parts', () => {
     expect(Math.abs(discreteSumGap(parts, sigma) / expected - 1)).toBeLessThan(1e-4);
   });
 
-  it('any so many parts together have the promised variance and cost next to nothing more', () => {
+  it('any so many parts together have the promised variance', () => {
     const share = { sigma: 30_000, leastShares: 7 };
     const parts = Array.from({ length: 7 }, (_, i) => noiseShares(20_000, share, rng(8, i).uint32));
     const sums = parts[0]!.map((_, i) => parts.reduce((sum, part) => sum + part[i]!, 0));
     const variance = sums.reduce((sum, x) => sum + x * x, 0) / sums.length;
     expect(Math.abs(variance / share.sigma ** 2 - 1)).toBeLessThan(5 * Math.sqrt(2 / sums.length));
     expect(shareVariance(share) * 7).toBeGreaterThanOrEqual(share.sigma ** 2);
-    const sensitivity = roundedSensitivity(2 ** 16, 2 ** 20);
-    const cost = discreteSumMultiplier({
-      ...{ parts: 100, partSigma: 0.1 * 2 ** 16, dimensions: 2 ** 20, sensitivity },
-    });
-    // C = 1 on a grid of 2⁻¹⁶, σ = 1 of the sum: the ideal multiplier is 1; rounding to the nearest costs ½ √d steps.
-    expect(cost).toBeLessThan(1);
-    expect(cost).toBeGreaterThan(0.99);
   });
 });

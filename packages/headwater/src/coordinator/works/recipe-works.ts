@@ -195,9 +195,12 @@ function rehearse(
     { length: minOwnersOf(recipe) },
     (_, i) => recipe.deployment.owners?.[i] ?? `owner-${i}`,
   );
+  // As many as δ allows an owner to have: what works with none of them cannot work.
+  const { delta } = recipe.privacy?.exampleLevel ?? {};
+  const numExamples = delta === undefined ? 100 : Math.max(1, Math.floor(1 / delta));
   plan(
     { params: '', tensors },
-    names.map((owner) => ({ owner, numExamples: 100, numTokens: 10_000 })),
+    names.map((owner) => ({ owner, numExamples, numTokens: 100 * numExamples })),
   );
 }
 
