@@ -31,6 +31,7 @@ interface JoinCommandOptions {
   readonly out?: string;
   readonly ca?: string;
   readonly insecure?: true;
+  readonly forgetLog?: true;
   readonly dryRun?: true;
   readonly json?: true;
 }
@@ -58,6 +59,10 @@ export function joinCommand(): Command {
     .option('--out <folder>', 'write the result of the run here when it is finished')
     .option('--ca <file>', 'certificate (PEM) of the authority that signed the coordinator’s')
     .option('--insecure', 'allow plain HTTP to another machine')
+    .option(
+      '--forget-log',
+      'take the run’s log as it is now: the operator restored a backup, and you believe it',
+    )
     .option('--plugin <file>', 'module that the run needs and you trust; may be repeated', collect, [])
     .addOption(jsonOption())
     .action(join);
@@ -115,6 +120,7 @@ async function joinOptions(url: string, options: JoinCommandOptions): Promise<Jo
     ...(out === undefined ? {} : { out }),
     ...(ca === undefined ? {} : { caFile: ca }),
     ...(insecure === undefined ? {} : { insecure }),
+    ...(options.forgetLog === undefined ? {} : { forgetLog: true }),
   };
 }
 

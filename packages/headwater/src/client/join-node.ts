@@ -17,6 +17,7 @@ import { nodeBasics } from './basics-node.ts';
 import { type ClientOutcome, runClient } from './core.ts';
 import { openFileStore } from './file-store-node.ts';
 import { httpTransport } from './http-transport-node.ts';
+import { forgetSeen } from './log-memory.ts';
 import { openOwnerRun } from './owner-run-node.ts';
 import { createPolicy, NO_LIMITS, type PolicyRules } from './policy.ts';
 import type { ClientEvent, FetchBlob } from './ports.ts';
@@ -46,6 +47,8 @@ export interface JoinRunOptions {
   readonly caFile?: string;
   /** Plain HTTP to another machine. */
   readonly insecure?: boolean;
+  /** Take the run’s log as it is now, whatever was seen of it before. */
+  readonly forgetLog?: boolean;
   /** Modules with the run's own methods, schemas …, which the owner trusts. */
   readonly plugins?: readonly string[];
   readonly onEvent?: (event: JoinEvent) => void;
@@ -72,6 +75,7 @@ export async function joinRun(options: JoinRunOptions): Promise<JoinedRun> {
   await checkFiles(options.data);
   const transport = httpTransport({ url, caFile, insecure });
   const store = await openFileStore(resolve(options.state ?? stateFolder(url, token)));
+  if (options.forgetLog === true) await forgetSeen(store);
   let trainer: NodeTrainer | undefined;
   try {
     const parts = {

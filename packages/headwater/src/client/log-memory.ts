@@ -38,6 +38,11 @@ export async function saveSeen(store: Pick<ClientStore, 'save'>, value: SeenLog)
   await store.save(KEY, utf8ToBytes(JSON.stringify(value)));
 }
 
+/** The owner takes the log as it is now: its operator restored a backup. */
+export async function forgetSeen(store: Pick<ClientStore, 'remove'>): Promise<void> {
+  await store.remove(KEY);
+}
+
 /** Both signed heads: whoever has them can show that the operator signed two logs that exclude each other. */
 export async function saveEvidence(
   store: Pick<ClientStore, 'save'>,

@@ -118,7 +118,7 @@ function forked(run: string, what: string): HeadwaterError {
     'LOG_FORKED',
     `the log of the run "${run}" is not the one that it should be: ${what}. Nothing further is sent.`,
     {
-      hint: 'Ask the operator before you go on, and compare with other owners (headwater audit log). If a backup was restored, join anew with a new state folder.',
+      hint: 'Ask the operator before you go on, and compare with other owners (headwater audit log). If it restored a backup and you believe it, start once with --forget-log.',
     },
   );
 }
