@@ -152,8 +152,13 @@ test('no storage left: for a file, for the model; with space it goes on where it
   await alert(page, 'no storage left for this page');
   await alert(page, 'what is there already is kept');
   await space();
-  await again(page);
-  await isFinished(page);
+  // The browser may need a moment to notice that there is space.
+  const retry = page.getByRole('button', { name: 'Try again' });
+  const finished = page.getByRole('heading', { level: 2, name: 'The run is finished' });
+  await until(async () => {
+    if (await retry.isVisible()) await retry.click();
+    return finished.isVisible();
+  });
 });
 
 test('a model that arrives damaged is refused with the reason; when it comes whole it goes on', async () => {

@@ -15,8 +15,8 @@ interface Schema extends DBSchema {
 
 export type Database = IDBPDatabase<Schema>;
 
-/** Throws STORAGE_FAILED. */
-export function openDatabase(): Promise<Database> {
+/** `onLost`: the browser has closed it, which it does when the disk is full. Throws STORAGE_FAILED. */
+export function openDatabase(onLost: () => void): Promise<Database> {
   return guarded('open the browser’s database', () =>
     openDB<Schema>('headwater', 1, {
       upgrade(database) {
@@ -24,6 +24,7 @@ export function openDatabase(): Promise<Database> {
         database.createObjectStore('values');
         database.createObjectStore('keys');
       },
+      terminated: onLost,
     }),
   );
 }

@@ -40,7 +40,9 @@ const onEvent = (event: TabEvent) => tell({ event });
 
 let opened: Promise<Database> | undefined;
 function database(): Promise<Database> {
-  opened ??= openDatabase();
+  opened ??= openDatabase(() => {
+    opened = undefined;
+  });
   return opened;
 }
 
