@@ -2,6 +2,7 @@
 
 import { formatBytes } from '../packages/headwater/src/base/format.ts';
 import {
+  exampleLevelOf,
   METHOD_PROPERTIES,
   type Method,
   type MethodProperty,
@@ -100,6 +101,8 @@ function section(method: Method<unknown>, facts: MethodFacts): string[] {
   const { id, summary, source, secureAggregation, options } = method;
   const secure =
     secureAggregation === 'yes' ? 'masked sums are enough' : `no: ${secureAggregation.noBecause}`;
+  const level = exampleLevelOf(method);
+  const examples = level === 'yes' ? 'yes' : `no: ${level.noBecause}`;
   return [
     `## ${id}`,
     '',
@@ -110,6 +113,7 @@ function section(method: Method<unknown>, facts: MethodFacts): string[] {
     ...trafficLine(facts),
     `- Tuning: ${facts.kinds.map((kind) => `\`${kind}\``).join(', ') || 'none of the built-in kinds on the small model'}.`,
     `- Aggregation: ${method.aggregate?.kind === 'canonical' ? 'a rule over all updates together, in memory of the cohort' : 'exact weighted mean, in memory of one model'}. Secure aggregation: ${secure}.`,
+    `- Privacy of single examples (\`privacy.exampleLevel\`): ${examples}.`,
     ...(method.reducesTo ?? []).map(
       ({ id: other, when, within }) =>
         `- With \`${JSON.stringify(when)}\` it is \`${other}\`${within === 'quantum' ? ', within the rounding of its sums' : ', bit for bit'}.`,

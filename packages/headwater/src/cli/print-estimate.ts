@@ -31,18 +31,25 @@ export function printEstimate(recipe: Recipe, estimate: Estimate, tokensPerSecon
 }
 
 function privacyNote(privacy: ClientPrivacy, cohortSize: number): string {
-  const { clipNorm, noiseMultiplier, adaptive, maxParticipations, delta } = privacy;
-  const std = significant((noiseMultiplier * clipNorm) / cohortSize);
+  const { trust, clipNorm, noiseMultiplier, adaptive, maxParticipations, delta } = privacy;
+  const parts = trust === 'local' ? Math.sqrt(cohortSize) : 1;
+  const std = significant((noiseMultiplier * clipNorm * parts) / cohortSize);
   const norm = adaptive === undefined ? clipNorm : `${clipNorm} at first, which then adapts`;
   const spent =
     delta === undefined
       ? 'No δ is given, so a deployment would be refused.'
       : `A deployment spends at most (ε, δ) = (${significant(guaranteeFor(privacy, delta, maxParticipations).epsilon)}, ${delta}) of an owner that takes part ${maxParticipations} times.`;
   return (
-    `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${noiseMultiplier} · ${clipNorm} on their sum, ` +
+    `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${significant(noiseMultiplier)} · ${clipNorm} ${WHERE[trust ?? 'central']}, ` +
     `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` simulates it from the seed and claims no ε. ${spent}`
   );
 }
+
+const WHERE = {
+  central: 'on their sum',
+  distributed: 'on their sum, a part from each client',
+  local: 'on each of them, by its client',
+} as const;
 
 /** For the owner with the fewest examples, whose steps take the largest share of them. */
 function examplesNote(recipe: Recipe, privacy: ExamplePrivacy, numExamples: number | undefined): string {

@@ -279,6 +279,14 @@ const UNDECLARED = {
   noBecause: 'its clients do more than train once and send the difference, and it does not say what of',
 } as const;
 
+/** As it declares, or what follows from its having a `client` of its own. */
+export function exampleLevelOf({
+  exampleLevel,
+  client,
+}: Pick<Method<never>, 'exampleLevel' | 'client'>): BoundMethod['exampleLevel'] {
+  return exampleLevel ?? (client === undefined ? 'yes' : UNDECLARED);
+}
+
 /** `options` were parsed by `method.options`. */
 export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
   const { aggregate, serverStep, serverTrain, localObjective, client, downForm } = method;
@@ -301,7 +309,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
     encodeUp: (update, context) => method.encodeUp?.(update, context, options) ?? update,
     secureAggregation: method.secureAggregation,
     sumsOnly: method.secureAggregation,
-    exampleLevel: method.exampleLevel ?? (client === undefined ? 'yes' : UNDECLARED),
+    exampleLevel: exampleLevelOf(method),
     combine:
       aggregate?.kind === 'canonical'
         ? (updates, context) => aggregate.combine(updates, options, context)
