@@ -4,16 +4,24 @@
  */
 
 import { digestBytes, digestJson } from '../src/base/canonical.ts';
-import type { Down, DownAsked, RunWorks } from '../src/coordinator/ports.ts';
+import { type Params, tensor } from '../src/base/tensor.ts';
+import type { Down, DownAsked, MaskFacts, RunWorks } from '../src/coordinator/ports.ts';
 import { aggregateRound } from '../src/federation/aggregate.ts';
 import type { ClientPrivacy } from '../src/federation/client-privacy.ts';
+import type { AggregateWork } from '../src/federation/events.ts';
+import { takeMean } from '../src/federation/fixed-point.ts';
+import { addMaskedStream, checkMaskedStream, unmaskedSum } from '../src/federation/masking/masked-sum.ts';
+import { layoutDigest, maskedLayout } from '../src/federation/masking/masked-vector.ts';
+import type { SecureAggregation } from '../src/federation/masking/secure-aggregation.ts';
 import { bindMethod } from '../src/federation/method.ts';
 import { fedavg } from '../src/federation/methods/fedavg.ts';
 import { decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
-import { createPlan, type Pace } from '../src/federation/plan.ts';
+import { createPlan, type Pace, type RunPlan } from '../src/federation/plan.ts';
 import { plannedSelection, type SelectionChoice } from '../src/federation/selection/registry.ts';
 import { checkUpdateStream } from '../src/federation/update-check.ts';
+import type { UnmaskOrder } from '../src/jobs/masking.ts';
 import { releaseOf, releaseOrder } from '../src/jobs/release.ts';
+import { addMask } from '../src/privacy/secure-aggregation/mask-stream.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import { initialTinyParams, TINY_TENSORS, tinyParams } from './tiny-model.ts';
 
@@ -30,6 +38,8 @@ export interface TinyRecipe {
   readonly selection?: SelectionChoice;
   readonly serverLearningRate: number;
   readonly evaluated: boolean;
+  /** Updates are masked, and owners open the masks together. */
+  readonly secureAggregation?: SecureAggregation;
   /** Clipping, noise of a secret key and uniform weights. */
   readonly privacy?: ClientPrivacy;
   readonly pace: Partial<Pace>;
@@ -53,8 +63,13 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
     plan: async (initial, owners) => ({ plan: planOf(recipe, initial.params, owners), provenance: null }),
     ...(recipe.cut === true ? { down: (_, asked) => tinyDown(blobs, asked) } : {}),
     updateBytes: () => encodedBytes(tinyParams(() => 0)),
-    check: (plan, _, source) => checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm }),
-    async aggregate(work, plan, noiseKey) {
+    ...(recipe.secureAggregation === undefined ? {} : { maskFacts: (plan) => tinyMaskFacts(plan) }),
+    check: (plan, _, source) =>
+      plan.secureAggregation === undefined
+        ? checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm })
+        : checkMaskedStream(source, plan.tensors),
+    async aggregate(work, plan, noiseKey, unmask) {
+      if (unmask !== undefined) return tinyMaskedRound(blobs, work, plan, unmask);
       const { fixedPoint, serverLearningRate } = plan;
       const order = releaseOrder(plan, work, () => ({ kind: 'secret', key: noiseKey! }));
       const load = async (digest: string) => decodeParams(await blobs.get(digest));
@@ -76,6 +91,44 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
   };
 }
 
+function tinyMaskFacts({ tensors, fixedPoint }: RunPlan): MaskFacts {
+  return { words: maskedLayout(tensors).words, layout: layoutDigest(tensors, fixedPoint.tensors[0]!) };
+}
+
+/** Before + the mean of the unmasked sum: what FedAvg makes of plain updates, to the last bit. */
+async function tinyMaskedRound(
+  blobs: Blobs,
+  { members, params }: AggregateWork,
+  { tensors, fixedPoint }: RunPlan,
+  { masks }: UnmaskOrder,
+): Promise<Awaited<ReturnType<RunWorks['aggregate']>>> {
+  const words = new Uint32Array(maskedLayout(tensors).words);
+  for (const { update } of members) await addMaskedStream(words, blobs.stream(update), tensors);
+  if ('sums' in masks) throw new Error('the owners of these works open their masks themselves');
+  for (const { key, sign } of masks[0]!) await addMask(words, key, sign === 1 ? -1 : 1);
+  const totalWeight = members.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
+  const sum = unmaskedSum(fixedPoint, words, tensors, { totalWeight, numUpdates: members.length });
+  const { mean, norm, report } = takeMean(fixedPoint, sum);
+  const after = added(decodeParams(await blobs.get(params)), mean);
+  return { params: await blobs.put(encodeParams(after)), serverState: null, report, aggregateNorm: norm };
+}
+
+/** Elementwise, in float32. */
+function added(params: Params, mean: Params): Params {
+  const sums = [...params].map(
+    ([name, { shape, data }]) =>
+      [
+        name,
+        tensor(
+          'float32',
+          shape,
+          data.map((x, i) => x + (mean.get(name)?.data[i] ?? 0)),
+        ),
+      ] as const,
+  );
+  return new Map(sums);
+}
+
 /** The last tensor apart from the others. */
 async function tinyDown(blobs: Blobs, { params }: DownAsked): Promise<Down> {
   const whole = [...decodeParams(await blobs.get(params))];
@@ -89,12 +142,19 @@ async function tinyDown(blobs: Blobs, { params }: DownAsked): Promise<Down> {
 function manifestOf(recipe: TinyRecipe): RunWorks['manifest'] {
   return {
     seed: recipe.seed,
-    recipe: { ...recipe },
+    recipe: { ...recipe, ...agreedMasks(recipe) },
     model: { source: 'tiny', digest: TINY_BASE_MODEL, files: [] },
-    minCohort: 1,
+    minCohort: recipe.secureAggregation === undefined ? 1 : (recipe.quorum ?? 1),
     metrics: ['loss'],
     privacy: [],
   };
+}
+
+/** As clients read it. */
+function agreedMasks({ secureAggregation }: TinyRecipe): Record<string, unknown> {
+  if (secureAggregation === undefined) return {};
+  const { mode, assumed } = secureAggregation;
+  return { privacy: { secureAggregation: { mode, ...assumed } } };
 }
 
 type Owners = Parameters<RunWorks['plan']>[1];
@@ -120,7 +180,9 @@ function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
       weighting: recipe.privacy === undefined ? 'examples' : 'uniform',
       privacy: recipe.privacy,
       serverLearningRate,
-      fixedPoint: FIXED_POINT,
+      ...(recipe.secureAggregation === undefined
+        ? { fixedPoint: FIXED_POINT }
+        : { fixedPoint: {}, secureAggregation: recipe.secureAggregation }),
       earlyStopping: null,
       keepBest: false,
       arms: [],
