@@ -35,7 +35,10 @@ export function s2Wef(patterns: readonly Float64Array[], moved: ArrayLike<number
   const suspects = new Set(suspectedCluster(points));
   const share = (marks: readonly boolean[]) => [...suspects].filter((i) => marks[i]).length / suspects.size;
   // Without a simulated pattern there is one score only, and no plane.
-  const guilty = simulated !== undefined && suspects.size > 0 && (share(labels.alike) >= 0.5 || share(labels.deviant) >= 0.5);
+  const guilty =
+    simulated !== undefined &&
+    suspects.size > 0 &&
+    (share(labels.alike) >= 0.5 || share(labels.deviant) >= 0.5);
   return { similarity, deviation, flagged: patterns.map((_, i) => guilty && suspects.has(i)) };
 }
 

@@ -122,6 +122,8 @@ function twinsAmong(updates: readonly WatchedUpdate[]): ReadonlySet<number> {
 const BY_CHANCE = 3;
 /** So many, and the median owner has something in common with the others; half of its cosine is still that of an honest one. */
 const IN_COMMON = 4;
+/** Robust deviations below the others. */
+const OUTLYING = 2;
 
 /** Positions of updates whose cosine with the sum of all others is that of noise, where the median one’s is far from it. */
 function strangersAmong(updates: readonly WatchedUpdate[]): ReadonlySet<number> {
@@ -142,7 +144,11 @@ function strangersAmong(updates: readonly WatchedUpdate[]): ReadonlySet<number> 
   const usual = median(scores.map((score) => score ?? 0));
   if (!(usual >= IN_COMMON)) return new Set();
   const limit = Math.min(BY_CHANCE, usual / 2);
-  return new Set(scores.flatMap((score, i) => (score !== undefined && Math.abs(score) <= limit ? [i] : [])));
+  // Where owners differ much, one that has little in common is nothing unusual.
+  const away = robustScores(scores.map((score) => score ?? 0));
+  const isStranger = (score: number | undefined, i: number) =>
+    score !== undefined && Math.abs(score) <= limit && away[i]! < -OUTLYING;
+  return new Set(scores.flatMap((score, i) => (isStranger(score, i) ? [i] : [])));
 }
 
 function inner(a: Float32Array, b: Float32Array): number {
