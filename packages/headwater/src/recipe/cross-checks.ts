@@ -113,6 +113,13 @@ const RULES: readonly Rule[] = [
     return mistake('privacy.clientLevel.neighbours', message);
   },
   ({ value }) => {
+    if (value('privacy.clientLevel.trust') !== 'distributed' || value('federation.quorum') !== undefined)
+      return undefined;
+    const message =
+      'is required with privacy.clientLevel.trust: distributed: the parts of so many clients make the noise';
+    return mistake('federation.quorum', message);
+  },
+  ({ value }) => {
     const weighting = value('federation.weighting');
     if (value('privacy.exampleLevel') === undefined || weighting !== 'tokens') return undefined;
     const message =

@@ -105,10 +105,11 @@ describe('a simulated run whose clients add the noise', () => {
     `privacy.clientLevel=${JSON.stringify({ trust, clip: { norm: 0.05 }, noiseMultiplier: 0.3, delta: 0.05, ...more })}`,
   ];
   const masks = 'privacy.secureAggregation={"mode":"two-server"}';
+  const quorum = 'federation.quorum=3';
 
   it.each([
     ['local', [], /every client added noise .* would cost \(ε, δ\)/],
-    ['distributed', [masks], /the clients of a round together added noise .* would cost \(ε, δ\)/],
+    ['distributed', [masks, quorum], /the clients of a round together added noise .* would cost \(ε, δ\)/],
   ] as const)('trust: %s', async (trust, more, says) => {
     const overrides = [...own(trust), ...more, 'federation.method={"kind":"ffa-lora"}'];
     const { folder, results } = await runWith(overrides);
@@ -122,7 +123,8 @@ describe('a simulated run whose clients add the noise', () => {
   });
 
   it('does not start where a part of the noise would have to be enough, or another figure is meant', async () => {
-    await expect(runWith(own('distributed'))).rejects.toThrow('too little for the update alone');
+    await expect(runWith([...own('distributed'), quorum])).rejects.toThrow('too little for the update alone');
+    await expect(runWith(own('distributed'))).rejects.toThrow('the parts of so many clients');
     await expect(runWith([...own('central'), masks])).rejects.toThrow('set trust: distributed');
     await expect(runWith(own('local', { neighbours: 'zero-out' }))).rejects.toThrow('expected replace-one');
   });
