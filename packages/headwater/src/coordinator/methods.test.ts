@@ -6,7 +6,7 @@ import { rejection } from '../../test/support/outcome.ts';
 import { type SmallRun, smallRun } from '../../test/support/small-run.ts';
 import { type JoinEvent, joinRun } from '../client/join-node.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
-import { resultsOf } from '../runs/results.ts';
+import { type RunResults, resultsOf } from '../runs/results.ts';
 import { run } from '../simulation/run.ts';
 import { type Server, startServer } from './serve.ts';
 
@@ -80,7 +80,13 @@ function prepared({ method, rounds = 2, cohortSize, more = {} }: Case): SmallRun
       ownerColumn: 'owner',
       maxLength: 32,
     },
-    federation: { method, rounds, localSteps: 2, ...(cohortSize === undefined ? {} : { cohortSize }) },
+    federation: {
+      method,
+      rounds,
+      localSteps: 2,
+      freeRiders: {},
+      ...(cohortSize === undefined ? {} : { cohortSize }),
+    },
     deployment: { owners: OWNERS },
     baselines: { localOnly: false, centralised: false },
     workers: 1,
@@ -130,8 +136,13 @@ describe('a deployment is its simulation, bit for bit and byte for byte', () => 
     const simulated = await run(small.recipe, { out: small.out('simulated') });
     await deployed(name, small, title === 'owners remember');
     const events = (await server.operator.events(name, 0)).map(({ event }) => event);
-    const { params, bytes } = resultsOf(events);
-    expect({ params, bytes }).toEqual({ params: simulated.results.params, bytes: simulated.results.bytes });
+    const told = ({ params, bytes, freeRiders }: RunResults) => ({
+      params,
+      bytes,
+      watched: freeRiders!.owners,
+    });
+    expect(told(resultsOf(events))).toEqual(told(simulated.results));
+    expect(resultsOf(events).freeRiders!.detection).toBeUndefined();
   });
 });
 
