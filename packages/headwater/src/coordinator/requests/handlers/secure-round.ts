@@ -15,12 +15,13 @@ export async function secureRound(
   const { round, wait } = body;
   let { said } = body;
   for (;;) {
+    const seen = led.waiters.wakings(client.owner);
     const answer = await led.secureRounds.converse(client.owner, { round, said, wait });
     said = null;
     const leftMs = untilMs - parts.clock.nowMs();
     if (answer.told !== null || answer.over || leftMs <= 0 || request.signal.aborted || led.closed)
       return jsonAnswer(answer);
-    await led.waiters.wait(client.owner, Math.min(leftMs, LOOK_AGAIN_MS), request.signal);
+    await led.waiters.wait(client.owner, seen, Math.min(leftMs, LOOK_AGAIN_MS), request.signal);
     led.lastSeenMs.set(client.clientId, parts.clock.nowMs());
   }
 }

@@ -23,13 +23,14 @@ export async function task(
   const { clock } = context.parts;
   const untilMs = clock.nowMs() + 1000 * query.wait;
   for (;;) {
+    const seen = led.waiters.wakings(client.owner);
     const answer = await taskFor(context, led, client.owner);
     const leftMs = untilMs - clock.nowMs();
     const over = answer.status !== 'waiting' && answer.status !== 'running' && answer.status !== 'paused';
     if (answer.task?.kind === 'train') led.handedOut.give(client.clientId, answer.task.id, clock.nowMs());
     if (answer.task !== null || over || leftMs <= 0 || request.signal.aborted || led.closed)
       return jsonAnswer(answer);
-    await led.waiters.wait(client.owner, leftMs, request.signal);
+    await led.waiters.wait(client.owner, seen, leftMs, request.signal);
     if (!request.signal.aborted) led.lastSeenMs.set(client.clientId, clock.nowMs());
   }
 }
