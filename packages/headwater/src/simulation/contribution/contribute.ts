@@ -56,7 +56,8 @@ export async function contributions(stored: StoredRun, options: ContributionOpti
   const executor = createNodeExecutor({ device: recipe.device, threads: recipe.threadsPerSession });
   const tuning = bindTuning(recipe, model.definition, registries);
   const engine = createEngine({ model, tuning, executor });
-  const settings = { batchSize: recipe.evaluation.batchSize, maxLength: recipe.data.maxLength };
+  const batchSize = Math.min(recipe.evaluation.batchSize, pieces.length);
+  const settings = { batchSize, maxLength: recipe.data.maxLength };
   const lossOf: LossOf = async (params) => {
     const scores = await engine.score(params, pieces, settings);
     const total = (key: 'nll' | 'numTargets') => scores.reduce((sum, score) => sum + score[key], 0);
