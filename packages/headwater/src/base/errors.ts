@@ -42,7 +42,8 @@ export const ERROR_CODES = {
   LOG_FORKED: 'The transparency log of the run contradicts what was seen or promised before.',
   REQUEST_REFUSED: 'The coordinator refused a request; the message says why.',
   PRIVACY_INVALID: 'Privacy parameters are out of range, or no bound is proven for their combination.',
-  SECURE_AGGREGATION_ABORTED: 'A check of the secure aggregation failed; nothing that could open an update was sent.',
+  SECURE_AGGREGATION_ABORTED:
+    'A check of the secure aggregation failed; nothing that could open an update was sent.',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,10 +1,6 @@
 /** From a recipe to the privacy of single examples: for the plan, and for the steps of one owner. */
 
-import {
-  type ExampleMechanism,
-  type ExamplePrivacy,
-  exampleMechanism,
-} from '../federation/example-privacy.ts';
+import { type ExamplePrivacy, exampleMechanism } from '../federation/example-privacy.ts';
 import { stepsOf } from '../federation/plan.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { TrainOptions } from '../training/engine.ts';
