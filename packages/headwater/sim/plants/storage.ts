@@ -126,22 +126,27 @@ export const storagePlants: Readonly<Record<string, Plant>> = {
 
   'row-before-bytes': {
     what: 'an upload counts as sealed before it is',
-    blobs: (blobs): Blobs => ({
-      ...blobs,
-      uploads: {
-        ...blobs.uploads,
-        async seal(plan) {
-          const sealed = blobs.uploads.seal(plan);
-          if (await blobs.has(plan.digest)) return sealed;
-          sealed.catch(() => undefined);
-          return plan.digest;
+    blobs: (blobs): Blobs => {
+      const sealing = new Map<string, Promise<unknown>>();
+      return {
+        ...blobs,
+        uploads: {
+          ...blobs.uploads,
+          async seal(plan) {
+            const sealed = blobs.uploads.seal(plan);
+            sealing.set(
+              plan.digest,
+              sealed.catch(() => undefined),
+            );
+            return (await blobs.has(plan.digest)) ? sealed : plan.digest;
+          },
         },
-      },
-      async *stream(digest, range) {
-        while (!(await blobs.has(digest))) await Promise.resolve();
-        yield* blobs.stream(digest, range);
-      },
-    }),
+        async *stream(digest, range) {
+          await sealing.get(digest);
+          yield* blobs.stream(digest, range);
+        },
+      };
+    },
   },
 
   'delete-too-early': {
