@@ -1,6 +1,6 @@
 /**
- * Dense linear algebra in float64 for rules of the server: singular values with fixed signs, products of factors without
- * their dense matrix. Deterministic. It knows no methods and no tensors' names.
+ * Dense linear algebra in float64 for rules of the server: singular values with fixed signs, also of products without their
+ * dense matrix. Deterministic. It knows no methods and no tensors' names.
  */
 
 import { EigenvalueDecomposition, Matrix, QrDecomposition, SingularValueDecomposition } from 'ml-matrix';
@@ -76,11 +76,6 @@ export function firstColumns(matrix: Matrix, count: number): Matrix {
   return matrix.subMatrix(0, matrix.rows - 1, 0, count - 1);
 }
 
-/** With rows of zeros below. */
-export function withRows(matrix: Matrix, rows: number): Matrix {
-  return Matrix.zeros(rows, matrix.columns).setSubMatrix(matrix, 0, 0);
-}
-
 /** With columns of zeros to the right. */
 export function withColumns(matrix: Matrix, columns: number): Matrix {
   return Matrix.zeros(matrix.rows, columns).setSubMatrix(matrix, 0, 0);
@@ -106,65 +101,6 @@ export function svdOfProduct(b: Matrix, a: Matrix): Svd {
   const right = thinQr(a.transpose());
   const { u, s, v } = svd(left.r.mmul(right.r.transpose()));
   return withFixedSigns({ u: left.q.mmul(u), s, v: right.q.mmul(v) });
-}
-
-/** ‖B A‖_F; where that is less work without the product, the square root of ⟨B A, B A⟩. */
-export function productNorm(b: Matrix, a: Matrix): number {
-  if (b.columns * (b.rows + a.columns) > 2 * b.rows * a.columns) return b.mmul(a).norm('frobenius');
-  const [columns, rows] = [columnsOf(b), rowsOf(a)];
-  let sum = 0;
-  for (let i = 0; i < rows.length; i++)
-    for (let j = i; j < rows.length; j++)
-      sum += (i === j ? 1 : 2) * dot(columns[i]!, columns[j]!) * dot(rows[i]!, rows[j]!);
-  return Math.sqrt(Math.max(0, sum));
-}
-
-/** ⟨B A, D C⟩ = Σ_ij (Bᵀ D)_ij (A Cᵀ)_ij, without the products. */
-export function productInner(b: Matrix, a: Matrix, d: Matrix, c: Matrix): number {
-  const [left, right] = [columnsOf(b), columnsOf(d)];
-  const [top, bottom] = [rowsOf(a), rowsOf(c)];
-  let sum = 0;
-  for (let i = 0; i < top.length; i++)
-    for (let j = 0; j < bottom.length; j++) sum += dot(left[i]!, right[j]!) * dot(top[i]!, bottom[j]!);
-  return sum;
-}
-
-/** All ⟨B_i A_i, B_j A_j⟩ without the products: O(r² (E + D)) for each pair. */
-export function productGram(factors: readonly { readonly b: Matrix; readonly a: Matrix }[]): number[][] {
-  const split = factors.map(({ b, a }) => ({ left: columnsOf(b), right: rowsOf(a) }));
-  const gram = split.map(() => new Array<number>(split.length).fill(0));
-  for (const [i, one] of split.entries())
-    for (const [j, other] of split.slice(0, i + 1).entries()) {
-      let sum = 0;
-      for (let p = 0; p < one.left.length; p++)
-        for (let q = 0; q < other.left.length; q++)
-          sum += dot(one.left[p]!, other.left[q]!) * dot(one.right[p]!, other.right[q]!);
-      gram[i]![j] = sum;
-      gram[j]![i] = sum;
-    }
-  return gram;
-}
-
-function rowsOf(matrix: Matrix): Float64Array[] {
-  return Array.from({ length: matrix.rows }, (_, i) => Float64Array.from(matrix.getRow(i)));
-}
-
-function columnsOf(matrix: Matrix): Float64Array[] {
-  return Array.from({ length: matrix.columns }, (_, j) => Float64Array.from(matrix.getColumn(j)));
-}
-
-/** Four sums side by side: one would wait for itself. */
-function dot(x: Float64Array, y: Float64Array): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  const whole = x.length - (x.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    s0 += x[i]! * y[i]!;
-    s1 += x[i + 1]! * y[i + 1]!;
-    s2 += x[i + 2]! * y[i + 2]!;
-    s3 += x[i + 3]! * y[i + 3]!;
-  }
-  for (let i = whole; i < x.length; i++) s0 += x[i]! * y[i]!;
-  return s0 + s1 + (s2 + s3);
 }
 
 /** The eigenvector of a symmetric matrix’s largest eigenvalue, of length 1 and any sign. */

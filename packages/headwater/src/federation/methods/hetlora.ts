@@ -11,7 +11,6 @@
 
 import { z } from 'zod';
 import { type Params, tensor } from '../../base/tensor.ts';
-import { productNorm } from '../linear-algebra.ts';
 import type { LocalOutcome, LocalRound } from '../local-round.ts';
 import { cohortOf, combineModules, type ModuleCohort, rankwiseMean } from '../lora-cohort.ts';
 import { loraFigures } from '../lora-error.ts';
@@ -19,6 +18,7 @@ import { loraFactor, needsLora } from '../lora-factors.ts';
 import { tailPenalty, withoutTail } from '../lora-tail.ts';
 import type { Method } from '../method.ts';
 import { needsRounds } from '../needs.ts';
+import { outerNorm, outerOf } from '../outer-products.ts';
 import { ownerRanks, rankMistakes, rankSlots } from '../owner-ranks.ts';
 import { differenceOf, selectParams } from '../params.ts';
 
@@ -60,7 +60,7 @@ export const hetlora: Method<Options> = {
 
 /** w_k over all modules; equal where nobody has a product yet. */
 export function normWeights(modules: Iterable<ModuleCohort>): number[] {
-  const ofModules = Array.from(modules, ({ clients }) => clients.map(({ a, b }) => productNorm(b, a)));
+  const ofModules = Array.from(modules, ({ clients }) => clients.map(({ a, b }) => outerNorm(outerOf(b, a))));
   const norms = (ofModules[0] ?? []).map((_, k) => Math.hypot(...ofModules.map((own) => own[k]!)));
   const sum = norms.reduce((a, b) => a + b, 0);
   return norms.map((norm) => (sum === 0 ? 1 / norms.length : norm / sum));

@@ -120,7 +120,7 @@ describe.each(SHAPES)('W [$outFeatures, $inFeatures], rank $rank', (shape) => {
       const after = afterRound('lora-fair', { lambda }, updates, plain);
       return Matrix.sub(effective(after), meanProduct(clients)).norm('frobenius');
     };
-    const fedit = averagingError(cohortOf(updates, plain, 'difference')).norm;
+    const fedit = averagingError(updates, plain, 'difference').norm;
     expect(errorOf(0)).toBeLessThanOrEqual(fedit * (1 + 1e-6));
     expect(errorOf(0.01)).toBeLessThanOrEqual(fedit * (1 + 1e-6));
     expect(errorOf(0)).toBeLessThanOrEqual(errorOf(0.01) * (1 + 1e-6));
@@ -147,8 +147,7 @@ describe.each(SHAPES)('W [$outFeatures, $inFeatures], rank $rank', (shape) => {
       const after = afterRound(id, {}, sentBy(same, start), start);
       expect(apart(effective(after), Matrix.add(old, one!.b.mmul(one!.a))), id).toBeLessThan(1e-6);
     }
-    const [module] = cohortOf(sentBy(same, params), params, 'difference');
-    expect(averagingError([module!]).norm).toBeLessThan(1e-12);
+    expect(averagingError(sentBy(same, params), params, 'difference').norm).toBeLessThan(1e-12);
   });
 });
 
@@ -194,12 +193,17 @@ describe('rules over products', () => {
   it('the averaging error is that of FedIT’s dense products, and adds up over modules', () => {
     const updates = sentBy(clients, plain);
     const after = afterRound('zeropad', {}, updates, plain);
-    const { norm, relative } = averagingError(cohortOf(updates, plain, 'difference'));
+    const { norm, relative } = averagingError(updates, plain, 'difference');
     const dense = Matrix.sub(effective(after), meanProduct(clients)).norm('frobenius');
     expect(norm).toBeCloseTo(dense, 4);
     expect(relative).toBeCloseTo(dense / meanProduct(clients).norm('frobenius'), 5);
-    const [module] = cohortOf(updates, plain, 'difference');
-    expect(averagingError([module!, module!]).norm).toBeCloseTo(Math.SQRT2 * norm, 10);
+    const twice = (own: Params) =>
+      new Map([
+        ...own,
+        ...[...own].map(([name, value]) => [name.replace('model.', 'model.twin.'), value] as const),
+      ]);
+    const inBoth = updates.map((client) => ({ ...client, update: twice(client.update) }));
+    expect(averagingError(inBoth, twice(plain), 'difference').norm).toBeCloseTo(Math.SQRT2 * norm, 10);
   });
 
   it('figures of a round: what averaging loses, beside what the method loses', () => {
@@ -209,7 +213,7 @@ describe('rules over products', () => {
       const after = afterRound(id, options, updates, start);
       return bindMethod(record, record.options.parse(options)).figures!(updates, { before: start, after });
     };
-    const lost = averagingError(cohortOf(sentBy(clients, plain), plain, 'difference')).relative;
+    const lost = averagingError(sentBy(clients, plain), plain, 'difference').relative;
     expect(lost).toBeGreaterThan(0.1);
     const { s } = svd(meanProduct(clients));
     const tail = Math.hypot(...s.slice(4)) / Math.hypot(...s);

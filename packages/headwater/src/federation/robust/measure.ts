@@ -5,9 +5,9 @@
  */
 
 import type { Params } from '../../base/tensor.ts';
-import { productGram } from '../linear-algebra.ts';
 import { cohortOf, factorPairs } from '../lora-cohort.ts';
 import type { WeightedUpdate } from '../method.ts';
+import { outerGram, outerOf } from '../outer-products.ts';
 import { zerosLike } from '../params.ts';
 import type { Geometry } from './geometry.ts';
 import type { BoundRule } from './rule.ts';
@@ -53,7 +53,7 @@ function addProducts(geometry: Geometry, points: readonly Params[], params: Para
   }));
   const names = new Set<string>();
   for (const { names: pair, clients } of cohortOf(cohort, params, 'difference')) {
-    const gram = productGram(clients);
+    const gram = outerGram(clients.map(({ a, b }) => outerOf(b, a)));
     addPairs(geometry, (i, j) => Math.max(0, gram[i]![i]! + gram[j]![j]! - 2 * gram[i]![j]!));
     names.add(pair.a).add(pair.b);
   }

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import VECTORS from '../../../test/fixtures/robust/vectors.json' with { type: 'json' };
 import { type Params, tensor } from '../../base/tensor.ts';
-import { matrixOf, productGram } from '../linear-algebra.ts';
+import { matrixOf } from '../linear-algebra.ts';
 import type { WeightedUpdate } from '../method.ts';
+import { outerGram, outerOf } from '../outer-products.ts';
 import { aggregateRobustly, type RobustContext } from './aggregate-robustly.ts';
 import { chooseByKrum } from './bulyan.ts';
 import { voices } from './foolsgold.ts';
@@ -178,10 +179,7 @@ describe('robust rules give the figures of others', () => {
     const { A1, A2, B1, B2, inner, dist2, norm1 } = VECTORS.lora_product;
     const matrix = (rows: Rows) =>
       matrixOf(tensor('float32', [rows.length, rows[0]!.length], Float32Array.from(rows.flat())));
-    const gram = productGram([
-      { b: matrix(B1), a: matrix(A1) },
-      { b: matrix(B2), a: matrix(A2) },
-    ]);
+    const gram = outerGram([outerOf(matrix(B1), matrix(A1)), outerOf(matrix(B2), matrix(A2))]);
     // The fixture’s factors are float64, tensors are float32.
     close([gram[0]![1]!], [inner], 1e-6);
     close([gram[0]![0]! + gram[1]![1]! - 2 * gram[0]![1]!], [dist2], 1e-6);
