@@ -1,6 +1,7 @@
 /** Making a folder with its parents. Node's own recursive mkdir never returns on file systems that refuse with "no such file". */
 
-import { mkdir, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { storageError, systemErrorCode } from './io-errors.ts';
 
@@ -15,6 +16,15 @@ export async function makeFolder(path: string): Promise<void> {
     // Somebody else made it in between.
     if (!(await isFolder(path))) throw storageError(error, 'make the folder', path);
   }
+}
+
+/** For secrets: a folder that is made here is this user's alone; one that is there stays as it is. Throws STORAGE_FAILED. */
+export async function makePrivateFolder(folder: string): Promise<void> {
+  if (existsSync(folder)) return;
+  await makeFolder(folder);
+  await chmod(folder, 0o700).catch((cause) => {
+    throw storageError(cause, 'make the folder private', folder);
+  });
 }
 
 async function isFolder(path: string): Promise<boolean> {

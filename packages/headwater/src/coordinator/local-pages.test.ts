@@ -19,6 +19,17 @@ afterEach(async () => {
 });
 afterAll(() => small.remove());
 
+/** What the tests look at, of answers of every shape. */
+interface Answers {
+  readonly runs: readonly { readonly run: string; readonly status: string }[];
+  readonly rounds: readonly unknown[];
+  readonly updates: readonly unknown[];
+  readonly owners: readonly { readonly tokensPerSecond: number }[];
+  readonly evaluations: readonly { readonly id: string }[];
+  readonly files: readonly { readonly path: string }[];
+  readonly text: string;
+}
+
 async function open() {
   const pages = await openLocalPages({ folder: small.out('first'), log });
   opened.push(pages);
@@ -29,8 +40,7 @@ async function open() {
     headers: Record<string, string> = { authorization: `Bearer ${token}` },
   ) => {
     const answer = await request(origin + path, { headers });
-    // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
-    return { status: answer.statusCode, json: (await answer.body.json().catch(() => undefined)) as any };
+    return { status: answer.statusCode, json: (await answer.body.json().catch(() => undefined)) as Answers };
   };
   return { get, pages };
 }
@@ -40,9 +50,7 @@ describe('the pages of a local run', () => {
     const { get } = await open();
     expect((await get('/admin/about')).json).toMatchObject({ kind: 'local', url: null });
     const { runs } = (await get('/admin/runs')).json;
-    expect(
-      runs.map(({ run: name, status }: { run: string; status: string }) => [name, status]).sort(),
-    ).toEqual([
+    expect(runs.map(({ run: name, status }) => [name, status]).sort()).toEqual([
       ['first', 'finished'],
       ['second', 'finished'],
     ]);
@@ -54,11 +62,11 @@ describe('the pages of a local run', () => {
     });
     expect(json.rounds).toHaveLength(2);
     expect(json.updates).toHaveLength(6);
-    expect(json.owners.every((owner: { tokensPerSecond: number }) => owner.tokensPerSecond > 0)).toBe(true);
-    expect(json.evaluations.map(({ id }: { id: string }) => id)).toContain('test/federated');
+    expect(json.owners.every((owner) => owner.tokensPerSecond > 0)).toBe(true);
+    expect(json.evaluations.map(({ id }) => id)).toContain('test/federated');
     expect((await get('/admin/runs/second/recipe')).json.text).toContain('rounds: 1');
     const { files } = (await get('/admin/runs/first/result')).json;
-    expect(files.map(({ path }: { path: string }) => path)).toContain('adapter/adapter_model.safetensors');
+    expect(files.map(({ path }) => path)).toContain('adapter/adapter_model.safetensors');
     expect((await get('/admin/runs/first/journal?limit=2')).json).toMatchObject({ more: true });
   });
 

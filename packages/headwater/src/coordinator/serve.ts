@@ -4,8 +4,6 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -14,7 +12,8 @@ import { ed25519FromSeed, ed25519Verify } from '../base/ed25519-node.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { hostInUrl, isLoopback } from '../base/hosts.ts';
 import { storageError } from '../base/io-errors.ts';
-import { makeFolder } from '../base/make-folder-node.ts';
+import { checkListening, readPem } from '../base/listening-node.ts';
+import { makePrivateFolder } from '../base/make-folder-node.ts';
 import type { HubProgress } from '../models/hub-node.ts';
 import type { RecipeInput } from '../recipe/schema.ts';
 import { openAdminToken, writeAdminAddress } from './admin-token.ts';
@@ -78,6 +77,7 @@ export interface Server {
 export async function startServer(options: ServeOptions): Promise<Server> {
   checkOptions(options);
   const folder = options.folder ?? (isFolder(options.store) ? options.store : 'coordinator');
+  // The store holds the operator's key.
   await makePrivateFolder(folder);
   const storage = await openStorage(options);
   try {
@@ -86,15 +86,6 @@ export async function startServer(options: ServeOptions): Promise<Server> {
     await storage.close();
     throw cause;
   }
-}
-
-/** The store holds the operator's key: a folder that is made here is this user's alone. */
-async function makePrivateFolder(folder: string): Promise<void> {
-  if (existsSync(folder)) return;
-  await makeFolder(folder);
-  await chmod(folder, 0o700).catch((cause) => {
-    throw storageError(cause, 'make the folder private', folder);
-  });
 }
 
 async function listen(options: ServeOptions, folder: string, storage: Storage): Promise<Server> {
@@ -226,21 +217,12 @@ async function isReachable({ store }: Storage): Promise<boolean> {
 }
 
 function readPeerCa({ peerCa }: ServeOptions): string | undefined {
-  if (peerCa === undefined) return undefined;
-  try {
-    return readFileSync(peerCa, 'utf8');
-  } catch (cause) {
-    throw storageError(cause, 'read the authority', peerCa);
-  }
+  return peerCa === undefined ? undefined : readPem(peerCa);
 }
 
-function checkOptions({ tlsCert, tlsKey, host, insecure, adminHost }: ServeOptions): void {
-  if ((tlsCert === undefined) !== (tlsKey === undefined))
-    throw new HeadwaterError('OPTION_INVALID', '--tls-cert and --tls-key belong together');
-  if (tlsCert === undefined && !isLoopback(host) && !insecure)
-    throw new HeadwaterError('OPTION_INVALID', `plain HTTP on ${host} could be read by anybody in between`, {
-      hint: 'Give --tls-cert and --tls-key (`headwater certificates` makes them), put a TLS proxy in front of 127.0.0.1, or allow it with --insecure.',
-    });
+function checkOptions(options: ServeOptions): void {
+  checkListening(options);
+  const { adminHost, insecure } = options;
   if (!isLoopback(adminHost) && !insecure)
     throw new HeadwaterError(
       'OPTION_INVALID',

@@ -226,7 +226,8 @@ function largestMagnitude(values: Float32Array): number {
   return new Float32Array(Int32Array.of(Math.max(a, b, c, d)).buffer)[0]!;
 }
 
-function faulty(read: () => void): void {
+/** What the format of a file forbids is a fault of the update that it carries. */
+export function faulty(read: () => void): void {
   try {
     read();
   } catch (error) {

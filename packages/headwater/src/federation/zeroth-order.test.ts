@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { rng } from '../base/random.ts';
 import { type Params, tensor } from '../base/tensor.ts';
 import { addDirection, type Distribution, drawSeed } from './directions.ts';
-import { encodeParams } from './params.ts';
+import { encodeParams, zerosLike } from './params.ts';
 import { displaced, estimatedGradient, replayed, slopeAlong, type Term } from './zeroth-order.ts';
 
 const random = rng('zeroth-order');
@@ -38,7 +38,7 @@ describe.each<Distribution>(['normal', 'signs'])('the estimate along directions 
 
   it('has the exact slope of a quadratic, whatever ε, and the same for −ε', async () => {
     const direction = { seed: [3, 4] as const, kind, covers: everything };
-    const z = flat(displaced(zerosOf(theta), direction, 1));
+    const z = flat(displaced(zerosLike(theta), direction, 1));
     const exact = z.reduce((sum, x, i) => sum + x * gradient[i]!, 0);
     for (const epsilon of [1e-3, 1e-2, 0.1])
       expect((await slopeAlong(loss, theta, direction, epsilon)).slope).toBeCloseTo(exact, 2);
@@ -108,16 +108,3 @@ describe('replay', () => {
     expect(replayed(base, [{ seed: [1, 1], scale: 0 }], 'signs')).toBe(base);
   });
 });
-
-function zerosOf(params: Params): Params {
-  return new Map(
-    [...params].map(([name, { shape, data }]) => [
-      name,
-      tensor(
-        'float32',
-        shape,
-        data.map(() => 0),
-      ),
-    ]),
-  );
-}

@@ -4,8 +4,6 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
 import {
   createServer,
   type Server as HttpServer,
@@ -20,9 +18,9 @@ import { pipeline } from 'node:stream/promises';
 import { toBase64url } from '../base/base64url.ts';
 import { ed25519Verify } from '../base/ed25519-node.ts';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
-import { hostInUrl, isLoopback } from '../base/hosts.ts';
-import { storageError } from '../base/io-errors.ts';
-import { makeFolder } from '../base/make-folder-node.ts';
+import { hostInUrl } from '../base/hosts.ts';
+import { checkListening, readPem } from '../base/listening-node.ts';
+import { makePrivateFolder } from '../base/make-folder-node.ts';
 import { HELPER_REFUSALS, unmaskRequest } from '../federation/wire/helper.ts';
 import { openSqliteStore } from '../storage/sqlite-store.ts';
 import { createHelper, type Helper, type HelperAnswer } from './core.ts';
@@ -58,8 +56,8 @@ const REQUEST_TIMEOUT_MS = 600_000;
 
 /** Throws OPTION_INVALID, STORAGE_FAILED, RUN_CORRUPT. */
 export async function serveHelper(options: ServeHelperOptions): Promise<HelperServer> {
-  checkAddress(options);
-  await openFolder(options.store);
+  checkListening(options);
+  await makePrivateFolder(options.store);
   const store = await openSqliteStore(join(options.store, 'helper.db'));
   try {
     const key = await openHelperKey(store.records, (bytes) => randomBytes(bytes));
@@ -87,26 +85,6 @@ export async function serveHelper(options: ServeHelperOptions): Promise<HelperSe
   }
 }
 
-function checkAddress({ host, tlsCert, tlsKey, insecure }: ServeHelperOptions): void {
-  if ((tlsCert === undefined) !== (tlsKey === undefined))
-    throw new HeadwaterError('OPTION_INVALID', 'a certificate needs its key, and a key its certificate', {
-      hint: 'Give both --tls-cert and --tls-key, or neither.',
-    });
-  if (tlsCert !== undefined || insecure || isLoopback(host)) return;
-  throw new HeadwaterError('OPTION_INVALID', `plain HTTP on ${host} could be read and changed on its way`, {
-    hint: 'Give --tls-cert and --tls-key (`headwater certificates` makes them), or --insecure behind a proxy that encrypts.',
-  });
-}
-
-/** It holds the secret key: this user's alone. */
-async function openFolder(folder: string): Promise<void> {
-  if (existsSync(folder)) return;
-  await makeFolder(folder);
-  await chmod(folder, 0o700).catch((cause) => {
-    throw storageError(cause, 'make the folder private', folder);
-  });
-}
-
 type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
 function listening({ tlsCert, tlsKey }: ServeHelperOptions, listener: Listener): HttpServer {
@@ -114,14 +92,6 @@ function listening({ tlsCert, tlsKey }: ServeHelperOptions, listener: Listener):
   if (tlsCert === undefined || tlsKey === undefined) return createServer(limits, listener);
   const tls = { cert: readPem(tlsCert), key: readPem(tlsKey), minVersion: 'TLSv1.2' } as const;
   return createTlsServer({ ...limits, ...tls }, listener);
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw storageError(cause, 'read the certificate or key', file);
-  }
 }
 
 function listen(server: HttpServer, { host, port }: ServeHelperOptions): Promise<number> {

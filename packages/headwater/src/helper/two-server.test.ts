@@ -3,25 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rejection } from '../../test/support/outcome.ts';
-import { type SmallDeployment, smallDeployment } from '../../test/support/small-deployment.ts';
+import {
+  OF_THREE_OWNERS,
+  type SmallDeployment,
+  smallDeployment,
+  THREE_OWNERS,
+} from '../../test/support/small-deployment.ts';
 import { smallRun } from '../../test/support/small-run.ts';
 import { type JoinEvent, joinRun } from '../client/join-node.ts';
 import { resultsOf } from '../runs/results.ts';
 import { run } from '../simulation/run.ts';
 import { type HelperServer, serveHelper } from './serve.ts';
-
-const OWNERS = ['ann', 'ben', 'cid'];
-const MORE = {
-  data: {
-    train: { files: 'data/train.csv' },
-    schema: { kind: 'prompt-completion', prompt: '{prompt}', completion: '{answer}', chat: false },
-    ownerColumn: 'owner',
-    maxLength: 32,
-  },
-  deployment: { owners: OWNERS },
-  baselines: { localOnly: false, centralised: false },
-  workers: 1,
-};
 
 let folder: string;
 let helper: HelperServer;
@@ -31,7 +23,7 @@ beforeAll(async () => {
   process.env.HEADWATER_HOME = join(folder, 'home');
   helper = await serveHelper(helperOptions());
   const secureAggregation = { mode: 'two-server', helper: { url: helper.url, key: helper.publicKey } };
-  deployment = await smallDeployment(OWNERS, { ...MORE, privacy: { secureAggregation } });
+  deployment = await smallDeployment(THREE_OWNERS, { ...OF_THREE_OWNERS, privacy: { secureAggregation } });
 });
 afterAll(async () => {
   delete process.env.HEADWATER_HOME;
@@ -66,14 +58,14 @@ describe('two servers', () => {
       await deployment.restart();
       helper = await serveHelper(helperOptions(Number(new URL(helper.url).port)));
     };
-    const outcomes = await Promise.all(OWNERS.map((owner) => join1(owner, onEvent)));
+    const outcomes = await Promise.all(THREE_OWNERS.map((owner) => join1(owner, onEvent)));
     expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
     const events = (await deployment.server.operator.events('small', 0)).map(({ event }) => event);
     const results = resultsOf(events);
     const masked = await run(deployment.run.recipe, { out: deployment.run.out('masked') });
     expect(results.params).toBe(masked.results.params);
     const { fractionBits, range } = results.fixedPoint;
-    const unmasked = smallRun(MORE);
+    const unmasked = smallRun(OF_THREE_OWNERS);
     const scale = `federation.fixedPoint={ fractionBits: ${fractionBits}, range: ${range} }`;
     const plain = await run(unmasked.recipe, { out: unmasked.out('plain'), overrides: [scale] });
     unmasked.remove();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Params, sizeOf, tensor } from '../base/tensor.ts';
+import { filled } from '../../test/support/filled.ts';
 import { plain } from '../federation/compression/none.ts';
 import type { AggregateWork, Member } from '../federation/events.ts';
 import { groupsOf } from '../federation/masking/groups.ts';
@@ -30,20 +30,6 @@ const robust = withRobustRule(
 );
 const fixedPoint = planRing(TENSORS, { counts: Array(OWNERS).fill(1), cohortSize: OWNERS });
 
-function filled(valueAt: (i: number) => number): Params {
-  let at = 0;
-  return new Map(
-    TENSORS.map(({ name, shape }) => [
-      name,
-      tensor(
-        'float32',
-        shape,
-        Float32Array.from({ length: sizeOf(shape) }, () => valueAt(at++)),
-      ),
-    ]),
-  );
-}
-
 const termOf = (owner: number): MaskTerm => ({
   key: new Uint8Array(32).fill(owner + 1),
   sign: owner % 2 === 0 ? 1 : -1,
@@ -55,14 +41,14 @@ async function round() {
   const plainMembers: Member[] = [];
   const { fractionBits, range } = fixedPoint.tensors[0]!;
   for (let owner = 0; owner < OWNERS; owner++) {
-    const update = encodeParams(filled((i) => Math.sin(owner * 31 + i) / 2));
+    const update = encodeParams(filled(TENSORS, (i) => Math.sin(owner * 31 + i) / 2));
     const mask = { attempt: 1, weight: 1, fractionBits, range, terms: [termOf(owner)] };
     const sent = await asSent(update, { ok: true, l2Norm: 1 }, mask);
     const common = { owner: `o${String(owner).padStart(2, '0')}`, aggregationWeight: 1 };
     members.push({ ...common, update: await blobs.put(sent.update) });
     plainMembers.push({ ...common, update: await blobs.put(update) });
   }
-  const params = await blobs.put(encodeParams(filled(() => 1)));
+  const params = await blobs.put(encodeParams(filled(TENSORS, () => 1)));
   const common = { kind: 'aggregate', id: 'aggregate/1', round: 1, params, serverState: null } as const;
   const work: AggregateWork = { ...common, members, membership: '', participation: 1 };
   const job = { work, fixedPoint, serverLearningRate: 1 };

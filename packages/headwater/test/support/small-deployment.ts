@@ -26,6 +26,20 @@ export interface SmallDeployment {
 
 const NAME = 'small';
 
+/** Of the smallest run, as a deployment has it: each owner's rows are on its own machine, and nothing is measured beside it. */
+export const THREE_OWNERS = ['ann', 'ben', 'cid'];
+export const OF_THREE_OWNERS = {
+  data: {
+    train: { files: 'data/train.csv' },
+    schema: { kind: 'prompt-completion', prompt: '{prompt}', completion: '{answer}', chat: false },
+    ownerColumn: 'owner',
+    maxLength: 32,
+  },
+  deployment: { owners: THREE_OWNERS },
+  baselines: { localOnly: false, centralised: false },
+  workers: 1,
+};
+
 export async function smallDeployment(
   owners: readonly string[],
   more: Record<string, unknown> = {},

@@ -3,12 +3,11 @@
  * streams. It knows no route but hands everything on, and adds what browsers and operators of networks expect.
  */
 
-import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGzip, createZstdCompress } from 'node:zlib';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Clock } from '../../base/clock.ts';
-import { storageError } from '../../base/io-errors.ts';
+import { readPem } from '../../base/listening-node.ts';
 import { openApiDocument } from '../../federation/wire/openapi.ts';
 import { Refusal } from '../../federation/wire/refusals.ts';
 import type { WireResponse } from '../../federation/wire/transport.ts';
@@ -81,14 +80,6 @@ function tlsOptions({ tlsCert, tlsKey }: ClientApiOptions): object {
       maxHeaderSize: MAX_HEADER_BYTES,
     },
   };
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw storageError(cause, 'read the certificate or key', file);
-  }
 }
 
 const ALLOWED_HEADERS =

@@ -2,31 +2,25 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type SmallDeployment, smallDeployment } from '../../../test/support/small-deployment.ts';
+import {
+  OF_THREE_OWNERS,
+  type SmallDeployment,
+  smallDeployment,
+  THREE_OWNERS,
+} from '../../../test/support/small-deployment.ts';
 import { type JoinEvent, joinRun } from '../../client/join-node.ts';
 import { resultsOf } from '../../runs/results.ts';
 import { run } from '../../simulation/run.ts';
-
-const OWNERS = ['ann', 'ben', 'cid'];
-const MORE = {
-  data: {
-    train: { files: 'data/train.csv' },
-    schema: { kind: 'prompt-completion', prompt: '{prompt}', completion: '{answer}', chat: false },
-    ownerColumn: 'owner',
-    maxLength: 32,
-  },
-  deployment: { owners: OWNERS },
-  baselines: { localOnly: false, centralised: false },
-  workers: 1,
-  privacy: { secureAggregation: { mode: 'secagg-plus' } },
-};
 
 let folder: string;
 let deployment: SmallDeployment;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'headwater-secagg-'));
   process.env.HEADWATER_HOME = join(folder, 'home');
-  deployment = await smallDeployment(OWNERS, MORE);
+  deployment = await smallDeployment(THREE_OWNERS, {
+    ...OF_THREE_OWNERS,
+    privacy: { secureAggregation: { mode: 'secagg-plus' } },
+  });
 });
 afterAll(async () => {
   delete process.env.HEADWATER_HOME;
@@ -49,7 +43,7 @@ describe('owners who open the masks together', () => {
     const onEvent = (event: JoinEvent) => {
       if (event.type === 'secure-round') steps.add(event.step);
     };
-    const outcomes = await Promise.all(OWNERS.map((owner) => joined(owner, onEvent)));
+    const outcomes = await Promise.all(THREE_OWNERS.map((owner) => joined(owner, onEvent)));
     expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
     expect([...steps]).toEqual(['advertise', 'share', 'mask', 'confirm', 'unmask']);
     const events = (await deployment.server.operator.events('small', 0)).map(({ event }) => event);
@@ -57,8 +51,8 @@ describe('owners who open the masks together', () => {
     expect(resultsOf(events).params).toBe(masked.results.params);
     expect(events.filter(({ type }) => type === 'attempt-abandoned')).toEqual([]);
     expect(events.filter(({ type }) => type === 'keys-fixed')).toMatchObject([
-      { round: 1, attempt: 1, owners: OWNERS },
-      { round: 2, attempt: 1, owners: OWNERS },
+      { round: 1, attempt: 1, owners: THREE_OWNERS },
+      { round: 2, attempt: 1, owners: THREE_OWNERS },
     ]);
   });
 });

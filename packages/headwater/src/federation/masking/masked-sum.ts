@@ -3,7 +3,6 @@
  * taken away is the exact weighted sum of the updates. What an update holds cannot be looked at: that is the point of a mask.
  */
 
-import { HeadwaterError } from '../../base/errors.ts';
 import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { SafetensorsEntry, SafetensorsHeader } from '../../models/safetensors-header.ts';
 import { createSafetensorsReader } from '../../models/safetensors-stream.ts';
@@ -11,7 +10,7 @@ import { addWords, wordsOfBytes } from '../../privacy/secure-aggregation/words.t
 import { encodingOf } from '../compression/encode.ts';
 import type { UpdateCheck } from '../events.ts';
 import type { FixedPointPlan, PartialSum } from '../fixed-point.ts';
-import { UpdateFault } from '../update-reader.ts';
+import { faulty, UpdateFault } from '../update-reader.ts';
 import {
   CLAMPED,
   MASKED_ENCODING,
@@ -84,15 +83,6 @@ function checkEntry(name: string, shape: readonly number[], entry: SafetensorsEn
     throw new UpdateFault('shape', `tensor "${name}" has shape [${entry.shape}], expected [${shape}]`);
   if (entry.dtype !== 'int32')
     throw new UpdateFault('format', `tensor "${name}" is ${entry.format}, expected I32`);
-}
-
-function faulty(read: () => void): void {
-  try {
-    read();
-  } catch (error) {
-    if (!(error instanceof HeadwaterError)) throw error;
-    throw new UpdateFault('format', error.message);
-  }
 }
 
 /** Who is in a sum. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { filled } from '../../../test/support/filled.ts';
 import { rng } from '../../base/random.ts';
-import { type Params, sizeOf, tensor } from '../../base/tensor.ts';
+import { type Params, tensor } from '../../base/tensor.ts';
 import { addMask } from '../../privacy/secure-aggregation/mask-stream.ts';
 import { addUpdate, emptySum, type PartialSum, planFixedPoint } from '../fixed-point.ts';
 import { start, step } from '../machine.ts';
@@ -24,20 +25,6 @@ const key = (owner: number) => new Uint8Array(32).fill(owner + 1);
 
 async function* stream(bytes: Uint8Array, pieceBytes = 37) {
   for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.slice(at, at + pieceBytes);
-}
-
-function paramsOf(valueAt: (i: number) => number): Params {
-  let at = 0;
-  return new Map(
-    TENSORS.map(({ name, shape }) => [
-      name,
-      tensor(
-        'float32',
-        shape,
-        Float32Array.from({ length: sizeOf(shape) }, () => valueAt(at++)),
-      ),
-    ]),
-  );
 }
 
 async function maskedFile(update: Params, weight: number, owner: number) {
@@ -67,7 +54,7 @@ describe('masked sums', () => {
     const update = fc.array(value, { minLength: 11, maxLength: 11 });
     await fc.assert(
       fc.asyncProperty(fc.array(update, { minLength: 1, maxLength: 5 }), async (values) => {
-        const updates = values.map((own) => paramsOf((i) => own[i]!));
+        const updates = values.map((own) => filled(TENSORS, (i) => own[i]!));
         const weights = COUNTS.slice(0, updates.length);
         const plain = emptySum();
         for (const [i, own] of updates.entries()) addUpdate(PLAN, plain, own, weights[i]!);
@@ -78,7 +65,7 @@ describe('masked sums', () => {
   });
 
   it('hold at the ends of 32 bits', async () => {
-    const [most, least] = [paramsOf(() => 1), paramsOf(() => -1)];
+    const [most, least] = [filled(TENSORS, () => 1), filled(TENSORS, () => -1)];
     for (const [update, sign] of [
       [most, 1],
       [least, -1],
@@ -108,10 +95,10 @@ describe('masked sums', () => {
   });
 
   it('refuse values that are no numbers, and files of another form', async () => {
-    const bad = paramsOf((i) => (i === 4 ? Number.NaN : 0));
+    const bad = filled(TENSORS, (i) => (i === 4 ? Number.NaN : 0));
     const scale = { weight: 1, fractionBits: 20, range: 1 };
     expect(() => unmaskedFile(bad, scale)).toThrow('NaN');
-    const good = paramsOf(() => 0.5);
+    const good = filled(TENSORS, () => 0.5);
     const { bytes } = unmaskedFile(good, scale);
     expect(await checkMaskedStream(stream(bytes), TENSORS)).toEqual({ ok: true, l2Norm: null });
     const plain = await checkMaskedStream(stream(encodeParams(good)), TENSORS);

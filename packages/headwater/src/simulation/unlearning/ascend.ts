@@ -7,7 +7,7 @@
 import { rng, shuffled } from '../../base/random.ts';
 import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { TokenizedExample } from '../../data/types.ts';
-import { addScaled, differenceOf, l2Norm } from '../../federation/params.ts';
+import { addScaled, differenceOf, l2Norm, scaled } from '../../federation/params.ts';
 import { npoWeight, projected, withoutPart } from '../../federation/unlearning/steps.ts';
 import { clipToNorm, globalNorm } from '../../training/clip.ts';
 import type { Engine } from '../../training/engine.ts';
@@ -127,7 +127,8 @@ async function climbed({ stored }: Trainers, climb: Climb): Promise<Ascent> {
       : await engine.loss(climb.begin, unseen, measure);
   const rate = options.rate * training.optimizer.learningRate;
   const optimizer = optimizers[training.optimizer.kind];
-  let params: Params = copied(climb.begin);
+  // A copy: the optimizer writes into it.
+  let params = scaled(climb.begin, 1);
   const state = initialState(optimizer, params, training.optimizer);
   const order = shuffled([...examples.keys()], rng(seed, 'unlearn', options.kind));
   let steps = 0;
@@ -153,7 +154,7 @@ async function forgettingGradient(
   taken: readonly TokenizedExample[],
   measure: { readonly batchSize: number; readonly maxLength: number },
 ): Promise<Params> {
-  if (options.kind === 'ascent') return times((await engine.gradients(params, taken, measure)).grads, -1);
+  if (options.kind === 'ascent') return scaled((await engine.gradients(params, taken, measure)).grads, -1);
   const [now, before] = [
     await engine.score(params, taken, measure),
     await engine.score(begin, taken, measure),
@@ -162,27 +163,10 @@ async function forgettingGradient(
   for (const [i, example] of taken.entries()) {
     const weight = npoWeight(before[i]!.nll - now[i]!.nll, options.beta) / taken.length;
     const { grads } = await engine.gradients(params, [example], measure);
-    const own = times(grads, -weight);
+    const own = scaled(grads, -weight);
     sum = sum === undefined ? own : addScaled(sum, own, 1);
   }
   return sum!;
-}
-
-function times(params: Params, factor: number): Params {
-  return new Map(
-    [...params].map(([name, { shape, data }]) => [
-      name,
-      tensor(
-        'float32',
-        shape,
-        data.map((x) => factor * x),
-      ),
-    ]),
-  );
-}
-
-function copied(params: Params): Params {
-  return times(params, 1);
 }
 
 /** In place: the optimizer’s state belongs to these arrays. */

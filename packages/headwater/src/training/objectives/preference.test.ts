@@ -6,6 +6,7 @@ import { distance, FIXTURES, TRAIN, toyExamples } from '../../../test/training-s
 import { rng } from '../../base/random.ts';
 import { type Params, tensor } from '../../base/tensor.ts';
 import type { TokenizedExample } from '../../data/types.ts';
+import { scaled } from '../../federation/params.ts';
 import { gradients } from '../../graph/autodiff.ts';
 import { crossEntropy, targetLosses } from '../../graph/cross-entropy.ts';
 import { Graph } from '../../graph/ir.ts';
@@ -70,19 +71,6 @@ async function adapted() {
   };
 }
 
-function scaledBy(params: Params, factor: number): Params {
-  return new Map(
-    [...params].map(([name, { shape, data }]) => [
-      name,
-      tensor(
-        'float32',
-        shape,
-        data.map((x) => factor * x),
-      ),
-    ]),
-  );
-}
-
 describe('preference objectives next to torch', () => {
   const CASES: Readonly<Record<string, BoundObjective>> = {
     dpo: bound('dpo'),
@@ -131,7 +119,7 @@ describe('DPO', () => {
     const back = await gradient(bound('dpo'), own.map(swapped));
     expect(there.loss).toBeCloseTo(Math.LN2, 5);
     expect(back.loss).toBeCloseTo(Math.LN2, 5);
-    expect(distance(scaledBy(back.grads, -1), there.grads)).toBeLessThan(1e-4);
+    expect(distance(scaled(back.grads, -1), there.grads)).toBeLessThan(1e-4);
   });
 
   it('for small β pulls β/2 times as hard as the difference of the log-likelihoods, wherever it is', async () => {
