@@ -2,6 +2,7 @@
 
 import type { TrainOptions } from '../../../headwater/src/training/engine.ts';
 import type { Backend, BackendChoice, BrowserFacts, WeightFormat } from '../../src/engine/backend.ts';
+import type { SecureTranscript } from './secure-transcript.ts';
 
 export interface OpenRequest {
   readonly backend?: Backend;
@@ -53,6 +54,8 @@ export interface Commands {
   trained(input: null): Promise<string>;
   /** Floating-point operations per second, in 10⁹, of products [256, 256]·[256, 1024]. */
   matmulSpeed(input: null): Promise<number>;
+  /** What secure aggregation makes in this tab from fixed randomness; `portable`: where the browser has no X25519. */
+  secure(input: { readonly portable: boolean }): Promise<SecureTranscript>;
 }
 
 export interface Trained {
