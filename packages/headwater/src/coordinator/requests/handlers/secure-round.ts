@@ -4,9 +4,6 @@ import type { WireResponse } from '../../../federation/wire/transport.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
 
-/** What comes while nobody looks is seen at the next look. */
-const LOOK_AGAIN_MS = 2_000;
-
 export async function secureRound(
   { parts }: HandlerContext,
   { led, client, body, request }: ClientCall<'secureRound'>,
@@ -21,7 +18,7 @@ export async function secureRound(
     const leftMs = untilMs - parts.clock.nowMs();
     if (answer.told !== null || answer.over || leftMs <= 0 || request.signal.aborted || led.closed)
       return jsonAnswer(answer);
-    await led.waiters.wait(client.owner, seen, Math.min(leftMs, LOOK_AGAIN_MS), request.signal);
+    await led.waiters.wait(client.owner, seen, leftMs, request.signal);
     led.lastSeenMs.set(client.clientId, parts.clock.nowMs());
   }
 }

@@ -1,0 +1,156 @@
+/**
+ * What moves an attempt on: everybody has answered, or a step's time is up, and whoever is left is enough or not. Each move is an
+ * event of the run's journal or a record of the attempt; who is in the sum is fixed before anybody is asked to open it.
+ */
+
+import { attemptOf } from '../../federation/masking/masking-of.ts';
+import { awaits } from '../../federation/rounds.ts';
+import type { OpenRound, RunState } from '../../federation/state.ts';
+import { graphParameters } from '../../privacy/secure-aggregation/graph.ts';
+import {
+  withEnoughHolders,
+  withoutEnoughHolders,
+} from '../../privacy/secure-aggregation/secagg-plus/server.ts';
+import type { Session } from '../../privacy/secure-aggregation/secagg-plus/session.ts';
+import { openMasks } from '../../privacy/secure-aggregation/secagg-plus/unmask.ts';
+import { type AttemptView, sessionOf, setsOf } from './attempt-view.ts';
+import { lose, type SecureRoundsParts, wakeAll, write } from './secure-round-parts.ts';
+import type { StepClock } from './step-clock.ts';
+import type { Opened } from './unmasking.ts';
+
+export interface Moves {
+  readonly parts: SecureRoundsParts;
+  readonly clock: StepClock;
+  /** Whether somebody waits for the masks of this attempt. */
+  isAwaited(view: AttemptView): boolean;
+  settle(opened: Opened): void;
+}
+
+interface Place {
+  readonly state: RunState;
+  readonly open: OpenRound;
+  readonly known: AttemptView;
+}
+
+/** While everybody answers this is never waited for. */
+const DEFAULT_STEP_MS = 120_000;
+
+/** Whether something moved: then the next step may be possible too. */
+export async function moved(
+  moves: Moves,
+  state: RunState,
+  open: OpenRound,
+  known: AttemptView,
+): Promise<boolean> {
+  const place = { state, open, known };
+  if (open.phase === 'training' && open.keyed === undefined) return fixKeys(moves, place);
+  if (open.phase === 'training') return gather(moves, place);
+  return open.phase === 'aggregating' && moves.isAwaited(known) ? openWhenPossible(moves, place) : false;
+}
+
+/** U1: all that are waited for, as many as a round takes, or, once its deadline has passed, enough. */
+async function fixKeys(moves: Moves, { state, open, known }: Place): Promise<boolean> {
+  const { parts } = moves;
+  const { quorum, cohortSize, secureAggregation } = state.plan;
+  const awaited = open.cohort.filter((owner) => awaits(open, owner));
+  const ready = awaited.filter((owner) => known.adverts.has(owner));
+  const late = open.extension > 0;
+  const enough =
+    ready.length >= quorum && graphParameters(ready.length, secureAggregation!.assumed!) !== undefined;
+  if (enough && (ready.length === awaited.length || ready.length >= cohortSize || late)) {
+    await parts.submit({ type: 'keys-fixed', round: open.round, attempt: known.number, owners: ready });
+    wakeAll(parts, open.cohort);
+    return true;
+  }
+  // Who was asked later is not in the roster of this attempt.
+  const roster = new Set(known.begun?.attempt.roster.map(({ owner }) => owner));
+  const strangers = known.begun === undefined ? [] : awaited.filter((owner) => !roster.has(owner));
+  if (strangers.length === 0 || ready.length < awaited.length - strangers.length) return false;
+  return abandon(moves, open, known, [], 'further owners were asked, who are not in its roster');
+}
+
+/** U2 and the vectors. */
+async function gather(moves: Moves, { state, open, known }: Place): Promise<boolean> {
+  const { quorum } = state.plan;
+  const awaited = open.cohort.filter((owner) => awaits(open, owner));
+  if (awaited.length + Object.keys(open.accepted).length < quorum)
+    return abandon(moves, open, known, [], `fewer than ${quorum} owners are left`);
+  const session = await sessionOf(known, open);
+  if (session === undefined) return abandon(moves, open, known, [], 'what was said before is lost');
+  const { present } = known;
+  if (present === undefined) return fixShares(moves, { state, open, known }, session, awaited);
+  const absent = awaited.filter((owner) => !present.includes(owner));
+  const silent = hasExpired(moves, { state, open, known }, 'vectors') ? awaited : absent;
+  return lose(moves.parts, open, silent, 'it sent no masked update in time');
+}
+
+async function fixShares(
+  moves: Moves,
+  { state, open, known }: Place,
+  session: Session,
+  awaited: readonly string[],
+): Promise<boolean> {
+  const sent = awaited.filter((owner) => known.shares.has(owner));
+  if (sent.length < awaited.length && !hasExpired(moves, { state, open, known }, 'shares')) return false;
+  const members = withEnoughHolders(session, sent);
+  if (members.length < session.attempt.minOwners) {
+    const gone = awaited.filter((owner) => !sent.includes(owner));
+    return abandon(moves, open, known, gone, `${sent.length} owners shared their keys, too few`);
+  }
+  await write(moves.parts, known, 'present', { kind: 'present', members });
+  wakeAll(moves.parts, members);
+  return true;
+}
+
+/** The sum is opened as soon as every secret has enough shares. */
+async function openWhenPossible(moves: Moves, { state, open, known }: Place): Promise<boolean> {
+  const { parts } = moves;
+  const [session, sets] = [await sessionOf(known, open), setsOf(known, open)];
+  if (session === undefined || sets === undefined)
+    return abandon(moves, open, known, [], 'what was said before is lost');
+  const present = known.present!;
+  const answered = [...known.unmaskings.keys()];
+  const silent = sets.survivors.filter((owner) => !known.unmaskings.has(owner));
+  const expired = hasExpired(moves, { state, open, known }, 'opening', 2);
+  const hopeful = expired ? answered : sets.survivors.filter((owner) => !known.left.has(owner));
+  const lacking = withoutEnoughHolders(session, present, hopeful);
+  if (lacking.length > 0)
+    return abandon(moves, open, known, silent, `too few who hold shares of ${lacking.join(', ')} are left`);
+  if (withoutEnoughHolders(session, present, answered).length > 0) return false;
+  const found = await openMasks(session, {
+    sets,
+    shares: Object.fromEntries(known.shares),
+    unmaskings: Object.fromEntries(known.unmaskings),
+  });
+  if (found.masks === undefined) {
+    if (silent.length > 0 && !expired) return false;
+    const reason = `the secrets of ${found.missing.join(', ')} cannot be opened`;
+    return abandon(moves, open, known, silent, reason);
+  }
+  for (const { of, holders } of found.blamed)
+    parts.log.warn('wrong-shares', { run: parts.run, round: open.round, of, holders: holders.join(' ') });
+  const groups = [open.members!.map((_, place) => place)];
+  moves.settle({ kind: 'opened', order: { groups, masks: [found.masks] }, blob: undefined });
+  return false;
+}
+
+async function abandon(
+  moves: Moves,
+  open: OpenRound,
+  known: AttemptView,
+  gone: readonly string[],
+  reason: string,
+): Promise<boolean> {
+  const { parts } = moves;
+  const { round } = open;
+  parts.log.warn('attempt-abandoned', { run: parts.run, round, attempt: known.number, reason });
+  await parts.submit({ type: 'attempt-abandoned', round, attempt: known.number, gone, reason });
+  if (moves.isAwaited(known)) moves.settle({ kind: 'abandoned' });
+  wakeAll(parts, open.cohort);
+  return true;
+}
+
+function hasExpired({ clock }: Moves, { state, open }: Place, step: string, times = 1): boolean {
+  const ms = state.plan.secureAggregation?.stepMs ?? DEFAULT_STEP_MS;
+  return clock.hasExpired(`${open.round}.${attemptOf(open)}.${step}`, times * ms);
+}
