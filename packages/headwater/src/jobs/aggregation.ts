@@ -50,7 +50,15 @@ export async function aggregateMembers(
 }
 
 async function aggregateWhole(parts: AggregationParts, job: AggregationJob): Promise<AggregateResult> {
-  const { method, blobs } = parts;
+  return stored(parts.blobs, await roundInMemory(parts, job));
+}
+
+/** All updates of a round in memory, the next params with them: the bits that a round by streams gives. */
+export async function roundInMemory(
+  parts: Omit<AggregationParts, 'blobs'> & { readonly blobs: ReadableBlobs },
+  job: AggregationJob,
+): Promise<RoundOutput> {
+  const { method } = parts;
   const step = await stepInputOf(parts, job);
   const reference = await referenceOf(parts, job, step.params);
   const input = { ...step, reference, members: job.work.members };
@@ -60,12 +68,12 @@ async function aggregateWhole(parts: AggregationParts, job: AggregationJob): Pro
     method.serverTrain === undefined || parts.afterStep !== undefined,
     'a server trains where a model is',
   );
-  return stored(blobs, (await parts.afterStep?.(output, job)) ?? output);
+  return (await parts.afterStep?.(output, job)) ?? output;
 }
 
 /** What the server learns itself, where the rule asks for it. */
 export async function referenceOf(
-  parts: AggregationParts,
+  parts: Pick<AggregationParts, 'method' | 'reference'>,
   job: AggregationJob,
   params: Params,
 ): Promise<Params | undefined> {
@@ -165,13 +173,20 @@ async function loadParams(blobs: ReadableBlobs, digest: string): Promise<Params>
   return decodeParams(await blobs.get(digest), `blob ${digest}`);
 }
 
-async function loadUpdate(parts: AggregationParts, job: AggregationJob, digest: string, owner: string) {
+async function loadUpdate(
+  parts: FormatParts & { readonly blobs: ReadableBlobs },
+  job: AggregationJob,
+  digest: string,
+  owner: string,
+) {
   const { expected, compression } = formatOf(parts, job, owner);
   return decodeUpdate(await parts.blobs.get(digest), expected, compression);
 }
 
+type FormatParts = Pick<AggregationParts, 'method' | 'compression' | 'tensors'>;
+
 function formatOf(
-  { method, compression, tensors }: AggregationParts,
+  { method, compression, tensors }: FormatParts,
   { work, release }: AggregationJob,
   owner: string,
 ): UpdateFormat {
@@ -180,7 +195,7 @@ function formatOf(
 }
 
 export async function stepInputOf(
-  { blobs }: AggregationParts,
+  { blobs }: { readonly blobs: ReadableBlobs },
   { work, serverLearningRate, release }: AggregationJob,
 ) {
   const { round, serverState, participation } = work;

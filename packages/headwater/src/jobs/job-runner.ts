@@ -19,6 +19,7 @@ import { type AggregationParts, aggregateMembers } from './aggregation.ts';
 import { type HeldOut, type Load, scoreSpan, writeSpan } from './answering.ts';
 import { craftUpdate } from './attacking.ts';
 import { type Arrived, statsOf, type TextFacts, trainClientRound } from './client-round.ts';
+import { scoreCoalition } from './coalition.ts';
 import { cutOf } from './cut.ts';
 import type {
   AggregateJob,
@@ -85,6 +86,8 @@ export function createJobRunner(parts: RunnerParts): JobRunner {
         return trainArm(parts, load, job, onStep);
       case 'aggregate':
         return aggregate(parts, job);
+      case 'coalition':
+        return scoreCoalition(aggregationParts(parts), job);
       case 'score':
         return scoreSpan(parts, load, job);
       case 'write':
@@ -128,6 +131,11 @@ async function examplesOf(
 }
 
 function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promise<AggregateResult> {
+  const whole = aggregationParts(parts);
+  return job.unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job);
+}
+
+function aggregationParts(parts: RunnerParts): AggregationParts & RunnerParts {
   const afterStep: AggregationParts['afterStep'] = (output, { work, training }) =>
     trainServer(parts, work.round, training, output);
   const { tensors, derivation } = parts.tuning;
@@ -139,8 +147,7 @@ function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promi
       parts.publicExamples ?? [],
       training,
     );
-  const whole = { ...parts, tensors, afterStep, reference };
-  return job.unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job);
+  return { ...parts, tensors, afterStep, reference };
 }
 
 /** The clients of a round start from the same params: the last ones read are kept. */

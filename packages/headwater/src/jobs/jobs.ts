@@ -119,6 +119,20 @@ export type AggregateResult = Pick<
   'params' | 'serverState' | 'report' | 'aggregateNorm' | 'excluded' | 'watch'
 >;
 
+/** What a round would have come to with some of its members: the scores of validation pieces by the global params after it. */
+export interface CoalitionJob {
+  readonly kind: 'coalition';
+  /** Without members: the params before the round are scored. */
+  readonly work: AggregateWork;
+  readonly fixedPoint: FixedPointPlan;
+  readonly serverLearningRate: number;
+  readonly training?: ServerTraining | undefined;
+  /** Of the validation set. */
+  readonly positions: readonly number[];
+  readonly batchSize: number;
+  readonly maxLength: number;
+}
+
 /** Scores of the pieces begin … end − 1 of a held-out set. */
 export interface ScoreJob {
   readonly kind: 'score';
@@ -160,6 +174,7 @@ export interface JobTypes {
   readonly cut: { readonly job: CutJob; readonly result: CutResult };
   readonly 'train-arm': { readonly job: TrainArmJob; readonly result: TrainArmResult };
   readonly aggregate: { readonly job: AggregateJob; readonly result: AggregateResult };
+  readonly coalition: { readonly job: CoalitionJob; readonly result: readonly ExampleScore[] };
   readonly score: { readonly job: ScoreJob; readonly result: readonly ExampleScore[] };
   readonly write: { readonly job: WriteJob; readonly result: readonly string[] };
   readonly export: { readonly job: ExportJob; readonly result: null };

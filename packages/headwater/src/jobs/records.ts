@@ -132,15 +132,16 @@ export function clientPrivacy(
   cohortSize = federation.cohortSize,
 ): ClientPrivacy | undefined {
   if (privacy?.clientLevel === undefined) return undefined;
-  const { clip, delta, targetEpsilon, maxParticipations, trust: given } = privacy.clientLevel;
-  const trust = given === 'central' ? {} : { trust: given };
-  const limit = maxParticipations ?? federation.rounds;
+  const { clip, delta, targetEpsilon, maxParticipations, population } = privacy.clientLevel;
+  const kind = mechanismOf(privacy.clientLevel, federation.rounds, cohortSize);
+  const limit = maxParticipations ?? Math.ceil(federation.rounds / (kind.tree?.leaves ?? 1));
   const budget = targetEpsilon === undefined || delta === undefined ? undefined : { delta, targetEpsilon };
-  const noiseMultiplier = privacy.clientLevel.noiseMultiplier ?? noiseFor(trust, budget, limit);
+  const noiseMultiplier = privacy.clientLevel.noiseMultiplier ?? noiseFor(kind, budget, limit);
   const common = {
-    ...{ ...trust, clipNorm: clip.norm, noiseMultiplier },
+    ...{ ...kind, clipNorm: clip.norm, noiseMultiplier },
     maxParticipations:
-      budget === undefined ? limit : participationsWithin({ ...trust, noiseMultiplier }, budget, limit),
+      budget === undefined ? limit : participationsWithin({ ...kind, noiseMultiplier }, budget, limit),
+    ...(population === undefined ? {} : { population }),
     ...(delta === undefined ? {} : { delta }),
   };
   if (clip.kind === 'fixed') return common;
@@ -149,13 +150,27 @@ export function clientPrivacy(
   return { ...common, adaptive: { targetQuantile, learningRate, countNoise } };
 }
 
+type Mechanism = Pick<ClientPrivacy, 'trust' | 'tree'>;
+
+function mechanismOf(
+  { trust, mechanism, treeRounds, population }: NonNullable<NonNullable<Recipe['privacy']>['clientLevel']>,
+  rounds: number,
+  cohortSize: number | undefined,
+): Mechanism {
+  const by = trust === 'central' ? {} : { trust };
+  if (mechanism !== 'tree') return by;
+  const most =
+    population === undefined ? rounds : Math.max(1, Math.floor(population / (cohortSize ?? population)));
+  return { ...by, tree: { leaves: Math.min(rounds, treeRounds ?? most) } };
+}
+
 /** Checks of the recipe made sure that there is a budget. */
 function noiseFor(
-  trust: Pick<ClientPrivacy, 'trust'>,
+  mechanism: Mechanism,
   budget: Parameters<typeof leastNoiseFor>[1] | undefined,
   participations: number,
 ): number {
-  return budget === undefined ? 0 : leastNoiseFor(trust, budget, participations);
+  return budget === undefined ? 0 : leastNoiseFor(mechanism, budget, participations);
 }
 
 /** What the recipe tunes, as its method wants it. */

@@ -47,13 +47,15 @@ describe('a release', () => {
     const of = async (noise: NoiseOrder) => (await released(noise)).params;
     const secret = (byte: number): NoiseOrder => ({ kind: 'secret', key: new Uint8Array(32).fill(byte) });
     expect(await of(secret(7))).toBe(await of(secret(7)));
-    expect(await of(simulatedNoise(3, 1))).toBe(await of(simulatedNoise(3, 1)));
-    const all = await Promise.all([secret(7), secret(8), simulatedNoise(3, 1), simulatedNoise(3, 2)].map(of));
+    expect(await of(simulatedNoise(3, { round: 1 }))).toBe(await of(simulatedNoise(3, { round: 1 })));
+    const all = await Promise.all(
+      [secret(7), secret(8), simulatedNoise(3, { round: 1 }), simulatedNoise(3, { round: 2 })].map(of),
+    );
     expect(new Set(all).size).toBe(4);
   });
 
   it('of a simulation says what it did', async () => {
-    const { report } = await released(simulatedNoise(3, 1));
+    const { report } = await released(simulatedNoise(3, { round: 1 }));
     expect(report.release!.observed).toMatchObject({ clippedByServer: 1 });
   });
 });

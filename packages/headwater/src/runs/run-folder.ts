@@ -31,6 +31,7 @@ export const runPaths = (folder: string) => ({
   model: join(folder, 'model'),
   report: join(folder, 'report.html'),
   contribution: join(folder, 'contribution.json'),
+  coalitions: join(folder, 'coalitions.jsonl'),
 });
 
 export interface OpenRun {

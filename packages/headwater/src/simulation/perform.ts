@@ -80,7 +80,7 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
     case 'aggregate': {
       const { plan, recipe } = performer;
       const { fixedPoint, serverLearningRate } = plan;
-      const release = releaseOrder(plan, work, () => simulatedNoise(plan.seed, work.round));
+      const release = releaseOrder(plan, work, () => simulatedNoise(plan.seed, work));
       const training = serverTraining(recipe, plan, work.round);
       const unmask = simulatedUnmasking(plan, work);
       const how = { serverLearningRate, training, release, unmask };

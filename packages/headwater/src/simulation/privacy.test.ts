@@ -90,6 +90,29 @@ describe('a simulated run with clipping and noise', () => {
     expect(results.privacy!.noiseToSignal).toBeGreaterThan(0);
   });
 
+  it('with noise in a tree counts an owner once in each, says so, and is the same again', async () => {
+    const level = {
+      mechanism: 'tree',
+      treeRounds: 2,
+      clip: { norm: 0.05 },
+      noiseMultiplier: 0.5,
+      delta: 0.05,
+    };
+    const overrides = [`privacy.clientLevel=${JSON.stringify(level)}`, 'federation.cohortSize=1'];
+    const { folder, results } = await runWith(overrides);
+    expect(results.privacy).toMatchObject({ stamp: 'SIMULATED', participations: 1, tree: { leaves: 2 } });
+    expect(results.privacy!.statement).toMatch(
+      /every node of a binary tree over 2 rounds .* no ε|no ε .* binary tree over 2 rounds/,
+    );
+    const rounds = await roundsOf(folder);
+    expect(rounds.map(({ privacy }) => privacy?.tree)).toEqual([
+      { leaf: 1, nodes: 1 },
+      { leaf: 2, nodes: 1 },
+    ]);
+    expect(rounds[1]!.privacy!.noiseStd / rounds[0]!.privacy!.noiseStd).toBeCloseTo(Math.SQRT2, 8);
+    expect(adapterDigest((await runWith(overrides)).folder)).toBe(adapterDigest(folder));
+  });
+
   it('does not start where a client’s part has no bound', async () => {
     const refused = (...more: string[]) => expect(runWith([...privacy(1, 1), ...more])).rejects;
     await refused('federation.weighting=examples').toThrow('as often as it says');
@@ -97,6 +120,9 @@ describe('a simulated run with clipping and noise', () => {
     await refused('privacy.clientLevel.noiseMultiplier=-1').toThrow('≥ 0');
     await refused('privacy.clientLevel.clip.countNoise=1').toThrow('is for clip.kind: adaptive');
     await refused('privacy.clientLevel.targetEpsilon=1').toThrow('is required with targetEpsilon');
+    await refused('privacy.clientLevel.treeRounds=2').toThrow('is for mechanism: tree');
+    await refused('privacy.clientLevel.mechanism=tree').toThrow('lower federation.cohortSize');
+    await refused('privacy.clientLevel.population=4').toThrow('there are 3 owners');
   });
 });
 

@@ -1,23 +1,36 @@
 /**
  * What each of n players adds to a game v(S): leave-one-out, exact Shapley values, and GTG-Shapley (Liu et al. 2022,
  * arXiv:2109.02053): guided permutations with two truncations. Pure; a coalition is a sorted list of players’ numbers, and how its
- * value comes about is the caller’s affair.
+ * worth comes about is the caller’s affair.
  */
 
 import { type Rng, shuffled } from '../../base/random.ts';
 import { meanInterval } from '../../base/student-t.ts';
 
-export type Utility = (coalition: readonly number[]) => Promise<number>;
+/**
+ * v(S) row by row: the worth of a coalition is the mean over what it was scored on, and so is every share, which is linear in v. Of
+ * the same length for all coalitions of a game.
+ */
+export type Worth = Float64Array<ArrayBuffer>;
+
+export type Utility = (coalition: readonly number[]) => Promise<Worth>;
 
 export interface Share {
-  readonly value: number;
+  /** Row by row; the share is their mean. */
+  readonly rows: Float64Array;
   /** Half the width of a 95 % interval over permutations; 0 of exact values; null of a single permutation. */
   readonly halfWidth: number | null;
 }
 
-/** Asks for each coalition once. */
+export function meanOfRows(rows: Float64Array): number {
+  let sum = 0;
+  for (const value of rows) sum += value;
+  return sum / Math.max(1, rows.length);
+}
+
+/** Asks for each coalition once, also while an answer is under way. */
 export function remembering(utility: Utility): Utility & { readonly asked: () => number } {
-  const known = new Map<string, Promise<number>>();
+  const known = new Map<string, Promise<Worth>>();
   const ask = (coalition: readonly number[]) => {
     const sorted = [...coalition].sort((a, b) => a - b);
     const key = sorted.join(' ');
@@ -29,26 +42,29 @@ export function remembering(utility: Utility): Utility & { readonly asked: () =>
 }
 
 /** φ_k = v(N) − v(N ∖ k). */
-export async function leaveOneOut(players: number, utility: Utility): Promise<number[]> {
+export async function leaveOneOut(players: number, utility: Utility): Promise<Worth[]> {
   const all = Array.from({ length: players }, (_, i) => i);
-  const whole = await utility(all);
-  const left: number[] = [];
-  for (const k of all) left.push(whole - (await utility(all.filter((i) => i !== k))));
-  return left;
+  const [whole, ...without] = await Promise.all([
+    utility(all),
+    ...all.map((k) => utility(all.filter((i) => i !== k))),
+  ]);
+  return without.map((rest) => difference(whole!, rest));
 }
 
 /** φ_k = Σ_{S ∌ k} |S|! (n − |S| − 1)! / n! · (v(S ∪ k) − v(S)): 2ⁿ coalitions. */
-export async function exactShapley(players: number, utility: Utility): Promise<number[]> {
-  const values: number[] = [];
-  for (let mask = 0; mask < 2 ** players; mask++) values.push(await utility(membersOf(mask, players)));
+export async function exactShapley(players: number, utility: Utility): Promise<Share[]> {
+  const masks = Array.from({ length: 2 ** players }, (_, mask) => mask);
+  const values = await Promise.all(masks.map((mask) => utility(membersOf(mask, players))));
   const weights = Array.from({ length: players }, (_, size) => 1 / (players * binomial(players - 1, size)));
   return Array.from({ length: players }, (_, k) => {
-    let sum = 0;
-    for (let mask = 0; mask < 2 ** players; mask++) {
+    const rows = new Float64Array(values[0]!.length);
+    for (const mask of masks) {
       if (mask & (1 << k)) continue;
-      sum += weights[membersOf(mask, players).length]! * (values[mask | (1 << k)]! - values[mask]!);
+      const weight = weights[membersOf(mask, players).length]!;
+      addTo(rows, values[mask | (1 << k)]!, weight);
+      addTo(rows, values[mask]!, -weight);
     }
-    return sum;
+    return { rows, halfWidth: 0 };
   });
 }
 
@@ -60,6 +76,10 @@ export interface GtgOptions {
   readonly fewestPermutations: number;
   readonly mostPermutations: number;
   readonly random: Rng;
+  /** Permutations that are played side by side; changes how soon, not what. Default: 1. */
+  readonly together?: number;
+  /** Whether so many more coalitions may be asked for. The first permutation is played in any case. Default: any number. */
+  readonly affords?: (coalitions: number) => boolean;
 }
 
 /** Over the last so many permutations the means must have changed by less than `SETTLED` of themselves. */
@@ -76,40 +96,68 @@ export interface GtgShares {
 /** Every player in turn takes the first place of a permutation, the others follow in random order. */
 export async function gtgShapley(players: number, utility: Utility, options: GtgOptions): Promise<GtgShares> {
   const all = Array.from({ length: players }, (_, i) => i);
-  const [whole, nothing] = [await utility(all), await utility([])];
-  if (Math.abs(whole - nothing) <= options.betweenRounds)
-    return { shares: all.map(() => ({ value: 0, halfWidth: 0 })), permutations: 0, skipped: true };
-  const marginals: number[][] = [];
-  const means: number[][] = [];
-  while (marginals.length < options.mostPermutations) {
-    const first = all[marginals.length % players]!;
-    const rest = shuffled(
-      all.filter((i) => i !== first),
-      options.random,
-    );
-    marginals.push(await marginalsOf([first, ...rest], utility, { whole, nothing, ...options }));
-    means.push(all.map((k) => meanOf(marginals.map((row) => row[k]!))));
-    if (marginals.length >= options.fewestPermutations && isSettled(means)) break;
+  const [whole, nothing] = (await Promise.all([utility(all), utility([])])) as [Worth, Worth];
+  if (Math.abs(meanOfRows(whole) - meanOfRows(nothing)) <= options.betweenRounds) {
+    const none = () => ({ rows: new Float64Array(whole.length), halfWidth: 0 });
+    return { shares: all.map(none), permutations: 0, skipped: true };
   }
+  const played = await permutationsPlayed(all, utility, { ...options, whole, nothing });
   const shares = all.map((k): Share => {
-    const { mean, halfWidth } = meanInterval(marginals.map((row) => row[k]!))!;
-    return { value: mean, halfWidth };
+    const own = played.map((row) => row[k]!);
+    const rows = new Float64Array(whole.length);
+    for (const marginal of own) addTo(rows, marginal, 1 / own.length);
+    return { rows, halfWidth: meanInterval(own.map(meanOfRows))!.halfWidth };
   });
-  return { shares, permutations: marginals.length, skipped: false };
+  return { shares, permutations: played.length, skipped: false };
+}
+
+type Game = GtgOptions & { readonly whole: Worth; readonly nothing: Worth };
+
+/** Marginals by permutation and player. */
+async function permutationsPlayed(all: readonly number[], utility: Utility, game: Game): Promise<Worth[][]> {
+  const { together = 1, affords = () => true, mostPermutations, fewestPermutations, random } = game;
+  const played: Worth[][] = [];
+  const means: number[][] = [];
+  while (played.length < mostPermutations) {
+    const most = Math.min(together, mostPermutations - played.length);
+    // Their first and last values are known to the caller.
+    const size = affords(most * Math.max(0, all.length - 1)) ? most : 1;
+    if (played.length > 0 && !affords(size * Math.max(0, all.length - 1))) break;
+    const orders = Array.from({ length: size }, (_, i) =>
+      guided(all, (played.length + i) % all.length, random),
+    );
+    for (const marginals of await Promise.all(orders.map((order) => marginalsOf(order, utility, game)))) {
+      played.push(marginals);
+      means.push(all.map((k) => meanOf(played.map((row) => meanOfRows(row[k]!)))));
+      if (played.length >= fewestPermutations && isSettled(means)) return played;
+    }
+  }
+  return played;
+}
+
+function guided(all: readonly number[], first: number, random: Rng): number[] {
+  return [
+    first,
+    ...shuffled(
+      all.filter((i) => i !== first),
+      random,
+    ),
+  ];
 }
 
 async function marginalsOf(
   order: readonly number[],
   utility: Utility,
-  { whole, nothing, withinRound }: { readonly whole: number; readonly nothing: number } & GtgOptions,
-): Promise<number[]> {
-  const marginals = new Array<number>(order.length).fill(0);
+  { whole, nothing, withinRound }: Game,
+): Promise<Worth[]> {
+  const marginals = order.map(() => new Float64Array(whole.length));
+  const reached = meanOfRows(whole);
   let before = nothing;
   for (const [place, player] of order.entries()) {
-    if (Math.abs(whole - before) < withinRound) break;
-    // The value of all is known.
+    if (Math.abs(reached - meanOfRows(before)) < withinRound) break;
+    // The worth of all is known.
     const now = place === order.length - 1 ? whole : await utility(order.slice(0, place + 1));
-    marginals[player] = now - before;
+    marginals[player] = difference(now, before);
     before = now;
   }
   return marginals;
@@ -133,6 +181,14 @@ function binomial(n: number, k: number): number {
   let value = 1;
   for (let i = 0; i < k; i++) value = (value * (n - i)) / (i + 1);
   return value;
+}
+
+function difference(a: Worth, b: Worth): Worth {
+  return a.map((value, i) => value - b[i]!);
+}
+
+function addTo(sum: Float64Array, values: Worth, factor: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += factor * values[i]!;
 }
 
 function meanOf(values: readonly number[]): number {

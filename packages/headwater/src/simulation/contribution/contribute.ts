@@ -1,37 +1,48 @@
 /**
  * What each owner added to a finished run, from its kept updates and its validation set: round by round the round is made again
- * without some of its members, and the loss that the validation set then has is what a coalition is worth. Nothing is trained.
+ * without some of its members, and the loss that the validation set then has is what a coalition is worth. No owner trains again.
  */
 
+import { digestJson } from '../../base/canonical.ts';
 import { HeadwaterError } from '../../base/errors.ts';
 import { rng } from '../../base/random.ts';
+import { meanInterval } from '../../base/student-t.ts';
 import {
   exactShapley,
   gtgShapley,
   leaveOneOut,
+  meanOfRows,
   remembering,
   type Share,
-  type Utility,
 } from '../../federation/contribution/shapley.ts';
 import { similarities } from '../../federation/contribution/similarity.ts';
-import { decodeParams } from '../../federation/params.ts';
-import { aggregateMembers } from '../../jobs/aggregation.ts';
-import { bindRecipeCompression, bindTuning } from '../../jobs/records.ts';
-import type { Contribution, OwnerContribution } from '../../runs/contribution.ts';
-import { createNodeExecutor } from '../../runtime/onnx-node.ts';
-import { memoryBlobs } from '../../storage/memory-blobs.ts';
-import type { Engine } from '../../training/engine.ts';
-import { createEngine } from '../../training/engine-core.ts';
-import { paramsAfter, type StoredRun } from '../unlearning/stored-run.ts';
+import { openWorkers } from '../../jobs/workers.ts';
+import type { Contribution, Figure, OwnerContribution } from '../../runs/contribution.ts';
+import { runPaths } from '../../runs/run-folder.ts';
+import type { StoredRun } from '../unlearning/stored-run.ts';
+import { openCoalitionValues } from './coalition-values.ts';
+import { type RoundGame, roundGame, type Scorers } from './round-game.ts';
 
 export interface ContributionOptions {
   /** Rounds that are looked at, evenly spaced; all where there are fewer. */
   readonly rounds: number;
   /** Permutations of a round at most. */
   readonly permutations: number;
-  /** Validation rows. */
+  /** Validation rows, evenly spaced. */
   readonly sample: number;
-  readonly onRound?: (done: number, total: number) => void;
+  /** Coalitions that are asked for at most, in all rounds together. */
+  readonly coalitions: number;
+  readonly onScored?: (told: ContributionProgress) => void;
+}
+
+export interface ContributionProgress {
+  /** Rounds that are done, of how many. */
+  readonly round: number;
+  readonly rounds: number;
+  /** Coalitions scored so far; those known from before are not counted. */
+  readonly scored: number;
+  /** That may still come, at most. */
+  readonly left: number;
 }
 
 /** Up to so many members all coalitions are scored. */
@@ -39,122 +50,110 @@ const EXACT = 5;
 /** ε of the truncations, in nats. */
 const FLAT = 1e-3;
 
-/** Throws OPTION_INVALID without validation data, and for methods whose server trains. */
+/** Throws OPTION_INVALID without validation data, or where the coalitions do not reach for one permutation a round. */
 export async function contributions(stored: StoredRun, options: ContributionOptions): Promise<Contribution> {
-  const { state, prepared, registries, method } = stored;
-  const pieces = prepared.heldOut.validation?.pieces.slice(0, options.sample) ?? [];
+  const { state, prepared, folder } = stored;
+  const { recipe } = prepared;
+  const pieces = prepared.heldOut.validation?.pieces ?? [];
   if (pieces.length === 0)
     throw new HeadwaterError('OPTION_INVALID', 'the run has no validation data to measure by', {
       hint: 'Give data.validation or data.validationFraction; the test set is for results.',
     });
-  if (method.serverTrain !== undefined || method.rule?.asksReference === true)
-    throw new HeadwaterError(
-      'OPTION_INVALID',
-      `the server of ${method.id} trains: rounds cannot be made again without it`,
-    );
-  const { recipe, model } = prepared;
-  const executor = createNodeExecutor({ device: recipe.device, threads: recipe.threadsPerSession });
-  const tuning = bindTuning(recipe, model.definition, registries);
-  const engine = createEngine({ model, tuning, executor });
-  const batchSize = Math.min(recipe.evaluation.batchSize, pieces.length);
-  const settings = { batchSize, maxLength: recipe.data.maxLength };
-  const lossOf: LossOf = async (params) => {
-    const scores = await engine.score(params, pieces, settings);
-    const total = (key: 'nll' | 'numTargets') => scores.reduce((sum, score) => sum + score[key], 0);
-    return total('nll') / Math.max(1, total('numTargets'));
-  };
+  const positions = spaced(pieces.length, options.sample).map((number) => number - 1);
+  const chosen = spaced(state.closed.length, options.rounds);
+  checkBudget(stored, chosen, options.coalitions);
+  const paths = runPaths(folder);
+  const of = digestJson({ plan: state.plan, positions, device: recipe.device });
+  const values = await openCoalitionValues(paths.coalitions, of);
+  const pool = openWorkers(prepared, paths.blobs, stored.clock);
   try {
-    const chosen = spaced(state.closed.length, options.rounds);
+    const share = Math.floor(options.coalitions / chosen.length);
+    const bounds = chosen.map((round) => coalitionsOf(membersIn(stored, round), options.permutations, share));
+    const teller = tellProgress(bounds, options);
+    const scorers: Scorers = { pool, values, positions, onScored: teller.scored };
     const seen: RoundShares[] = [];
-    for (const round of chosen) {
-      seen.push(await sharesOfRound(stored, round, lossOf, options));
-      options.onRound?.(seen.length, chosen.length);
+    for (const [i, round] of chosen.entries()) {
+      const most = Math.floor((options.coalitions - askedIn(seen)) / (chosen.length - i));
+      const game = roundGame(stored, round, scorers);
+      seen.push(await sharesOfRound(stored, game, options.permutations, most));
+      teller.ended();
     }
     return {
-      version: 1,
+      version: 2,
       unit: 'nats of validation loss',
       rounds: chosen,
       roundsOfRun: state.closed.length,
-      evaluations: seen.reduce((sum, { evaluations }) => sum + evaluations, 0),
-      numExamples: pieces.length,
+      coalitions: askedIn(seen),
+      permutations: seen.reduce((sum, { permutations }) => sum + permutations, 0),
+      numExamples: positions.length,
       owners: summed(seen),
     };
   } finally {
-    await executor.dispose();
+    await pool.close();
   }
 }
 
-type LossOf = (params: Parameters<Engine['score']>[0]) => Promise<number>;
+function membersIn({ state }: StoredRun, round: number): number {
+  return Object.keys(state.closed[round - 1]!.members).length;
+}
+
+/** All and nobody, all without one, and the middle of a permutation. */
+function fewest(players: number): number {
+  return Math.min(2 ** players, 2 * players);
+}
+
+function checkBudget(stored: StoredRun, rounds: readonly number[], coalitions: number): void {
+  const needed = rounds.reduce((sum, round) => sum + fewest(membersIn(stored, round)), 0);
+  if (coalitions >= needed) return;
+  throw new HeadwaterError(
+    'OPTION_INVALID',
+    `${coalitions} coalitions do not reach for one permutation in each of ${rounds.length} rounds, which takes ${needed}`,
+    { hint: `Give --coalitions ${needed} or more, or fewer --rounds.` },
+  );
+}
+
+/** An upper bound. */
+function coalitionsOf(players: number, permutations: number, most: number): number {
+  const asked = players <= EXACT ? 2 ** players : 2 + players + permutations * Math.max(0, players - 2);
+  return Math.min(asked, 2 ** players, most);
+}
 
 interface RoundShares {
   readonly owners: readonly string[];
-  readonly left: readonly number[];
+  readonly left: readonly Float64Array[];
   readonly shapley: readonly Share[];
   readonly similar: readonly (number | null)[];
-  readonly evaluations: number;
+  readonly asked: number;
+  readonly permutations: number;
+}
+
+function askedIn(rounds: readonly RoundShares[]): number {
+  return rounds.reduce((sum, { asked }) => sum + asked, 0);
 }
 
 async function sharesOfRound(
   stored: StoredRun,
-  round: number,
-  lossOf: LossOf,
-  { permutations }: ContributionOptions,
+  { round, owners, utility }: RoundGame,
+  permutations: number,
+  most: number,
 ): Promise<RoundShares> {
-  const { state, prepared } = stored;
-  const owners = Object.keys(state.closed[round - 1]!.members).sort();
-  const value = remembering(await utilityOf(stored, round, owners, lossOf));
+  const value = remembering(utility);
   const left = await leaveOneOut(owners.length, value);
-  const random = rng(prepared.recipe.seed, 'contribution', round);
-  const gtg = {
-    ...{ betweenRounds: FLAT, withinRound: FLAT, random, mostPermutations: permutations },
-    fewestPermutations: Math.min(30, permutations),
-  };
-  const shapley: readonly Share[] =
-    owners.length <= EXACT
-      ? (await exactShapley(owners.length, value)).map((share) => ({ value: share, halfWidth: 0 }))
-      : (await gtgShapley(owners.length, value, gtg)).shares;
-  return {
-    owners,
-    left,
-    shapley,
-    similar: await similarTo(stored, round, owners),
-    evaluations: value.asked(),
-  };
-}
-
-/** v(S) = −loss after the round with S alone in it; of nobody: the loss before it. */
-async function utilityOf(
-  { state, prepared, registries, method, blobs }: StoredRun,
-  round: number,
-  owners: readonly string[],
-  lossOf: LossOf,
-): Promise<Utility> {
-  const { plan, closed, roster } = state;
-  const params = paramsAfter(state, round - 1);
-  const serverState = closed[round - 2]?.serverState ?? null;
-  const compression = bindRecipeCompression(prepared.recipe, registries);
-  const memory = memoryBlobs();
-  const updates = owners.map((owner) => closed[round - 1]!.members[owner]!);
-  for (const digest of [params, ...updates, ...(serverState === null ? [] : [serverState])])
-    await memory.put(await blobs.get(digest));
-  const parts = { method, compression, tensors: plan.tensors, blobs: memory };
-  return async (coalition) => {
-    if (coalition.length === 0) return -(await lossOf(decodeParams(await blobs.get(params))));
-    const members = coalition.map((i) => ({
-      owner: owners[i]!,
-      update: updates[i]!,
-      aggregationWeight: roster[owners[i]!]!.aggregationWeight,
-    }));
-    const work = {
-      ...({ kind: 'aggregate', id: `aggregate/${round}`, round, params, serverState } as const),
-      ...{ members, membership: '', participation: 1 },
-    };
-    const { fixedPoint, serverLearningRate } = plan;
-    const made = await aggregateMembers(parts, { work, fixedPoint, serverLearningRate });
-    const next = decodeParams(await memory.get(made.params));
-    await memory.delete(made.params);
-    return -(await lossOf(next));
-  };
+  const random = rng(stored.prepared.recipe.seed, 'contribution', round);
+  const together = 4;
+  const affords = (more: number) => value.asked() + more <= most;
+  const gtg = { betweenRounds: FLAT, withinRound: FLAT, random, mostPermutations: permutations };
+  const exact = owners.length <= EXACT && 2 ** owners.length <= most;
+  const { shares, permutations: played } = exact
+    ? { shares: await exactShapley(owners.length, value), permutations: 0 }
+    : await gtgShapley(owners.length, value, {
+        ...gtg,
+        fewestPermutations: Math.min(30, permutations),
+        together,
+        affords,
+      });
+  const similar = await similarTo(stored, round, owners);
+  return { owners, left, shapley: shares, similar, asked: value.asked(), permutations: played };
 }
 
 async function similarTo(
@@ -183,24 +182,57 @@ function summed(rounds: readonly RoundShares[]): OwnerContribution[] {
       return i < 0 ? [] : [{ left: left[i]!, share: shapley[i]!, similar: similar[i]! }];
     });
     const known = own.flatMap(({ similar }) => similar ?? []);
-    const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+    const ofPermutations = inQuadrature(own.map(({ share }) => share.halfWidth));
+    const ofRows = figure(own.map(({ share }) => share.rows));
     return {
       owner,
       rounds: own.length,
-      leaveOneOut: sum(own.map(({ left }) => left)),
+      leaveOneOut: figure(own.map(({ left }) => left)),
       shapley: {
-        value: sum(own.map(({ share }) => share.value)),
-        // Rounds are drawn independently.
-        halfWidth: own.some(({ share }) => share.halfWidth === null)
-          ? null
-          : Math.sqrt(sum(own.map(({ share }) => share.halfWidth! ** 2))),
+        value: ofRows.value,
+        halfWidth: inQuadrature([ofRows.halfWidth, ofPermutations]),
+        ofPermutations,
       },
-      similarity: known.length === 0 ? null : sum(known) / known.length,
+      similarity: known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length,
     };
   });
 }
 
-/** From the first to the last. */
+/** Of sums over rounds, which have their validation rows in common. */
+function figure(rounds: readonly Float64Array[]): Figure {
+  const rows = rounds[0]!.map((_, row) => rounds.reduce((sum, values) => sum + values[row]!, 0));
+  return { value: meanOfRows(rows), halfWidth: meanInterval([...rows])!.halfWidth };
+}
+
+/** Permutations are drawn for each round, and have nothing to do with rows. */
+function inQuadrature(halfWidths: readonly (number | null)[]): number | null {
+  if (halfWidths.includes(null)) return null;
+  return Math.sqrt(halfWidths.reduce<number>((sum, width) => sum + width! ** 2, 0));
+}
+
+/** `most`: upper bounds of what each round asks for. */
+function tellProgress(most: readonly number[], { onScored }: ContributionOptions) {
+  let [done, answered, scored] = [0, 0, 0];
+  const tell = () => {
+    const later = most.slice(done + 1).reduce((sum, bound) => sum + bound, 0);
+    const left = Math.max(0, (most[done] ?? 0) - answered) + later;
+    onScored?.({ round: done, rounds: most.length, scored, left });
+  };
+  return {
+    scored(isNew: boolean) {
+      answered += 1;
+      if (isNew) scored += 1;
+      tell();
+    },
+    ended() {
+      done += 1;
+      answered = 0;
+      tell();
+    },
+  };
+}
+
+/** Numbers from 1 to `count`, from the first to the last. */
 function spaced(count: number, wanted: number): number[] {
   if (wanted >= count) return Array.from({ length: count }, (_, i) => i + 1);
   if (wanted === 1) return [count];

@@ -128,12 +128,29 @@ describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
 });
 
 describe('who added what', { timeout: 60_000 }, () => {
+  const lossAfter = async (round: number) => {
+    const pieces = stored.prepared.heldOut.validation!.pieces;
+    return bench.engine.loss(await stored.params(round), pieces, { batchSize: 4, maxLength: 32 });
+  };
+
   it('shares of a round add up to what the round did, and stand in the report', async () => {
-    const found = await contributions(stored, { rounds: 2, permutations: 5, sample: 6 });
-    expect(found).toMatchObject({ rounds: [1, 3], roundsOfRun: 3, numExamples: 6 });
+    const asked = { rounds: 2, permutations: 5, sample: 9, coalitions: 16 };
+    const scored: number[] = [];
+    const look = () => contributions(stored, { ...asked, onScored: (told) => scored.push(told.scored) });
+    const found = await look();
+    expect(found).toMatchObject({ rounds: [1, 3], roundsOfRun: 3, numExamples: 9, coalitions: 16 });
+    const whole = found.owners.reduce((sum, { shapley }) => sum + shapley.value, 0);
+    expect(scored.at(-1)).toBe(16);
+    // What was scored is kept.
+    expect(await look()).toEqual(found);
+    expect(scored.at(-1)).toBe(0);
+    await expect(contributions(stored, { ...asked, coalitions: 11 })).rejects.toThrow('which takes 12');
+    const changes = [1, 3].map(async (round) => (await lossAfter(round - 1)) - (await lossAfter(round)));
+    expect(whole).toBeCloseTo((await changes[0]!) + (await changes[1]!), 4);
     expect(found.owners.map(({ owner }) => owner)).toEqual(['ann', 'ben', 'cid']);
     for (const { shapley, similarity } of found.owners) {
-      expect(shapley.halfWidth).toBe(0);
+      expect(shapley.ofPermutations).toBe(0);
+      expect(shapley.halfWidth).toBeGreaterThan(0);
       expect(similarity).toBeGreaterThan(-1);
     }
     writeFileSync(join(folder, 'contribution.json'), JSON.stringify(found));
