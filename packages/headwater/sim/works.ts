@@ -4,7 +4,6 @@
  */
 
 import { digestBytes, digestJson } from '../src/base/canonical.ts';
-import { type Params, tensor } from '../src/base/tensor.ts';
 import type { Down, DownAsked, MaskFacts, RunWorks } from '../src/coordinator/ports.ts';
 import { aggregateRound } from '../src/federation/aggregate.ts';
 import type { ClientPrivacy } from '../src/federation/client-privacy.ts';
@@ -15,13 +14,14 @@ import { layoutDigest, maskedLayout } from '../src/federation/masking/masked-vec
 import type { SecureAggregation } from '../src/federation/masking/secure-aggregation.ts';
 import { bindMethod } from '../src/federation/method.ts';
 import { fedavg } from '../src/federation/methods/fedavg.ts';
-import { decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
+import { addScaled, decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
 import { createPlan, type Pace, type RunPlan } from '../src/federation/plan.ts';
 import { plannedSelection, type SelectionChoice } from '../src/federation/selection/registry.ts';
 import { checkUpdateStream } from '../src/federation/update-check.ts';
 import type { UnmaskOrder } from '../src/jobs/masking.ts';
 import { releaseOf, releaseOrder } from '../src/jobs/release.ts';
 import { addMask } from '../src/privacy/secure-aggregation/mask-stream.ts';
+import { addWords, wordsOfBytes } from '../src/privacy/secure-aggregation/words.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import { initialTinyParams, TINY_TENSORS, tinyParams } from './tiny-model.ts';
 
@@ -40,6 +40,8 @@ export interface TinyRecipe {
   readonly evaluated: boolean;
   /** Updates are masked, and owners open the masks together. */
   readonly secureAggregation?: SecureAggregation;
+  /** Who opens the masks instead. */
+  readonly helper?: { readonly url: string; readonly key: string };
   /** Clipping, noise of a secret key and uniform weights. */
   readonly privacy?: ClientPrivacy;
   readonly pace: Partial<Pace>;
@@ -68,10 +70,10 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
       plan.secureAggregation === undefined
         ? checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm })
         : checkMaskedStream(source, plan.tensors),
-    async aggregate(work, plan, noiseKey, unmask) {
+    async aggregate(work, plan, noise, unmask) {
       if (unmask !== undefined) return tinyMaskedRound(blobs, work, plan, unmask);
       const { fixedPoint, serverLearningRate } = plan;
-      const order = releaseOrder(plan, work, () => ({ kind: 'secret', key: noiseKey! }));
+      const order = releaseOrder(plan, work, () => noise!);
       const load = async (digest: string) => decodeParams(await blobs.get(digest));
       const { round, members } = work;
       const release = order && releaseOf(order);
@@ -99,34 +101,18 @@ function tinyMaskFacts({ tensors, fixedPoint }: RunPlan): MaskFacts {
 async function tinyMaskedRound(
   blobs: Blobs,
   { members, params }: AggregateWork,
-  { tensors, fixedPoint }: RunPlan,
+  { tensors, fixedPoint, serverLearningRate }: RunPlan,
   { masks }: UnmaskOrder,
 ): Promise<Awaited<ReturnType<RunWorks['aggregate']>>> {
   const words = new Uint32Array(maskedLayout(tensors).words);
   for (const { update } of members) await addMaskedStream(words, blobs.stream(update), tensors);
-  if ('sums' in masks) throw new Error('the owners of these works open their masks themselves');
-  for (const { key, sign } of masks[0]!) await addMask(words, key, sign === 1 ? -1 : 1);
+  if ('sums' in masks) addWords(words, wordsOfBytes(await blobs.get(masks.sums)), -1);
+  else for (const { key, sign } of masks[0]!) await addMask(words, key, sign === 1 ? -1 : 1);
   const totalWeight = members.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
   const sum = unmaskedSum(fixedPoint, words, tensors, { totalWeight, numUpdates: members.length });
   const { mean, norm, report } = takeMean(fixedPoint, sum);
-  const after = added(decodeParams(await blobs.get(params)), mean);
+  const after = addScaled(decodeParams(await blobs.get(params)), mean, serverLearningRate);
   return { params: await blobs.put(encodeParams(after)), serverState: null, report, aggregateNorm: norm };
-}
-
-/** Elementwise, in float32. */
-function added(params: Params, mean: Params): Params {
-  const sums = [...params].map(
-    ([name, { shape, data }]) =>
-      [
-        name,
-        tensor(
-          'float32',
-          shape,
-          data.map((x, i) => x + (mean.get(name)?.data[i] ?? 0)),
-        ),
-      ] as const,
-  );
-  return new Map(sums);
 }
 
 /** The last tensor apart from the others. */
@@ -144,17 +130,18 @@ function manifestOf(recipe: TinyRecipe): RunWorks['manifest'] {
     seed: recipe.seed,
     recipe: { ...recipe, ...agreedMasks(recipe) },
     model: { source: 'tiny', digest: TINY_BASE_MODEL, files: [] },
-    minCohort: recipe.secureAggregation === undefined ? 1 : (recipe.quorum ?? 1),
+    minCohort: recipe.secureAggregation === undefined ? 1 : (recipe.quorum ?? recipe.minOwners),
     metrics: ['loss'],
     privacy: [],
   };
 }
 
 /** As clients read it. */
-function agreedMasks({ secureAggregation }: TinyRecipe): Record<string, unknown> {
+function agreedMasks({ secureAggregation, helper }: TinyRecipe): Record<string, unknown> {
   if (secureAggregation === undefined) return {};
   const { mode, assumed } = secureAggregation;
-  return { privacy: { secureAggregation: { mode, ...assumed } } };
+  const opener = helper === undefined ? {} : { helper };
+  return { privacy: { secureAggregation: { mode, ...assumed, ...opener } } };
 }
 
 type Owners = Parameters<RunWorks['plan']>[1];

@@ -21,6 +21,7 @@ import type { RouteId } from '../federation/wire/routes.ts';
 import type { Signer } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
 import type { UnmaskOrder } from '../jobs/masking.ts';
+import type { NoiseOrder } from '../jobs/release.ts';
 import type { ClientSummary, RunSummary, TokenSummary } from '../runs/view/summaries.ts';
 import type { Blobs, ByteRange } from '../storage/blobs.ts';
 import type { Store } from '../storage/store.ts';
@@ -76,7 +77,7 @@ export interface RunWorks {
     work: AggregateWork,
     plan: RunPlan,
     /** Of the round, in runs with privacy; the result follows from it. */
-    noiseKey?: Uint8Array,
+    noise?: NoiseOrder,
     /** Of the round, in runs that mask. */
     unmask?: UnmaskOrder,
   ): Promise<Omit<Extract<RunEvent, { type: 'aggregated' }>, 'type' | 'round' | 'membership'>>;

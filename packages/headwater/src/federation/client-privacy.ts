@@ -1,6 +1,7 @@
 /** What a plan says about the privacy of clients, and what a round tells of it. Data; the mechanism is in `noisy-release.ts`. */
 
 import type { ClipRule } from '../privacy/adaptive-clip.ts';
+import type { NoiseTree } from './noise-tree.ts';
 
 /** What a plan says; absent: nothing is clipped, no noise is added. */
 export interface ClientPrivacy {
@@ -10,10 +11,14 @@ export interface ClientPrivacy {
   readonly clipNorm: number;
   /** z: standard deviation of the noise over the sensitivity of the sum; 0: none. What is accounted for. */
   readonly noiseMultiplier: number;
-  /** Releases that one owner may take part in; whoever has is not asked any more. */
+  /** Releases (with a tree: trees) that one owner may take part in; whoever has is not asked any more. */
   readonly maxParticipations: number;
+  /** How many owners there are, where a plan relies on it: no more may join. Absent: as many as come. */
+  readonly population?: number;
   /** δ of what is claimed; absent: nothing is. */
   readonly delta?: number;
+  /** DP-FTRL: noise in a tree over the releases; absent: each release has its own. */
+  readonly tree?: NoiseTree;
   /** C follows a quantile of the norms; absent: it stays. */
   readonly adaptive?: AdaptiveClip;
 }
@@ -32,8 +37,13 @@ export interface ReleaseReport {
   readonly denominator: number;
   /** s, of the sum. */
   readonly sensitivity: number;
-  /** Of a coordinate of the mean: z · s / m̄, with adaptive clipping a little more, with distributed noise at least, with local noise √n times it. */
+  /**
+   * Of a coordinate of the mean: z · s / m̄, with adaptive clipping a little more, with distributed noise at least, with local noise √n
+   * times it; with a tree √n times it for n nodes that come or go.
+   */
   readonly noiseStd: number;
+  /** Of a tree: the release’s leaf, and the nodes whose noise the sum of all its leaves so far carries (√nodes · z · s / m̄). */
+  readonly tree?: { readonly leaf: number; readonly nodes: number };
   /** C of the next round, where it adapts. */
   readonly nextClipNorm?: number;
   /** Secrets of the owners: told where everything is simulated. */
@@ -49,16 +59,20 @@ export interface ReleaseReport {
 
 /** The sentence that results, report and adapter of a simulated run carry. `cohortSize`: where it is known. What it would cost with secret noise is for who knows the accountants. */
 export function simulatedStatement(
-  { trust, clipNorm, noiseMultiplier, adaptive }: ClientPrivacy,
+  { trust, clipNorm, noiseMultiplier, adaptive, tree }: ClientPrivacy,
   cohortSize?: number,
 ): string {
   if (trust !== undefined) return simulatedOwnNoise(trust, clipNorm, noiseMultiplier);
   const over = cohortSize === undefined ? 'the expected number of updates' : `${cohortSize} expected updates`;
   const norm = adaptive === undefined ? `norm ${clipNorm}` : `a norm C that adapts, at first ${clipNorm}`;
   const scale = adaptive === undefined ? clipNorm : 'C';
+  const where =
+    tree === undefined
+      ? 'the sum'
+      : `every node of a binary tree over ${tree.leaves} rounds of sums (DP-FTRL)`;
   return (
     `SIMULATED differential privacy, no ε is claimed: updates were clipped to ${norm} and noise of standard deviation ` +
-    `${noiseMultiplier} · ${scale} was added to the sum over ${over}, but it follows from the run's seed, so whoever knows ` +
+    `${noiseMultiplier} · ${scale} was added to ${where} over ${over}, but it follows from the run's seed, so whoever knows ` +
     `the recipe can take it away again.`
   );
 }

@@ -6,6 +6,7 @@
 import type { AggregationReport } from './fixed-point.ts';
 import type { WatchReport } from './free-riders/report.ts';
 import type { Envelope, MaskedFacts, Masking } from './masking/secure-aggregation.ts';
+import type { TreeRelease } from './noise-tree.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
 import type { TrainingStats } from './training-stats.ts';
 
@@ -225,6 +226,8 @@ export interface AggregateWork {
   /** Their part of the aggregation weight of all active owners, in (0, 1]. */
   readonly participation: number;
   readonly clipNorm?: number;
+  /** Where noise is that of a tree. */
+  readonly tree?: TreeRelease;
   /** Of the round, in runs with secure aggregation. */
   readonly attempt?: number;
   /** Sorted by owner; absent: none. */

@@ -16,12 +16,15 @@ import { clipFactor, euclideanNorm } from '../privacy/clip.ts';
 import { addRoundedGaussian, gaussianSource, type RandomWords } from '../privacy/gaussian.ts';
 import type { ClientPrivacy, ReleaseReport } from './client-privacy.ts';
 import type { FixedPointPlan, PartialSum, TensorScale } from './fixed-point.ts';
+import { nodesOf } from './noise-tree.ts';
 
 /** What an aggregation needs: `clipNorm` is that of the round. */
 export interface NoisyRelease extends ClientPrivacy {
   /** m̄, the expected number of updates. */
   readonly denominator: number;
   readonly noise: NoiseSource;
+  /** Of a tree: which of its releases this is. */
+  readonly leaf?: number;
 }
 
 /**
@@ -31,6 +34,8 @@ export interface NoisyRelease extends ClientPrivacy {
 export interface NoiseSource {
   readonly kind: 'simulated' | 'secret';
   words(stream: 'sum' | 'count'): RandomWords;
+  /** What earlier releases had from `words('sum')` and this one takes away again: nodes of a tree. Absent: nothing. */
+  readonly removed?: readonly (() => RandomWords)[];
 }
 
 /** A grid on which the noise has at least so many steps per standard deviation hides its rounding. */
@@ -85,7 +90,10 @@ export function addReleaseNoise(plan: FixedPointPlan, sum: PartialSum, release: 
   return {
     ...{ clipNorm, noiseMultiplier, denominator, sensitivity },
     noise: noise.kind,
-    noiseStd: (multiplier * sensitivity) / denominator,
+    noiseStd: (multiplier * sensitivity * Math.sqrt(1 + (noise.removed?.length ?? 0))) / denominator,
+    ...(release.leaf === undefined
+      ? {}
+      : { tree: { leaf: release.leaf, nodes: nodesOf(release.leaf).length } }),
     ...(noise.kind === 'secret' ? {} : { observed: observedIn(sum, norms, denominator) }),
     ...(adaptive === undefined ? {} : { nextClipNorm: adapted(sum, release) }),
   };
@@ -125,12 +133,13 @@ interface Norms {
 /** `sigma` in units of the updates, 0: none. */
 function addNoise(sum: PartialSum, scales: readonly TensorScale[], sigma: number, noise: NoiseSource): Norms {
   const normal = gaussianSource(noise.words('sum'));
+  const removed = (noise.removed ?? []).map((words) => gaussianSource(words()));
   let [signal, added] = [0, 0];
   for (const { name, fractionBits } of scales) {
     const sums = sum.sums.get(name)!;
     const steps = 2 ** fractionBits;
     signal += (euclideanNorm([sums]) / steps) ** 2;
-    if (sigma > 0) added += addRoundedGaussian(sums, sigma * steps, normal) / steps ** 2;
+    if (sigma > 0) added += addRoundedGaussian(sums, sigma * steps, normal, removed) / steps ** 2;
   }
   return { signal: Math.sqrt(signal), added: Math.sqrt(added) };
 }

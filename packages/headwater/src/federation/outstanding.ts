@@ -19,6 +19,7 @@ import {
   validationId,
 } from './state.ts';
 import { chosenRound, isValidated } from './stopping.ts';
+import { treeReleaseOf } from './tree-rounds.ts';
 
 /** In canonical order. Nothing for a run that has finished or failed. */
 export function outstandingWork(state: RunState): Work[] {
@@ -111,6 +112,7 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     participation: participationOf(state, members),
     ...attemptIn(state, open),
     ...clipOf(state),
+    ...treeOf(state),
     ...(open.excluded === undefined ? {} : { excluded: open.excluded }),
     ...watchOf(state),
   };
@@ -135,6 +137,11 @@ function attemptIn({ plan }: RunState, open: OpenRound): Pick<AggregateWork, 'at
 function maskingIn({ plan, open, roster }: RunState, owner: string): Pick<TrainWork, 'masking'> {
   if (plan.secureAggregation === undefined || open === undefined) return {};
   return { masking: maskingOf(plan, open, roster[owner]!) };
+}
+
+function treeOf(state: RunState): Pick<AggregateWork, 'tree'> {
+  const tree = treeReleaseOf(state);
+  return tree === undefined ? {} : { tree };
 }
 
 function clipOf({ clipNorm }: RunState): Pick<TrainWork, 'clipNorm'> {

@@ -170,7 +170,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...generalMistakes(input, cohortSize, quorum),
     ...method.preconditions(facts),
     ...publicDataMistakes(facts, method),
-    ...privacyMistakes({ ...input, compression: clients.compression }, method),
+    ...privacyMistakes({ ...input, cohortSize, compression: clients.compression }, method),
     ...secureAggregationMistakes({ ...input, quorum, cohortSize, compression: clients.compression }, method),
     ...exampleMistakes({ ...input, stepsOf: (owner) => stepsOf(input, owner) }, method),
     ...releaseMistakes(input),

@@ -10,12 +10,14 @@ import {
   privacyGuarantee,
 } from '../privacy/accounting/account.ts';
 import { calibrateNoise } from '../privacy/accounting/calibrate.ts';
+import type { PrivacySteps } from '../privacy/accounting/steps.ts';
+import { treeSteps } from '../privacy/accounting/tree.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import { mechanismOf } from './example-ledger.ts';
 import type { RunState } from './state.ts';
 
 /** What a release is accounted as; `trust` as the plan has it. */
-type Mechanism = Pick<ClientPrivacy, 'noiseMultiplier' | 'trust'>;
+type Mechanism = Pick<ClientPrivacy, 'noiseMultiplier' | 'trust' | 'tree'>;
 
 /**
  * Local: any two updates of a client must look alike, at twice the distance. Distributed: a sum of discrete parts is bounded by its
@@ -30,10 +32,18 @@ function questionOf({
   };
 }
 
-/** Of an owner that took part in so many releases. */
+/** Releases without sampling that an owner is in: one each time that it takes part, or the nodes above its leaf of a tree. */
+function stepsFor(
+  { noiseMultiplier, tree }: Pick<Mechanism, 'noiseMultiplier' | 'tree'>,
+  participations: number,
+): PrivacySteps {
+  if (tree !== undefined) return treeSteps({ noiseMultiplier, leaves: tree.leaves, trees: participations });
+  return { sampling: { kind: 'none' }, noiseMultiplier, steps: participations };
+}
+
+/** Of an owner that took part in so many releases, or trees. */
 export function guaranteeFor(mechanism: Mechanism, delta: number, participations: number): PrivacyGuarantee {
-  const { noiseMultiplier } = mechanism;
-  const releases = [{ sampling: { kind: 'none' }, noiseMultiplier, steps: participations } as const];
+  const releases = [stepsFor(mechanism, participations)];
   return privacyGuarantee({ releases, ...questionOf(mechanism), delta });
 }
 
@@ -56,12 +66,12 @@ export function participationsWithin(
 
 /** The least z with which so many participations cost no more than `targetEpsilon`. Throws PRIVACY_INVALID. */
 export function leastNoiseFor(
-  trust: Pick<ClientPrivacy, 'trust'>,
+  mechanism: Omit<Mechanism, 'noiseMultiplier'>,
   budget: { readonly delta: number; readonly targetEpsilon: number },
   participations: number,
 ): number {
-  const releases = [{ sampling: { kind: 'none' }, steps: participations } as const];
-  return calibrateNoise({ ...budget, releases, ...questionOf(trust) }).noiseMultiplier;
+  const { noiseMultiplier: _, ...steps } = stepsFor({ ...mechanism, noiseMultiplier: 0 }, participations);
+  return calibrateNoise({ ...budget, releases: [steps], ...questionOf(mechanism) }).noiseMultiplier;
 }
 
 /** Of the owner that took part most often. */

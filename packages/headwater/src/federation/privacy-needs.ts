@@ -6,6 +6,7 @@
 import type { TrainableTensor } from '../tuning/kind.ts';
 import type { ClientPrivacy } from './client-privacy.ts';
 import type { BoundMethod } from './method.ts';
+import { treeMistakes } from './noise-tree-needs.ts';
 import { LEAST_NOISE_STEPS } from './noisy-release.ts';
 import type { SelectionChoice } from './selection/registry.ts';
 import type { Weighting } from './weights.ts';
@@ -13,13 +14,16 @@ import type { Weighting } from './weights.ts';
 export interface PrivacyFacts {
   readonly owners?: readonly unknown[] | undefined;
   readonly privacy?: ClientPrivacy | undefined;
+  readonly cohortSize?: number | undefined;
   readonly weighting: Weighting;
   readonly selection?: SelectionChoice | undefined;
   readonly tensors: readonly TrainableTensor[];
   readonly fixedPoint: { readonly fractionBits?: number | undefined };
   /** Id of what the updates travel as. */
   readonly compression?: string | undefined;
-  readonly pace?: { readonly mode?: 'synchronous' | 'buffered' } | undefined;
+  readonly pace?:
+    | { readonly mode?: 'synchronous' | 'buffered'; readonly evaluatedBy?: 'shell' | 'owners' }
+    | undefined;
 }
 
 /** One sentence for each, with what to choose instead. */
@@ -28,7 +32,9 @@ export function privacyMistakes(facts: PrivacyFacts, method: BoundMethod): strin
   return [
     ...roundMistakes(facts, facts.privacy),
     ...budgetMistakes(facts, facts.privacy),
+    ...populationMistakes(facts, facts.privacy),
     ...adaptiveMistakes(facts, facts.privacy),
+    ...treeMistakes(facts, facts.privacy, method),
     ...methodMistakes(facts.tensors, method),
   ];
 }
@@ -69,6 +75,16 @@ function budgetMistakes({ owners }: PrivacyFacts, { delta, maxParticipations }: 
       `privacy.clientLevel.delta is ${delta}, more than one in ${owners.length} owners: publishing one of them as it is would count as private; choose less than ${1 / owners.length}`,
     );
   return mistakes;
+}
+
+/** What is stated has to be so: δ and what is amplified rely on it. */
+function populationMistakes({ owners, pace }: PrivacyFacts, { population }: ClientPrivacy): string[] {
+  if (population === undefined || owners === undefined) return [];
+  const simulated = pace?.evaluatedBy !== 'owners';
+  if (simulated ? owners.length === population : owners.length <= population) return [];
+  return [
+    `privacy.clientLevel.population is ${population}, but there are ${owners.length} owners; set it to ${owners.length}`,
+  ];
 }
 
 function adaptiveMistakes(

@@ -14,12 +14,21 @@ import { activeOwners, isActive } from './roster.ts';
 import { chooseOwners, type SelectionChoice } from './selection/registry.ts';
 import { entryOf, type OpenRound, type RunState } from './state.ts';
 import { shouldStop } from './stopping.ts';
+import { isInTree, withTree } from './tree-rounds.ts';
 
 /** `before`: the round that was just closed; in buffered runs its late updates and those under way go on. */
 export function openNextRound(state: RunState, before?: OpenRound): RunState {
   const round = state.closed.length + 1;
   if (round > state.plan.rounds || state.stopping || shouldStop(state) || budgetIsSpent(state))
     return { ...state, open: undefined };
+  return openIn(
+    withTree(state, round, (owner) => !isSpent(state, owner)),
+    round,
+    before,
+  );
+}
+
+function openIn(state: RunState, round: number, before: OpenRound | undefined): RunState {
   const goesOn = state.plan.pace.mode === 'buffered' && before !== undefined;
   const open: OpenRound = {
     round,
@@ -69,7 +78,8 @@ export function expire(state: RunState, open: OpenRound): RunState {
   const cohort = open.cohort.filter(
     (owner) => isActive(state, owner) || entryOf(open.accepted, owner) !== undefined,
   );
-  const extended = withOpen(state, { extension: open.extension + 1, cohort, lost: {} });
+  const same = withOpen(state, { extension: open.extension + 1, cohort, lost: {} });
+  const extended = withTree(same, open.round, (owner) => !isSpent(state, owner));
   return askMore(extended, state.plan.pace.asked - accepted);
 }
 
@@ -132,7 +142,7 @@ function chosenBy(
 
 /** Not: who has trained from these params already, or is out of the round. */
 function mayBeAsked(state: RunState, open: OpenRound, owner: string): boolean {
-  if (!isActive(state, owner) || isSpent(state, owner)) return false;
+  if (!isActive(state, owner) || isSpent(state, owner) || isInTree(state, owner)) return false;
   return state.roster[owner]!.lastRound < open.round && awaits(open, owner);
 }
 

@@ -90,6 +90,8 @@ export interface RunState {
   readonly serverState: string | null;
   /** C of the next round, in runs that clip. */
   readonly clipNorm?: number;
+  /** First round of the tree of noise that goes on, in runs that have one. */
+  readonly treeBegan?: number;
   /** What a watch for free-riders keeps. */
   readonly watchMemory?: string;
   readonly arms: Readonly<Record<string, ArmOutcome>>;

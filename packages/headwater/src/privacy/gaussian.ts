@@ -28,12 +28,18 @@ export function gaussianSource(words: RandomWords): () => number {
 /**
  * Adds round(σ · g) to every integer of `sums`, in place, and gives Σ of the squares of what was added. The sums being
  * integers, S + round(N) = round(S + N): rounding is post-processing of the ideal Gaussian mechanism, and the low-order bits
- * of the noise tell nothing of the data (Mironov 2012).
+ * of the noise tell nothing of the data (Mironov 2012). `removed`: round(σ · g) of these is taken away, which was added to a sum before.
  */
-export function addRoundedGaussian(sums: Float64Array, sigma: number, normal: () => number): number {
+export function addRoundedGaussian(
+  sums: Float64Array,
+  sigma: number,
+  normal: () => number,
+  removed: readonly (() => number)[] = [],
+): number {
   let squares = 0;
   for (let i = 0; i < sums.length; i++) {
-    const noise = Math.round(sigma * normal());
+    let noise = Math.round(sigma * normal());
+    for (let k = 0; k < removed.length; k++) noise -= Math.round(sigma * removed[k]!());
     sums[i]! += noise;
     squares += noise * noise;
   }

@@ -3,14 +3,9 @@
  * data, so that these mistakes are reported together with the others; values of a wrong type are left to the schema.
  */
 
-import { type Issue, type Path, valueAt } from './issues.ts';
-
-type Rule = (get: Getter) => Issue | undefined;
-
-interface Getter {
-  readonly number: (path: string) => number | undefined;
-  readonly value: (path: string) => unknown;
-}
+import { CLIENT_LEVEL_RULES } from './client-level-checks.ts';
+import { type Issue, valueAt } from './issues.ts';
+import { mistake, type Rule, split } from './rule.ts';
 
 const RULES: readonly Rule[] = [
   ({ number, value }) => {
@@ -112,6 +107,7 @@ const RULES: readonly Rule[] = [
     const message = `expected ${proven} with trust: ${String(trust)}, got ${String(neighbours)}: that is what the figure is made for`;
     return mistake('privacy.clientLevel.neighbours', message);
   },
+  ...CLIENT_LEVEL_RULES,
   ({ value }) => {
     if (value('privacy.clientLevel.trust') !== 'distributed' || value('federation.quorum') !== undefined)
       return undefined;
@@ -223,12 +219,4 @@ export function crossCheck(raw: unknown): Issue[] {
     return typeof found === 'number' && Number.isFinite(found) ? found : undefined;
   };
   return RULES.flatMap((rule) => rule({ value, number }) ?? []);
-}
-
-function mistake(path: string, message: string): Issue {
-  return { path: split(path), message };
-}
-
-function split(path: string): Path {
-  return path.split('.');
 }

@@ -40,6 +40,17 @@ const clientLevel = z.strictObject({
     .describe(
       'Who adds the noise. central: the coordinator, which sees the clipped updates. distributed: each client a part of it, before secureAggregation masks its update, such that the parts of any quorum are enough; nobody sees an update or a sum without noise. local: each client all of it, so that its update alone is protected from everybody; takes far more noise.',
     ),
+  mechanism: z
+    .enum(['gaussian', 'tree'])
+    .default('gaussian')
+    .describe(
+      'Which noise. gaussian: every release has its own, and costs what it has. tree (DP-FTRL, Kairouz et al. 2021): the params after t rounds carry the noise of as many nodes of a binary tree as t has ones in binary, in place of t; each owner is counted at most once in a tree, and a tree costs it ⌈log₂(treeRounds + 1)⌉ releases. For many owners who each come seldom; needs trust: central, a method that adds the mean, and no sampling.',
+    ),
+  treeRounds: positiveInt
+    .optional()
+    .describe(
+      'tree: releases of one tree; then a new one begins, and owners may be counted again. At most population / cohortSize. Default: all rounds; with population as many as it is enough for.',
+    ),
   neighbours: z
     .enum(['zero-out', 'replace-one'])
     .optional()
@@ -60,7 +71,14 @@ const clientLevel = z.strictObject({
     ),
   maxParticipations: positiveInt
     .optional()
-    .describe('Releases that one owner may take part in. Default: rounds, or what targetEpsilon allows.'),
+    .describe(
+      'Releases that one owner may take part in; with mechanism: tree, trees. Default: rounds, or what targetEpsilon allows.',
+    ),
+  population: positiveInt
+    .optional()
+    .describe(
+      'How many owners there are: those of a simulation exactly, of a deployment at most. δ is at most one in as many. Default: as many as the run has.',
+    ),
   clip: clip.describe('What bounds the part of a client.'),
   noiseMultiplier: z
     .number()

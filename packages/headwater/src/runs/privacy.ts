@@ -112,8 +112,17 @@ export function secretStatement(
   { privacy, quorum }: Pick<RunPlan, 'privacy' | 'quorum'>,
 ): string {
   return (
-    `${guaranteeStatement(guarantee, 'client')} ${AGAINST[privacy?.trust ?? 'central'](participations, quorum)} That an owner took part, ` +
+    `${guaranteeStatement(guarantee, 'client')} ${against(privacy, participations, quorum)} That an owner took part, ` +
     `and how many examples it said it had, is not hidden.`
+  );
+}
+
+function against(privacy: ClientPrivacy | undefined, times: number, quorum: number): string {
+  if (privacy?.tree === undefined) return AGAINST[privacy?.trust ?? 'central'](times, quorum);
+  const { leaves } = privacy.tree;
+  return (
+    `It is about at most ${times} updates of an owner, one in each tree of noise over ${leaves} releases (DP-FTRL), against whoever sees ` +
+    `the released params; the coordinator itself saw each clipped update.`
   );
 }
 

@@ -137,6 +137,12 @@ async function ofRecipe(given: string, options: OneRunOptions): Promise<Mechanis
         hint: 'Audit the same noise with --epsilon and --rounds, without a recipe.',
       },
     );
+  if (client?.tree !== undefined)
+    throw new HeadwaterError(
+      'PRIVACY_INVALID',
+      'this audit makes releases with noise of their own, but with mechanism: tree noise is shared among rounds',
+      { where: given, hint: 'Audit the accounted noise with --epsilon and --rounds, without a recipe.' },
+    );
   if (client !== undefined)
     return clients(options, client, client.maxParticipations, client.delta ?? options.delta);
   const example = ofExamples(recipe, options);

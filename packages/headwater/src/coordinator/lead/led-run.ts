@@ -7,6 +7,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import type { Step } from '../../federation/machine.ts';
 import type { RunState } from '../../federation/state.ts';
+import { nodesStillNeeded } from '../../federation/tree-rounds.ts';
 import { LIMITS } from '../../federation/wire/messages.ts';
 import { lostLease } from '../../storage/failures.ts';
 import type { Journal } from '../../storage/journal.ts';
@@ -183,7 +184,12 @@ async function openPieces(
       givenUp = true;
     },
     conclude(last) {
-      ending = writeEnd(context, desk, journal, last);
+      ending = (async () => {
+        await forgetNoise(noiseKeys, last).catch((cause) =>
+          log.warn('noise-keys-not-destroyed', { run, reason: messageOf(cause) }),
+        );
+        await writeEnd(context, desk, journal, last);
+      })();
       return ending;
     },
     ending: () => ending,
@@ -266,6 +272,13 @@ async function closePieces(pieces: Pieces): Promise<void> {
   await pieces.desk.closeWorks();
 }
 
+/** Keys that no further release needs: of those that are in the journal, and after the end of a run all. */
+async function forgetNoise(keys: NoiseKeys, state: RunState): Promise<void> {
+  if (state.plan.privacy === undefined) return;
+  const over = state.status !== 'running';
+  await keys.destroyUpTo(over ? Number.POSITIVE_INFINITY : state.closed.length, nodesStillNeeded(state));
+}
+
 /** Whatever was under way when the last process stopped. */
 async function takeUp({ desk, waitingRoom, conclude, ...pieces }: Pieces): Promise<void> {
   if (desk.record.over !== null) return;
@@ -273,7 +286,7 @@ async function takeUp({ desk, waitingRoom, conclude, ...pieces }: Pieces): Promi
   const { driver, deadlines, serverWork, uploads } = pieces;
   const { state } = driver;
   if (state === undefined) return waitingRoom.tryToBegin();
-  if (state.plan.privacy !== undefined) await pieces.noiseKeys.destroyUpTo(state.closed.length);
+  await forgetNoise(pieces.noiseKeys, state);
   if (state.status !== 'running') return conclude(state);
   await driver.submit({ type: 'resumed' });
   deadlines.arm(state, driver.times);

@@ -1,7 +1,8 @@
 /**
  * The secrets behind the noise of a run's rounds. A round has one key, from the CSPRNG, made when its members are frozen and kept
  * until its release is in the journal: whoever does the work again, after a crash too, makes the same release. Then the key is
- * overwritten, and what stays says that it was: nobody can make another release of the same members.
+ * overwritten, and what stays says that it was: nobody can make another release of the same members. Where noise is that of a tree,
+ * the key is that of the node that ends with the round, and is kept until a release that takes its noise away is in the journal.
  */
 
 import { fromBase64url, toBase64url } from '../../base/base64url.ts';
@@ -13,8 +14,10 @@ import { changeRecord, listRecords, readRecord } from '../records.ts';
 export interface NoiseKeys {
   /** `membership`: digest of the frozen members, which are in the journal. Throws RUN_CORRUPT once the key was destroyed. */
   of(round: number, membership: string): Promise<Uint8Array>;
-  /** Of rounds whose release is in the journal. */
-  destroyUpTo(round: number): Promise<void>;
+  /** Of an earlier round, whose node this release takes away. Throws RUN_CORRUPT once it was destroyed. */
+  kept(round: number): Promise<Uint8Array>;
+  /** Of rounds whose release is in the journal, but those in `needed`. */
+  destroyUpTo(round: number, needed?: readonly number[]): Promise<void>;
 }
 
 export interface NoiseKeyParts {
@@ -43,10 +46,17 @@ export function createNoiseKeys({ run, records, entropy, confirm }: NoiseKeyPart
       if (key?.byteLength !== KEY_BYTES) throw destroyed(run, round);
       return key;
     },
-    async destroyUpTo(round) {
+    async kept(round) {
+      const known = await readRecord(records, 'noise-keys', `${run}/${round}`);
+      const key = fromBase64url(known?.key ?? '');
+      if (key?.byteLength !== KEY_BYTES) throw destroyed(run, round);
+      return key;
+    },
+    async destroyUpTo(round, needed = []) {
       let destroyed = false;
       for (const { key, value } of await listRecords(records, 'noise-keys', `${run}/`)) {
-        if (value.key === null || Number(key.slice(run.length + 1)) > round) continue;
+        const made = Number(key.slice(run.length + 1));
+        if (value.key === null || made > round || needed.includes(made)) continue;
         await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
         destroyed = true;
       }

@@ -8,7 +8,9 @@ import { HeadwaterError, messageOf } from '../../base/errors.ts';
 import type { AggregateWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
 import { aggregationDigests, outstandingWork } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
+import { nodesStillNeeded } from '../../federation/tree-rounds.ts';
 import type { UnmaskOrder } from '../../jobs/masking.ts';
+import type { NoiseOrder } from '../../jobs/release.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import { maskFacts } from '../masks/context.ts';
 import type { Opened, Unmasking } from '../masks/unmasking.ts';
@@ -128,8 +130,8 @@ async function aggregateWith(
   const { round, membership } = work;
   const { privacy } = state.plan;
   const addsNoise = privacy !== undefined && privacy.trust === undefined;
-  const noiseKey = addsNoise ? await parts.noiseKeys.of(round, membership) : undefined;
-  const { observed, ...result } = await works.aggregate(work, state.plan, noiseKey, unmask);
+  const noise = addsNoise ? await noiseOf(parts.noiseKeys, work) : undefined;
+  const { observed, ...result } = await works.aggregate(work, state.plan, noise, unmask);
   const tookMs = parts.clock.nowMs() - startedMs;
   const digests = aggregationDigests(result);
   const releases = await Promise.all(digests.map((digest) => parts.garbage.pin(digest)));
@@ -145,10 +147,17 @@ async function aggregateWith(
       observed: { tookMs, ...(observed as object | undefined) },
     });
     // Now the release is in the journal. A crash before this line leaves it to whoever takes the run up.
-    if (noiseKey !== undefined) await parts.noiseKeys.destroyUpTo(round);
+    if (noise !== undefined) await parts.noiseKeys.destroyUpTo(round, nodesStillNeeded(parts.state()!));
   } finally {
     for (const release of releases) release();
   }
+}
+
+/** With a tree also the keys of the nodes that this release closes a larger one over. */
+async function noiseOf(keys: NoiseKeys, { round, membership, tree }: AggregateWork): Promise<NoiseOrder> {
+  const key = await keys.of(round, membership);
+  if (tree === undefined) return { kind: 'secret', key };
+  return { kind: 'secret', key, removed: await Promise.all(tree.removes.map(keys.kept)) };
 }
 
 /** A round in which somebody's mask cannot be taken away goes on without that owner. */

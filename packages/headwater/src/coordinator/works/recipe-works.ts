@@ -141,10 +141,10 @@ export async function openRecipeWorks(
             maxNorm: plan.pace.maxUpdateNorm,
           })
         : checkMaskedStream(source, layout(plan, round, owner)),
-    async aggregate(work, plan, noiseKey, unmask) {
+    async aggregate(work, plan, noise, unmask) {
       const { fixedPoint, serverLearningRate, tensors } = plan;
       const training = serverTraining(recipe, plan, work.round);
-      const release = releaseOrder(plan, work, () => secretNoise(noiseKey));
+      const release = releaseOrder(plan, work, () => secretNoise(noise));
       const job = { work, fixedPoint, serverLearningRate, training, release, unmask };
       const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;
       // Tasks for other processes lie in the store; a noise key stays in this one, and masks are taken away in it.
@@ -166,9 +166,9 @@ export async function openRecipeWorks(
   };
 }
 
-function secretNoise(key: Uint8Array | undefined): NoiseOrder {
-  assert(key !== undefined, 'a round with privacy has a noise key');
-  return { kind: 'secret', key };
+function secretNoise(noise: NoiseOrder | undefined): NoiseOrder {
+  assert(noise?.kind === 'secret', 'a round with privacy has a noise key');
+  return noise;
 }
 
 function updateBytesOf(

@@ -1,0 +1,45 @@
+/** Mechanism, sampling and population of privacy at the level of clients: what contradicts each other, with the nearest valid choice. */
+
+import { mistake, type Rule } from './rule.ts';
+
+const at = (key: string) => `privacy.clientLevel.${key}`;
+
+export const CLIENT_LEVEL_RULES: readonly Rule[] = [
+  ({ value }) => {
+    if (value(at('treeRounds')) === undefined || value(at('mechanism')) === 'tree') return undefined;
+    return mistake(at('treeRounds'), 'is for mechanism: tree');
+  },
+  ({ value }) => {
+    const trust = value(at('trust')) ?? 'central';
+    if (value(at('mechanism')) !== 'tree' || trust === 'central') return undefined;
+    const message = `expected gaussian with trust: ${String(trust)}, got tree: nobody but the coordinator keeps the noise of earlier rounds; or use trust: central`;
+    return mistake(at('mechanism'), message);
+  },
+  ({ value }) => {
+    if (value(at('mechanism')) !== 'tree' || value(at('clip.kind')) !== 'adaptive') return undefined;
+    const message =
+      'expected fixed with mechanism: tree, got adaptive: updates of many rounds are under one noise, which is made for one length';
+    return mistake(at('clip.kind'), message);
+  },
+  ({ value }) => {
+    if (value(at('mechanism')) !== 'tree' || value('privacy.secureAggregation') === undefined)
+      return undefined;
+    const message =
+      'excludes privacy.clientLevel.mechanism: tree: who adds the noise has to clip single updates; with masks use mechanism: gaussian and trust: distributed';
+    return mistake('privacy.secureAggregation', message);
+  },
+  ({ number }) => {
+    const [population, delta] = [number(at('population')), number(at('delta'))];
+    if (population === undefined || delta === undefined || delta <= 1 / population) return undefined;
+    const message = `expected at most ${1 / population}, one in a population of ${population}, got ${delta}: publishing one owner as it is would count as private`;
+    return mistake(at('delta'), message);
+  },
+  ({ number }) => {
+    const [population, cohort] = [number(at('population')), number('federation.cohortSize')];
+    if (population === undefined || cohort === undefined || cohort <= population) return undefined;
+    return mistake(
+      at('population'),
+      `expected at least federation.cohortSize (${cohort}), got ${population}`,
+    );
+  },
+];
