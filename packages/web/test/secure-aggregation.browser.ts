@@ -7,7 +7,7 @@ import nodeCrypto from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { joinRun } from '../../headwater/src/client/join-node.ts';
 import { type HelperServer, serveHelper } from '../../headwater/src/helper/serve.ts';
@@ -98,6 +98,18 @@ describe('a run of a tab and two Node clients', () => {
     return status;
   }
 
+  /** Of secure aggregation, as they are ticked off on the page. */
+  async function stepsSeen(page: Page): Promise<() => Promise<string[]>> {
+    const seen = await page.evaluateHandle(() => {
+      const texts = new Set<string>();
+      new MutationObserver(() => {
+        for (const { textContent } of document.querySelectorAll('.steps .done')) texts.add(textContent ?? '');
+      }).observe(document.body, { subtree: true, childList: true, characterData: true });
+      return texts;
+    });
+    return () => seen.evaluate((texts) => [...texts]);
+  }
+
   test('ends in the adapter of the plain run, masked by its owners together and by two servers', async () => {
     const context = await browser.newContext({ reducedMotion: 'reduce' });
     const complaints: string[] = [];
@@ -111,10 +123,11 @@ describe('a run of a tab and two Node clients', () => {
       await accept(page, {
         ...{ files: scene.filesOf('ann'), mapping: subject.mapping, maxRounds: 2, backend: 'wasm' },
       });
+      const steps = await stepsSeen(page);
       const nodes = ['ben', 'cid'].map((owner) => ownerInNode(run, owner));
       expect(await Promise.all(nodes)).toEqual(['finished', 'finished']);
       await isFinished(page);
-      const said = await page.locator('main').textContent();
+      const said = await steps();
       await page.close();
       const state = (await scene.server.operator.state(run))!;
       expect(state.closed.map(({ members }) => Object.keys(members).sort())).toEqual([
@@ -127,9 +140,18 @@ describe('a run of a tab and two Node clients', () => {
     const plain = await adapterOf('plain');
     const together = await adapterOf('together', { mode: 'secagg-plus' });
     expect(together.bytes.equals(plain.bytes)).toBe(true);
+    expect(plain.said).toEqual([]);
+    expect(together.said).toEqual([
+      expect.stringMatching(/^✓Fresh keys made/),
+      expect.stringMatching(/^✓Keys exchanged/),
+      expect.stringMatching(/^✓Update masked and sent/),
+      expect.stringMatching(/^✓Signed whose updates are in the sum/),
+      expect.stringMatching(/^✓Helped to open the sum of 3 owners; secrets erased/),
+    ]);
     const { url, publicKey: key } = helper;
     const twoServers = await adapterOf('two-servers', { mode: 'two-server', helper: { url, key } });
     expect(twoServers.bytes.equals(plain.bytes)).toBe(true);
+    expect(twoServers.said).toEqual([expect.stringMatching(/^✓Update masked and sent; the key of its mask/)]);
     expect(complaints).toEqual([]);
   }, 240_000);
 });

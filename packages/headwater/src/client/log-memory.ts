@@ -43,6 +43,11 @@ export async function forgetSeen(store: Pick<ClientStore, 'remove'>): Promise<vo
   await store.remove(KEY);
 }
 
+/** Of the fork that was met last; undefined: none. */
+export function loadEvidence(store: Pick<ClientStore, 'load'>): Promise<Uint8Array | undefined> {
+  return store.load(EVIDENCE);
+}
+
 /** Both signed heads: whoever has them can show that the operator signed two logs that exclude each other. */
 export async function saveEvidence(
   store: Pick<ClientStore, 'save'>,

@@ -161,7 +161,7 @@ export type ClientEvent =
       readonly target: number;
     }
   | { readonly type: 'evaluated'; readonly evaluation: string }
-  /** Of rounds whose owners open the masks together. */
+  /** Of rounds whose owners open the masks together; with two servers `mask` alone. */
   | {
       readonly type: 'secure-round';
       readonly step: 'advertise' | 'share' | 'mask' | 'confirm' | 'unmask' | 'leave';

@@ -59,6 +59,7 @@ export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { update, masked, kept, stats } = result;
   const { round, id: taskId, base } = task;
   const pending = await memory.trained({ round, taskId, base, update, kept, stats, masked });
+  if (masked !== undefined) session.parts.onEvent({ type: 'secure-round', step: 'mask', round });
   await deliver(session, memory, manifest.model.digest, pending, false, desk.watch);
 }
 

@@ -3,6 +3,7 @@
 import { Loading } from '../shared/notes.tsx';
 import { DataCard } from './parts/data-card.tsx';
 import { Decision } from './parts/decision.tsx';
+import { ForkedLog, isForked } from './parts/forked-log.tsx';
 import { LeavingCard } from './parts/leaving-card.tsx';
 import { MachineCard } from './parts/machine-card.tsx';
 import { PolicyCard } from './parts/policy-card.tsx';
@@ -54,7 +55,9 @@ function SeatView({ tab }: { readonly tab: Tab }) {
   return (
     <>
       <h1 tabIndex={-1}>{titleOf(tab)}</h1>
-      {error !== undefined && <Problem error={error} retry={tab.retry} />}
+      {error !== undefined && (
+        <Problem error={error} retry={tab.retry} more={isForked(error) && <ForkedLog tab={tab} />} />
+      )}
       {state === 'left' && (
         <p className="note" role="status">
           You have withdrawn. Nothing is asked of this browser any more; your files are removed from it. What

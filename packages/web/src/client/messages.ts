@@ -65,6 +65,19 @@ export interface RunInWords {
   readonly weights: 'exact' | 'float16' | 'int8' | 'int4';
   /** All files of the model. */
   readonly modelBytes: number;
+  /** Null: the coordinator sees each update. */
+  readonly masking: MaskingInWords | null;
+}
+
+/** Who can open what of masked updates. */
+export interface MaskingInWords {
+  readonly mode: string;
+  /** Fewest updates in a sum that is opened. */
+  readonly minSum: number;
+  readonly isGrouped: boolean;
+  readonly helper: { readonly url: string; readonly key: string } | null;
+  /** Share of the owners that may work with the coordinator against another owner; two servers: null. */
+  readonly adversaries: number | null;
 }
 
 export interface Rows {
@@ -121,6 +134,10 @@ export interface Commands {
     readonly tuned: boolean;
   }): Promise<string>;
   stopChat(input: null): Promise<void>;
+  /** Takes the run's log as it is now, whatever was seen before. */
+  forgetLog(input: { readonly seat: string }): Promise<void>;
+  /** The heads that contradict each other, both signed; null: none were met. */
+  logEvidence(input: { readonly seat: string }): Promise<Blob | null>;
   adapter(input: { readonly seat: string }): Promise<{ readonly name: string; readonly zip: Blob }>;
 }
 

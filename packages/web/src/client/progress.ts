@@ -10,6 +10,19 @@ export interface RoundNote {
   readonly reason: string | null;
 }
 
+/** What secure aggregation has done for this owner in a round. */
+export interface SecureNote {
+  readonly round: number;
+  readonly done: readonly SecureStep[];
+  /** That take part, as far as is known. */
+  readonly owners: number | undefined;
+  /** Why this browser left the attempt. */
+  readonly left: string | undefined;
+}
+
+type SecureEvent = Extract<TabEvent, { type: 'secure-round' }>;
+export type SecureStep = Exclude<SecureEvent['step'], 'leave'>;
+
 export interface Bar {
   readonly doneBytes: number;
   readonly totalBytes: number;
@@ -23,6 +36,7 @@ export interface Progress {
     | 'waiting'
     | 'training'
     | 'measuring'
+    | 'masking'
     | 'sending'
     | 'over';
   readonly machine: Machine['chosen'] | undefined;
@@ -35,6 +49,8 @@ export interface Progress {
   readonly steps: number;
   readonly notes: readonly RoundNote[];
   readonly measured: number;
+  /** Of the latest round whose updates are masked. */
+  readonly secure: SecureNote | undefined;
   /** Since when nobody answers. */
   readonly silentSinceMs: number | undefined;
   readonly nextTryMs: number | undefined;
@@ -44,6 +60,7 @@ export interface Progress {
 export const NO_PROGRESS: Progress = {
   ...{ doing: 'starting', machine: undefined, model: undefined, sending: undefined },
   ...{ round: 0, rounds: 0, step: 0, steps: 0, notes: [], measured: 0 },
+  secure: undefined,
   ...{ silentSinceMs: undefined, nextTryMs: undefined, lostState: false },
 };
 
@@ -93,6 +110,15 @@ export function progressed(before: Progress, event: TabEvent, nowMs: number): Pr
         notes: noted(now.notes, { round, loss, accepted, reason }),
       };
     }
+    case 'budget-spent':
+      return { ...now, notes: noted(now.notes, { round: event.round, loss: null, ...NOT_TRAINED }) };
+    case 'secure-round':
+      return {
+        ...now,
+        doing: DOING[event.step],
+        round: event.round,
+        secure: secured(now.secure, event),
+      };
     case 'evaluated':
       return { ...now, doing: 'waiting', measured: now.measured + 1 };
     case 'lost-state':
@@ -102,6 +128,26 @@ export function progressed(before: Progress, event: TabEvent, nowMs: number): Pr
     default:
       return now;
   }
+}
+
+const NOT_TRAINED = {
+  accepted: false,
+  reason: 'not trained, because one more training would cost more privacy than the run promises you',
+};
+
+const DOING: Readonly<Record<SecureEvent['step'], Progress['doing']>> = {
+  ...{ advertise: 'masking', share: 'masking', mask: 'sending', confirm: 'masking' },
+  ...{ unmask: 'waiting', leave: 'waiting' },
+};
+
+/** A round that begins anew has fresh keys: nothing of an attempt before it counts. */
+function secured(before: SecureNote | undefined, { step, round, owners, reason }: SecureEvent): SecureNote {
+  const isNew =
+    before?.round !== round || step === 'advertise' || (before.left !== undefined && step !== 'leave');
+  const note = isNew ? { round, done: [], owners: undefined, left: undefined } : before;
+  if (step === 'leave') return { ...note, left: reason ?? '' };
+  const done = note.done.includes(step) ? note.done : [...note.done, step];
+  return { ...note, done, owners: owners ?? note.owners };
 }
 
 const ANSWERED = { silentSinceMs: undefined, nextTryMs: undefined };

@@ -24,6 +24,8 @@ export interface Tab {
   leave(): Promise<void>;
   forget(): Promise<void>;
   retry(): void;
+  /** Goes on with the run's log as it is now. */
+  forgetLog(): Promise<void>;
   onPiece(listener: ((text: string) => void) | undefined): void;
 }
 
@@ -146,7 +148,8 @@ export function useTab(): Tab {
     async change(what) {
       if (seat === undefined) return;
       const changed = await call('change', { seat: seat.id, change: what });
-      setSeat(changed);
+      // Who accepts before the answer comes has begun to work.
+      setSeat((now) => (now?.id === changed.id ? { ...changed, state: now.state } : now));
       if (what.policy !== undefined) await look(changed);
     },
     async pause() {
@@ -167,6 +170,11 @@ export function useTab(): Tab {
       if (seat === undefined) return;
       if (seat.state === 'working') void begin(seat);
       void look(seat);
+    },
+    async forgetLog() {
+      if (seat === undefined) return;
+      await call('forgetLog', { seat: seat.id });
+      await begin(seat);
     },
     onPiece: (listener) => {
       pieces.current = listener;

@@ -4,7 +4,7 @@ import { bytes, count, metricName } from '../../shared/format.ts';
 import type { SignedRun, TabLook } from '../messages.ts';
 
 export function LeavingCard({ run, look }: { readonly run: SignedRun; readonly look: TabLook | undefined }) {
-  const { rounds } = run.summary;
+  const { rounds, masking } = run.summary;
   const size = look === undefined ? '' : ` (about ${bytes(look.updateBytes)})`;
   const told = look?.metrics.told ?? run.manifest.metrics;
   const kept = look?.metrics.kept ?? [];
@@ -19,6 +19,7 @@ export function LeavingCard({ run, look }: { readonly run: SignedRun; readonly l
             <li>how many examples and tokens you have{look && ` (${count(look.split.train)} examples)`}</li>
             <li>
               after each of up to {count(rounds)} trainings one update{size}: how the trained numbers changed
+              {masking !== null && ', masked'}
             </li>
             <li>numbers of steps, examples and tokens; training losses if you let “Loss” out</li>
             {told.length > 0 && <li>means over your held-out examples: {told.map(metricName).join(', ')}</li>}
@@ -37,8 +38,10 @@ export function LeavingCard({ run, look }: { readonly run: SignedRun; readonly l
       </div>
       <p className="note warn">
         An update is made from your data. It is not your data, but who sees a single update may learn
-        something about them, above all from few examples and few steps. The operator sees single updates
-        unless secure aggregation is on.
+        something about them, above all from few examples and few steps.{' '}
+        {masking === null
+          ? 'The operator of this run sees single updates.'
+          : 'In this run nobody sees yours alone; a sum tells less, the fewer owners are in it the more.'}
       </p>
     </section>
   );

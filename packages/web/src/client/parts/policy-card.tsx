@@ -7,7 +7,7 @@ import type { Tab } from '../use-tab.ts';
 
 type Rules = Seat['policy'];
 type NumberKey = 'minCohort' | 'maxRounds' | 'maxLocalSteps' | 'maxThreads';
-type NamesKey = 'models' | 'methods' | 'tuning' | 'privacy';
+type NamesKey = 'models' | 'methods' | 'tuning' | 'privacy' | 'helpers';
 
 interface PolicyCardProps {
   readonly tab: Tab;
@@ -21,6 +21,7 @@ export function PolicyCard({ tab, run }: PolicyCardProps) {
     const next = Object.entries({ ...rules, ...change }).filter(([, value]) => value !== undefined);
     void tab.change({ policy: Object.fromEntries(next) as Rules });
   };
+  const helper = summary.masking?.helper ?? undefined;
   const numbers: readonly (readonly [NumberKey, string, string])[] = [
     ['minCohort', 'Updates in any average, at least', `this run: ${manifest.minCohort}`],
     ['maxRounds', 'Rounds, at most', `this run: ${summary.rounds}`],
@@ -31,6 +32,9 @@ export function PolicyCard({ tab, run }: PolicyCardProps) {
     ['tuning', 'Kinds of tuning', `this run: ${summary.tuning}`],
     ['models', 'Base models, by name or SHA-256', `this run: ${manifest.model.source}`],
     ['privacy', 'Privacy mechanisms that must be on', `this run: ${manifest.privacy.join(', ') || 'none'}`],
+    ...(helper === undefined
+      ? []
+      : ([['helpers', 'Helpers that may open masks, by their keys', `this run: ${helper.key}`]] as const)),
   ];
   return (
     <section className="card stack" aria-labelledby="your-limits">
@@ -63,6 +67,14 @@ export function PolicyCard({ tab, run }: PolicyCardProps) {
           />
         ))}
       </div>
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={rules.secureAggregation !== undefined}
+          onChange={({ target }) => set({ secureAggregation: target.checked ? true : undefined })}
+        />
+        Only if the coordinator does not see my update alone (secure aggregation)
+      </label>
       <Figures metrics={manifest.metrics} rules={rules} set={(metrics) => set({ metrics })} />
       {reasons.length > 0 && (
         <div className="note bad" role="alert">

@@ -1,5 +1,6 @@
 /** What went wrong, in words of the page, and what to do. What was finished is kept in every case. */
 
+import type { ReactNode } from 'react';
 import type { TabError } from '../tab-worker.ts';
 
 interface Words {
@@ -44,6 +45,18 @@ const WORDS: Readonly<Record<string, Words>> = {
   TRAINING_DIVERGED: { title: 'Training went astray' },
   OPTION_INVALID: { title: 'That does not fit' },
   MODEL_UNSUPPORTED: { title: 'This model cannot do that' },
+  LOG_FORKED: {
+    title: 'The run’s log is not the one that was seen before',
+    advice:
+      'The operator signs a log of everything that happens in the run, and this browser remembers how far it has seen it. What it is shown now does not continue that: the operator may be telling owners different stories, or has restored a backup. Ask the operator over another way, and compare with other owners. What was trained is kept.',
+    again: 'Look again',
+  },
+  SECURE_AGGREGATION_ABORTED: {
+    title: 'This browser refused to go on with the masks',
+    advice:
+      'It was asked for something that could have shown your update, so it stopped and erased the secrets of this attempt. Nothing that was sent can be opened. Ask the operator what happened.',
+    again: 'Go on',
+  },
   REQUEST_REFUSED: { title: 'The coordinator refused', again: 'Try again' },
 };
 
@@ -51,9 +64,11 @@ interface ProblemProps {
   readonly error: unknown;
   readonly title?: string;
   readonly retry?: (() => void) | undefined;
+  /** What else can be done. */
+  readonly more?: ReactNode;
 }
 
-export function Problem({ error, title, retry }: ProblemProps) {
+export function Problem({ error, title, retry, more }: ProblemProps) {
   const { code, message, hint } = error as Partial<TabError>;
   const words = WORDS[code ?? ''] ?? { title: 'That did not work', again: 'Try again' };
   const advice = words.advice ?? hint;
@@ -67,6 +82,7 @@ export function Problem({ error, title, retry }: ProblemProps) {
           {words.again}
         </button>
       )}
+      {more}
     </div>
   );
 }

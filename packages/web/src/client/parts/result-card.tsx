@@ -4,16 +4,20 @@ import { useState } from 'react';
 import type { Tab } from '../use-tab.ts';
 import { Chat } from './chat.tsx';
 import { Problem } from './problem.tsx';
+import { save } from './save.ts';
+import { whoSees } from './secure-steps.tsx';
 
 export function ResultCard({ tab }: { readonly tab: Tab }) {
-  const { seat } = tab;
+  const { seat, run } = tab;
   if (seat === undefined) return null;
+  const masking = run?.summary.masking ?? null;
   const { status = '', reason = null } = seat.outcome ?? {};
   return (
     <>
       <section className="card stack" aria-labelledby="result">
         <h2 id="result">{TITLES[status] ?? 'The run is over'}</h2>
         {reason !== null && <p>{reason}</p>}
+        {masking !== null && <p className="hint">Your updates were masked. {whoSees(masking)}</p>}
         {seat.hasResult ? (
           <Download tab={tab} />
         ) : (
@@ -61,15 +65,4 @@ function Download({ tab }: { readonly tab: Tab }) {
       </div>
     </>
   );
-}
-
-/** Time for the browser to begin. */
-const KEPT_MS = 60_000;
-
-function save(blob: Blob, name: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
 }

@@ -2,6 +2,7 @@
 
 import { bytes, count } from '../../shared/format.ts';
 import type { SignedRun } from '../messages.ts';
+import { whoSees } from './secure-steps.tsx';
 
 const WEIGHTS: Readonly<Record<SignedRun['summary']['weights'], string>> = {
   exact: 'as it is, nothing rounded',
@@ -12,7 +13,7 @@ const WEIGHTS: Readonly<Record<SignedRun['summary']['weights'], string>> = {
 
 export function RunCard({ run }: { readonly run: SignedRun }) {
   const { manifest, summary, operator, owner } = run;
-  const { rounds, localSteps, batchSize } = summary;
+  const { rounds, localSteps, batchSize, masking } = summary;
   const privacy = manifest.privacy.length === 0 ? 'none' : manifest.privacy.join(', ');
   const facts: readonly (readonly [string, React.ReactNode])[] = [
     ['You are', owner ?? 'given a name by the coordinator'],
@@ -32,7 +33,10 @@ export function RunCard({ run }: { readonly run: SignedRun }) {
       `${count(manifest.minCohort)} ${manifest.minCohort === 1 ? 'update: an average may be you alone' : 'updates'}`,
     ],
     ['Privacy mechanisms', privacy],
-    ['Operator’s key', <code key="key">{fingerprint(operator)}</code>],
+    ...(masking?.helper == null
+      ? []
+      : ([['Helper’s key', <code key="helper">{inGroups(masking.helper.key)}</code>]] as const)),
+    ['Operator’s key', <code key="key">{inGroups(operator)}</code>],
   ];
   return (
     <section className="card stack" aria-labelledby="the-run">
@@ -42,6 +46,11 @@ export function RunCard({ run }: { readonly run: SignedRun }) {
         This browser gets a model from the coordinator, trains it on your examples, and sends back how the
         trained numbers changed. The coordinator averages the changes of all owners; that is a round. There
         are {count(rounds)} of them.
+      </p>
+      <p>
+        {masking === null
+          ? 'The coordinator sees your update alone before it averages it: this run has no secure aggregation.'
+          : `What is sent is masked. ${whoSees(masking)}`}
       </p>
       <dl className="facts">
         {facts.map(([name, value]) => (
@@ -60,6 +69,6 @@ export function RunCard({ run }: { readonly run: SignedRun }) {
 }
 
 /** In groups that can be read out. */
-function fingerprint(hex: string): string {
-  return hex.match(/.{1,4}/g)?.join(' ') ?? hex;
+function inGroups(key: string): string {
+  return key.match(/.{1,4}/g)?.join(' ') ?? key;
 }

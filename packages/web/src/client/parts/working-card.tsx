@@ -5,6 +5,7 @@ import { bytes, count, duration } from '../../shared/format.ts';
 import type { Progress } from '../progress.ts';
 import { useNow } from '../use-now.ts';
 import type { Tab } from '../use-tab.ts';
+import { SecureSteps } from './secure-steps.tsx';
 
 export function WorkingCard({ tab }: { readonly tab: Tab }) {
   const { isWorking, seat, run } = tab;
@@ -23,6 +24,9 @@ export function WorkingCard({ tab }: { readonly tab: Tab }) {
           What this browser kept between rounds is gone (browsers remove data when space gets short). It takes
           part as if it were new.
         </p>
+      )}
+      {run !== undefined && run.summary.masking !== null && (
+        <SecureSteps masking={run.summary.masking} note={progress.secure} />
       )}
       {progress.machine !== undefined && <p className="hint">{progress.machine.why.join(' ')}</p>}
       <Rounds progress={progress} />
@@ -64,6 +68,8 @@ function inWords({ doing, round, rounds, step, steps, model }: Progress, isWorki
       return `Round ${count(round)}${ofRounds}: training, step ${count(step)} of ${count(steps)}.`;
     case 'measuring':
       return 'Measuring on your held-out examples.';
+    case 'masking':
+      return `Round ${count(round)}${ofRounds}: masking the update together with the other owners.`;
     case 'sending':
       return `Round ${count(round)}: sending the update.`;
     case 'over':

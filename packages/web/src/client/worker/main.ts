@@ -5,14 +5,16 @@ import { isOutOfMemory, outOfMemory } from '@headwater/base/out-of-memory.ts';
 import { createCaller } from '@headwater/client/call.ts';
 import { runClient } from '@headwater/client/core.ts';
 import { joinedBefore, keyBytes } from '@headwater/client/identity.ts';
+import { forgetSeen, loadEvidence } from '@headwater/client/log-memory.ts';
 import { lookAt } from '@headwater/client/look.ts';
 import { createPolicy } from '@headwater/client/policy.ts';
 import { persist } from '@headwater/client/retry.ts';
 import { bindTuning } from '@headwater/jobs/records.ts';
 import { openBlobStore } from '../../engine/worker/blob-store.ts';
 import { storageFailed } from '../../engine/worker/reader.ts';
+import { turnstile } from '../../engine/worker/turnstile.ts';
 import type { Commands, FromWorker, PlainError, Seat, TabEvent, ToWorker } from '../messages.ts';
-import { type Database, openDatabase, removeSeat } from './database.ts';
+import { clientStore, type Database, openDatabase, removeSeat } from './database.ts';
 import { checkFile, keepFile, removeFile, removeFiles } from './files.ts';
 import { type Learner, openLearner } from './learner.ts';
 import { chosenBackend, describeMachine } from './machine.ts';
@@ -70,9 +72,15 @@ async function here(id: string): Promise<Here> {
   return { seat, basics, place: await found };
 }
 
-async function change(id: string, with_: Partial<Seat>): Promise<Seat> {
-  const all = await database();
-  return saveSeat(all, { ...(await readSeat(all, id)), ...with_, id });
+/** Seats are read, changed and written: two changes at once would undo each other. */
+const inTurn = turnstile();
+
+function change(id: string, with_: (seat: Seat) => Partial<Seat>): Promise<Seat> {
+  return inTurn(async () => {
+    const all = await database();
+    const seat = await readSeat(all, id);
+    return saveSeat(all, { ...seat, ...with_(seat), id });
+  });
 }
 
 async function modelParts({ place: { manifest, fetchBlob } }: Here) {
@@ -97,7 +105,7 @@ async function openLearnerAt(at: Here): Promise<Learner> {
 
 async function work(id: string): Promise<Seat> {
   const all = await database();
-  const seat = await change(id, { state: 'working' });
+  const seat = await change(id, () => ({ state: 'working' }));
   const basics = tabBasics(all, seat, onEvent);
   const { signal } = stopping;
   let noted: Promise<unknown> = Promise.resolve();
@@ -108,7 +116,8 @@ async function work(id: string): Promise<Seat> {
       onEvent(event) {
         if (event.type === 'joined') {
           places.delete(id);
-          noted = change(id, { token: null, run: event.run, owner: event.owner });
+          const { run, owner } = event;
+          noted = change(id, () => ({ token: null, run, owner }));
           // It fails where it is waited for.
           noted.catch(() => undefined);
         }
@@ -130,7 +139,7 @@ async function work(id: string): Promise<Seat> {
       },
       async onResult(params) {
         await basics.store.save(RESULT, params);
-        await change(id, { hasResult: true });
+        await change(id, () => ({ hasResult: true }));
       },
     },
     {
@@ -140,19 +149,19 @@ async function work(id: string): Promise<Seat> {
     },
   );
   const { status, reason, run, owner } = outcome;
-  return change(id, { state: 'over', token: null, run, owner, outcome: { status, reason } });
+  return change(id, () => ({ state: 'over', token: null, run, owner, outcome: { status, reason } }));
 }
 
 const commands: Commands = {
   seats: async () => allSeats(await database()),
   seatOf: async (input) => seatOfToken(await database(), input),
-  change: ({ seat, change: with_ }) => change(seat, with_),
+  change: ({ seat, change: with_ }) => change(seat, () => with_),
   machine: ({ backend }) => describeMachine(backend),
   async look({ seat }) {
     const { place } = await here(seat);
     const { operator, owner, joined } = place.source;
     const { manifest } = place;
-    const { policy } = await change(seat, { run: manifest.run });
+    const { policy } = await change(seat, () => ({ run: manifest.run }));
     const reasons = createPolicy(policy).accepts(manifest);
     const summary = runInWords(tabRecipe(manifest), manifest);
     return { operator, owner, joined, manifest, summary, reasons };
@@ -161,13 +170,12 @@ const commands: Commands = {
     await checkFile(file);
     const id = crypto.randomUUID();
     await keepFile(seat, id, file);
-    const { files } = await readSeat(await database(), seat);
-    return change(seat, { files: [...files, { id, name: file.name, bytes: file.size, use }] });
+    const added = { id, name: file.name, bytes: file.size, use };
+    return change(seat, ({ files }) => ({ files: [...files, added] }));
   },
   async removeFile({ seat, file }) {
     await removeFile(seat, file);
-    const { files } = await readSeat(await database(), seat);
-    return change(seat, { files: files.filter(({ id }) => id !== file) });
+    return change(seat, ({ files }) => ({ files: files.filter(({ id }) => id !== file) }));
   },
   async rows({ seat }) {
     const { place, ...at } = await here(seat);
@@ -199,7 +207,7 @@ const commands: Commands = {
       await persist(basics, signal, () => caller.json('leave', { params: { run } }, signal));
     }
     await removeFiles(seat);
-    return change(seat, { state: 'left', files: [] });
+    return change(seat, () => ({ state: 'left', files: [] }));
   },
   async forget({ seat }) {
     await removeFiles(seat);
@@ -220,6 +228,11 @@ const commands: Commands = {
   },
   async stopChat() {
     (await writer?.opened)?.stop();
+  },
+  forgetLog: async ({ seat }) => forgetSeen(clientStore(await database(), seat)),
+  async logEvidence({ seat }) {
+    const evidence = await loadEvidence(clientStore(await database(), seat));
+    return evidence === undefined ? null : new Blob([evidence.slice()], { type: 'application/json' });
   },
   async adapter({ seat }) {
     const at = await here(seat);

@@ -24,6 +24,7 @@ import { trainingOptions } from '@headwater/jobs/training-options.ts';
 import { quorumOf } from '@headwater/recipe/pace.ts';
 import type { Blobs } from '@headwater/storage/blobs.ts';
 import type { StepReport } from '@headwater/training/engine.ts';
+import { turnstile } from '../../engine/worker/turnstile.ts';
 import type { Learner } from './learner.ts';
 
 export interface TabTrainerOptions {
@@ -47,12 +48,7 @@ export function openTabTrainer({ learner, owner, parts, onStep }: TabTrainerOpti
     references: createReferences({ engine: learner.engine, params: learner.freshParams }),
   };
   // A training that was given up computes to its next step: the next one begins behind it.
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
-    const turn = last.then(act, act);
-    last = turn;
-    return turn;
-  };
+  const inTurn = turnstile();
   return {
     counts: {
       numExamples: counts.numExamples,

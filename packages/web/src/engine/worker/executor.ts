@@ -20,6 +20,7 @@ import type { BackendChoice } from '../backend.ts';
 import { externalFile } from './external-file.ts';
 import { loadOrt, type Ort } from './ort.ts';
 import type { Reader } from './reader.ts';
+import { type InTurn, turnstile } from './turnstile.ts';
 
 export interface WebExecutorOptions {
   readonly choice: BackendChoice;
@@ -49,6 +50,7 @@ export async function createWebExecutor(options: WebExecutorOptions): Promise<Ex
   const kernels = options.kernels ?? (choice.backend === 'webgpu' ? 'portable' : 'cpu');
   const held = new Set<Held>();
   let runs = 0;
+  // ONNX Runtime has one heap.
   const inTurn = turnstile();
 
   const makeRoom = async (wanted: Held) => {
@@ -85,18 +87,6 @@ export async function createWebExecutor(options: WebExecutorOptions): Promise<Ex
         for (const session of held) await release(session);
         held.clear();
       }),
-  };
-}
-
-type InTurn = <T>(act: () => Promise<T>) => Promise<T>;
-
-/** ONNX Runtime has one heap: what concerns it is done one at a time. */
-function turnstile(): InTurn {
-  let last: Promise<unknown> = Promise.resolve();
-  return (act) => {
-    const turn = last.then(act, act);
-    last = turn;
-    return turn;
   };
 }
 
