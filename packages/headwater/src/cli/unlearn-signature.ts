@@ -5,14 +5,7 @@ import { ed25519FromSeed, ed25519Verify } from '../base/ed25519-node.ts';
 import { HeadwaterError } from '../base/errors.ts';
 import { openStorage } from '../coordinator/open-storage.ts';
 import { openOperatorKey } from '../coordinator/operator-key.ts';
-import { type Receipt, receiptBytes } from '../simulation/unlearning/receipt.ts';
-
-export interface SignedReceipt {
-  readonly receipt: Receipt;
-  /** Base64url; null: nobody signed it. */
-  readonly operatorKey: string | null;
-  readonly signature: string | null;
-}
+import { type Receipt, receiptBytes, type SignedReceipt } from '../simulation/unlearning/receipt.ts';
 
 /** Throws RUN_NOT_FOUND for a store without a key, RUN_LOCKED while a coordinator serves it. */
 export async function signedReceipt(receipt: Receipt, place: string | undefined): Promise<SignedReceipt> {

@@ -8,6 +8,7 @@ import { HeadwaterError } from '../base/errors.ts';
 import { formatDuration } from '../base/format.ts';
 import { chosenRound } from '../federation/stopping.ts';
 import type { Forgetting } from '../simulation/unlearning/measure.ts';
+import { logReceipt } from '../simulation/unlearning/log-receipt.ts';
 import { openBench } from '../simulation/unlearning/measure.ts';
 import { type Receipt, receiptOf } from '../simulation/unlearning/receipt.ts';
 import { checkOwner, openStoredRun, paramsAfter } from '../simulation/unlearning/stored-run.ts';
@@ -71,6 +72,7 @@ async function run(folder: string, options: UnlearnCommandOptions): Promise<void
     const before = await bench.measure([{ params: await stored.params(chosen), weight: 1 }]);
     let retrained: Forgetting | null = await measuredBefore(out);
     const receipts: Receipt[] = [];
+    const logged: number[] = [];
     for (const method of options.method === 'all' ? METHODS : [options.method]) {
       process.stderr.write(`${method}: ${UNLEARNING[method]}\n`);
       const how = { ...options, method, share: options.calibration, out: join(out, method) };
@@ -82,9 +84,10 @@ async function run(folder: string, options: UnlearnCommandOptions): Promise<void
       const receipt = receiptOf(stored, owner, unlearned, measures, paramsAfter(stored.state, chosen));
       const signed = await signedReceipt(receipt, options.store);
       await writeFileAtomically(join(out, method, 'receipt.json'), `${JSON.stringify(signed, null, 2)}\n`);
+      logged.push(await logReceipt(folder, signed, stored.clock));
       receipts.push(receipt);
     }
-    show(receipts, options, out);
+    show(receipts, logged, options, out);
   } finally {
     await bench.close();
   }
@@ -103,8 +106,13 @@ async function measuredBefore(out: string): Promise<Forgetting | null> {
   return (JSON.parse(await readFile(file, 'utf8')) as { receipt: Receipt }).receipt.measures.after;
 }
 
-function show(receipts: readonly Receipt[], { json, owner }: UnlearnCommandOptions, out: string): void {
-  if (json) return void console.log(JSON.stringify({ folder: out, receipts }, null, 2));
+function show(
+  receipts: readonly Receipt[],
+  logged: readonly number[],
+  { json, owner }: UnlearnCommandOptions,
+  out: string,
+): void {
+  if (json) return void console.log(JSON.stringify({ folder: out, receipts, logged }, null, 2));
   const percent = (value: number | undefined) =>
     value === undefined ? '–' : `${(100 * value).toFixed(1)} %`;
   const cells = ({ forget, heldOut, membership, retained }: Forgetting) => [
@@ -129,9 +137,11 @@ function show(receipts: readonly Receipt[], { json, owner }: UnlearnCommandOptio
   console.log(
     paint.dim(
       wrapped(
-        'An approximate method is as good as it looks here beside retraining, and no better: nothing is proven. Adapters and receipts:',
+        'An approximate method is as good as it looks here beside retraining, and no better: nothing is proven.',
       ),
     ),
   );
+  const entries = receipts.map(({ method }, i) => `${method} is entry ${logged[i]}`).join(', ');
+  console.log(`In the run’s transparency log: ${entries} (headwater audit log RUN --receipt FILE proves it).`);
   console.log(out);
 }

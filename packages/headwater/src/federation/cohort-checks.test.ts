@@ -70,6 +70,7 @@ describe('checks of a whole round', () => {
     const told = { params: 'p', serverState: null, report, aggregateNorm: 1, excluded: excluded! };
     const next = step(state, { type: 'aggregated', round, membership, ...told }).state;
     expect(next.closed[0]!.members).not.toHaveProperty('o4');
+    expect(next.closed[0]!.excluded).toEqual(['o4']);
     expect(next.open!.excluded).toBeUndefined();
     expect(next.roster.o4!.lastRound).toBe(0);
   });

@@ -170,6 +170,21 @@ export interface Member {
   readonly owner: string;
   readonly update: string;
   /** Positive integer. */
+  /** Somebody was taken out of the result of a run that is over; what it became lies elsewhere, with its receipt. */
+  | ({
+      readonly type: 'unlearned';
+      readonly owner: string;
+      readonly method: string;
+      readonly exact: boolean;
+      /** Digests of the params that knew the owner, and of those that came out (null: several adapters with weights). */
+      readonly before: string | null;
+      readonly after: string | null;
+      /** SHA-256 of what is signed of the receipt. */
+      readonly receipt: string;
+      /** Base64url; null: nobody signed it. */
+      readonly operatorKey: string | null;
+      readonly signature: string | null;
+    } & Observed)
   readonly aggregationWeight: number;
   /** What it would count if it were fresh; the sum is divided by these. Absent: the same. */
   readonly freshWeight?: number;

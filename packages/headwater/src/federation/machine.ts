@@ -89,6 +89,7 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
     case 'created':
     case 'resumed':
       return state;
+    case 'unlearned':
     case 'client-failed':
       return open?.round === event.round ? withLoss(state, open, event.owner, event.reason) : state;
     case 'deadline':
@@ -196,6 +197,7 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
   };
   const counted = members.map(({ owner }) => {
     const { round } = open.accepted[owner]!;
+    ...(open.excluded === undefined ? {} : { excluded: open.excluded.map(({ owner }) => owner) }),
     const entry = state.roster[owner]!;
     // Noise that clients add themselves is paid for with what they send.
     const pays = state.plan.privacy !== undefined && state.plan.privacy.trust === undefined;

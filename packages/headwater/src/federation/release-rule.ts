@@ -6,6 +6,8 @@ export interface ReleaseGate {
   readonly higherIsBetter: boolean;
   /** How far it may be worse than the best that was released before, the beginning included. */
   readonly maxDrop: number;
+  /** Worse than it is not released, whatever was before: where higher is better below it, otherwise above it. */
+  readonly bound?: number;
 }
 
 export const VOTE_WEIGHTS = ['equal', 'examples', 'reputation'] as const;

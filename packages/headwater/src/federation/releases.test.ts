@@ -79,6 +79,16 @@ describe('a gate', () => {
     ).toEqual([false, false, false]);
   });
 
+  it('with an absolute bound withholds what is worse than it, however slowly it got there', () => {
+    const scores = [{ safety: 0.9 }, { safety: 0.85 }, { safety: 0.75 }, { safety: 0.8 }];
+    const wide = { ...gate, maxDrop: 0.5 };
+    expect(released(ended({ gate: wide }, scores))).toEqual([true, true, true]);
+    expect(released(ended({ gate: { ...wide, bound: 0.8 } }, scores))).toEqual([true, false, true]);
+    const low = { ...wide, metric: 'loss', higherIsBetter: false };
+    expect(released(ended({ gate: { ...low, bound: 0.99 } }, scores))).toEqual([false, false, false]);
+    expect(released(ended({ gate: { ...low, bound: 1 } }, scores))).toEqual([true, true, true]);
+  });
+
   it('is refused without validation', () => {
     expect(() => fakePlan({ release: { gate }, validateEveryRounds: 0 })).toThrow(
       'evaluation.gate looks at validation',
@@ -120,11 +130,15 @@ describe('a vote', () => {
   });
 });
 
-it('reputation grows with updates that counted and falls with refused ones', () => {
+it('reputation grows with updates that counted and falls with those refused or put aside', () => {
   const state = ended({ gate }, [{ safety: 1 }, { safety: 1 }, { safety: 1 }, { safety: 0 }]);
-  const bad = { ...state, roster: { ...state.roster, b: { ...state.roster.b!, offences: 3 } } };
+  const bad = {
+    roster: { ...state.roster, b: { ...state.roster.b!, offences: 3 } },
+    closed: state.closed.map((round, i) => (i === 0 ? { ...round, excluded: ['b', 'c'] } : round)),
+  };
   expect(reputations(bad, new Set([3]))).toMatchObject({
-    a: { counted: 2, refused: 0, reputation: 3 / 4 },
-    b: { counted: 2, refused: 3, reputation: 3 / 7 },
+    a: { counted: 2, refused: 0, excluded: 0, reputation: 3 / 4 },
+    b: { counted: 2, refused: 3, excluded: 1, reputation: 3 / 8 },
+    c: { counted: 2, refused: 0, excluded: 1, reputation: 3 / 5 },
   });
 });

@@ -56,7 +56,7 @@ type Scored = EvaluationResult | undefined;
 
 /** A score that is missing or no number fails. */
 function gated(
-  { metric, higherIsBetter, maxDrop }: ReleaseGate,
+  { metric, higherIsBetter, maxDrop, bound }: ReleaseGate,
   candidate: Scored,
   released: readonly Scored[],
 ): NonNullable<Verdict['gate']> {
@@ -65,7 +65,9 @@ function gated(
   const before = released.flatMap((scored) => scoreOf(scored) ?? []);
   const reference = before.length === 0 ? null : sign * Math.max(...before.map((score) => sign * score));
   const score = scoreOf(candidate);
-  const holds = score !== null && (reference === null || sign * (reference - score) <= maxDrop);
+  const keeps = (limit: number | null, drop: number) =>
+    score !== null && (limit === null || sign * (limit - score) <= drop);
+  const holds = keeps(reference, maxDrop) && keeps(bound ?? null, 0);
   return { score, reference, holds };
 }
 

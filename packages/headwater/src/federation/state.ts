@@ -62,6 +62,8 @@ export interface ClosedRound {
   readonly members: Readonly<Record<string, string>>;
   /** What their trainings showed, in runs that choose owners by it. */
   readonly trained?: Trained;
+  /** Whose updates were accepted and put aside with the round; absent: nobody’s. */
+  readonly excluded?: readonly string[];
   /** What the server kept after the round, in runs that keep their updates. */
   readonly serverState?: string | null;
 }

@@ -20,11 +20,28 @@ function gateOf(recipe: Recipe, registries: RunRegistries): ReleaseGate | undefi
   if (gate === undefined) return undefined;
   const { metrics } = metricsOf(recipe, registries);
   const found = metrics.find(({ id }) => id === gate.metric);
-  if (found !== undefined) return { ...gate, higherIsBetter: found.higherIsBetter };
+  if (found !== undefined) return boundGate(gate, found.higherIsBetter);
   throw new HeadwaterError('RECIPE_INVALID', `evaluation.gate.metric: no task gives "${gate.metric}"`, {
     hint: didYouMean(
       gate.metric,
       metrics.map(({ id }) => id),
     ),
   });
+}
+
+/** An absolute bound has the name that says on which side of it a score is too bad. */
+function boundGate(
+  { minimum, maximum, ...gate }: NonNullable<Recipe['evaluation']['gate']>,
+  higherIsBetter: boolean,
+): ReleaseGate {
+  const [bound, other, wrong] = higherIsBetter
+    ? [minimum, maximum, 'maximum']
+    : [maximum, minimum, 'minimum'];
+  if (other !== undefined)
+    throw new HeadwaterError(
+      'RECIPE_INVALID',
+      `evaluation.gate.${wrong}: ${gate.metric} is better the ${higherIsBetter ? 'higher' : 'lower'} it is`,
+      { hint: `Set ${higherIsBetter ? 'minimum' : 'maximum'} instead: what is worse is not released.` },
+    );
+  return { ...gate, higherIsBetter, ...(bound === undefined ? {} : { bound }) };
 }

@@ -15,6 +15,13 @@ export const gate = z.strictObject({
     .describe(
       'A round whose metric is worse by more than this than the best released before (or the beginning) is withheld; the release before it stays.',
     ),
+  minimum: z
+    .number()
+    .optional()
+    .describe(
+      'A round whose metric is below it is withheld, whatever was released before; many small losses cannot pass it. For metrics that should be high.',
+    ),
+  maximum: z.number().optional().describe('The same for metrics that should be low, as loss: above it.'),
 });
 
 export const releaseVote = z.strictObject({
@@ -22,7 +29,7 @@ export const releaseVote = z.strictObject({
     .enum(['equal', 'examples', 'reputation'])
     .default('equal')
     .describe(
-      'What an owner’s vote counts. reputation: (s + 1) / (s + u + 2), with s rounds in which an update of it counted and that were not withheld, u refused updates.',
+      'What an owner’s vote counts. reputation: (s + 1) / (s + u + 2), with s rounds in which an update of it counted and that were not withheld, u updates that were refused or put aside.',
     ),
   threshold: z
     .number()

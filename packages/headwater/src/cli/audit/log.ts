@@ -12,11 +12,13 @@ import type { Json } from '../../storage/journal.ts';
 import { type AdminOptions, withAdminOptions } from '../admin-client.ts';
 import { collect, jsonOption } from '../options.ts';
 import { paint, renderTable } from '../style.ts';
+import { receiptClaim } from './receipt-claim.ts';
 import { exportText, findLog, seenHead } from './whole-log.ts';
 
 interface LogOptions extends AdminOptions {
   readonly seen?: readonly string[];
   readonly export?: string;
+  readonly receipt?: readonly string[];
   readonly json?: true;
 }
 
@@ -34,6 +36,7 @@ export function logCommand(): Command {
       'state folder of a client, or file with a head, that the log must continue',
       collect,
     )
+    .option('--receipt <file>', 'receipt of unlearning that must be an entry', collect)
     .option('--export <file>', 'write the log (.jsonl): entries and signed head; it names owners')
     .addOption(jsonOption())
     .action(audit);
@@ -42,7 +45,8 @@ export function logCommand(): Command {
 async function audit(place: string, run: string | undefined, options: LogOptions): Promise<void> {
   const found = await findLog(place, run, options);
   const seen = await Promise.all((options.seen ?? []).map(seenHead));
-  const audited = await auditLog({ ...found, seen }, ed25519Verify);
+  const receipts = await Promise.all((options.receipt ?? []).map(receiptClaim));
+  const audited = await auditLog({ ...found, seen, receipts }, ed25519Verify);
   const findings = [...audited.findings, ...replayed(found.events)];
   if (options.export !== undefined)
     await writeFileAtomically(options.export, exportText(found, audited.root));

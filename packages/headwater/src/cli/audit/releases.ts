@@ -38,14 +38,15 @@ async function audit(place: string, run: string | undefined, options: Options): 
   if (options.json) return void console.log(JSON.stringify({ verdicts: verdicts ?? null, owners }, null, 2));
   if (state.plan.release === undefined) console.log('This run releases without gate and vote.\n');
   else printVerdicts(verdicts);
-  const rows = Object.entries(owners).map(([owner, { counted, refused, reputation }]) => [
+  const rows = Object.entries(owners).map(([owner, { counted, refused, excluded, reputation }]) => [
     owner,
     String(counted),
     String(refused),
+    String(excluded),
     reputation.toFixed(3),
   ]);
-  console.log(renderTable({ head: ['owner', 'counted', 'refused', 'reputation'], rows }));
-  console.log(paint.dim('\nreputation = (counted + 1) / (counted + refused + 2). Nobody is banned for it.'));
+  console.log(renderTable({ head: ['owner', 'counted', 'refused', 'put aside', 'reputation'], rows }));
+  console.log(paint.dim('\nreputation = (counted + 1) / (counted + refused + put aside + 2). Nobody is banned for it.'));
 }
 
 function printVerdicts(verdicts: readonly Verdict[] | undefined): void {

@@ -7,6 +7,7 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { type Entry, entryHash, parseEntry } from './entry.ts';
 import { isSignedHead, type SignedHead } from './head.ts';
 import { createMerkleTree, type MerkleTree } from './merkle.ts';
+import { verifyInclusion } from './proofs.ts';
 
 export interface Finding {
   readonly what: string;
@@ -23,6 +24,18 @@ export interface WholeLog {
   readonly signed: { readonly head: SignedHead; readonly operatorKey: Uint8Array } | undefined;
   /** Heads that somebody kept from before, with where they are from. */
   readonly seen: readonly { readonly from: string; readonly head: SignedHead }[];
+  /** That the log must have. Default: none. */
+  readonly receipts?: readonly ReceiptClaim[];
+}
+
+/** A receipt of unlearning that somebody has. */
+export interface ReceiptClaim {
+  readonly from: string;
+  /** SHA-256 of what is signed of it, hex. */
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+  /** Undefined: nobody signed it. */
+  readonly signed: { readonly operatorKey: Uint8Array; readonly signature: Uint8Array } | undefined;
 }
 
 export interface AuditedLog {
@@ -47,6 +60,8 @@ export async function auditLog(log: WholeLog, verify: Verify): Promise<AuditedLo
     ...(await seenFindings(log, tree, verify)),
     inOrder(releases),
     madeOfEntries(entries),
+    ...unlearnings(entries),
+    ...(await receiptFindings(log, entries, tree, verify)),
   ];
   return { size: tree.size, root: bytesToHex(tree.root()), findings, releases: releases.length };
 }
@@ -145,4 +160,45 @@ function madeOfEntries(entries: readonly (Entry | undefined)[]): Finding {
     detail:
       empty.length === 0 ? `${counted} counted updates` : `none before that of round ${empty.join(', ')}`,
   };
+}
+
+/** Nothing where nobody was unlearned. */
+function unlearnings(entries: readonly (Entry | undefined)[]): Finding[] {
+  const told = entries.flatMap((entry) =>
+    entry?.event.type === 'unlearned'
+      ? [`${String(entry.event.owner)} by ${String(entry.event.method)} (entry ${entry.seq})`]
+      : [],
+  );
+  if (told.length === 0) return [];
+  return [{ what: 'who was unlearned is in the log', holds: true, detail: told.join(', ') }];
+}
+
+async function receiptFindings(
+  { texts, receipts = [] }: WholeLog,
+  entries: readonly (Entry | undefined)[],
+  tree: MerkleTree,
+  verify: Verify,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { from, digest, bytes, signed } of receipts) {
+    const is = (entry: Entry | undefined) =>
+      entry?.event.type === 'unlearned' && entry.event.receipt === digest;
+    findings.push(included(from, entries.findIndex(is), texts, tree));
+    findings.push({
+      what: `the operator signed the receipt ${from}`,
+      holds: signed && (await verify(signed.operatorKey, bytes, signed.signature)),
+      detail: signed === undefined ? 'nobody did' : `key ${bytesToHex(signed.operatorKey)}`,
+    });
+  }
+  return findings;
+}
+
+/** `index`: of the entry, from 0; −1: there is none. */
+function included(from: string, index: number, texts: readonly string[], tree: MerkleTree): Finding {
+  const what = `the receipt ${from} is an entry of the log`;
+  if (index < 0) return { what, holds: false, detail: 'no entry has its digest' };
+  const { size } = tree;
+  const path = tree.inclusion(index, size);
+  const holds = verifyInclusion(entryHash(texts[index]!), index, path, { size, root: tree.root() });
+  return { what, holds, detail: `entry ${index + 1} of ${size}, proven by ${path.length} hashes` };
 }

@@ -26,11 +26,12 @@ const TOLD: { readonly [T in RunEvent['type']]?: readonly string[] } = {
   aggregated: ['round', 'membership', 'params', 'serverState'],
   'arm-trained': ['arm', 'params'],
   'arm-failed': ['arm'],
+  unlearned: ['owner', 'method', 'exact', 'before', 'after', 'receipt', 'operatorKey', 'signature'],
 };
 
 /**
  * A function of the event as the journal holds it, for ever: a changed rule would be another log. Types without a rule of their own
- * (receipts of unlearning, rows of a ledger) are told by their digest, without what shells observed.
+ * (rows of a ledger) are told by their digest, without what shells observed.
  */
 export function publicPart(event: RunEvent): Public {
   const { type } = event;
@@ -52,6 +53,9 @@ export function publicPart(event: RunEvent): Public {
       };
     case 'evaluated':
       return { type, evaluation: event.evaluation, result: digestJson(event.result) };
+    case 'cohort-drawn':
+      // Who was drawn is a secret, and a digest of few names would be none.
+      return { type, round: event.round };
     case 'resumed':
     case 'paused':
     case 'continued':

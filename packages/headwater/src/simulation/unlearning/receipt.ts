@@ -29,6 +29,13 @@ export interface Receipt {
   };
 }
 
+export interface SignedReceipt {
+  readonly receipt: Receipt;
+  /** Base64url; null: nobody signed it. */
+  readonly operatorKey: string | null;
+  readonly signature: string | null;
+}
+
 export interface Measured {
   readonly before: Forgetting;
   readonly after: Forgetting;

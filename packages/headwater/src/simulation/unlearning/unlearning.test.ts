@@ -2,13 +2,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../../test/support/small-run.ts';
+import { auditLog } from '../../federation/log/audit.ts';
+import { entryText } from '../../federation/log/entry.ts';
 import { replay } from '../../federation/machine.ts';
 import { differenceOf, l2Norm } from '../../federation/params.ts';
 import { writeReport } from '../../report/write.ts';
 import { readEvents } from '../../runs/run-folder.ts';
 import { contributions } from '../contribution/contribute.ts';
 import { run } from '../run.ts';
+import { logReceipt, receiptDigest } from './log-receipt.ts';
 import { type Bench, openBench } from './measure.ts';
+import { type Receipt, receiptBytes } from './receipt.ts';
 import { forkedEvents } from './retrain.ts';
 import { openStoredRun, type StoredRun } from './stored-run.ts';
 import { type UnlearningMethod, unlearn } from './unlearn.ts';
@@ -125,6 +129,25 @@ describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
     expect(membership).toBeGreaterThanOrEqual(0);
     expect(membership).toBeLessThanOrEqual(1);
   });
+});
+
+it('a receipt is an entry of the run’s log, once, and the run stays what it was', async () => {
+  const before = await readEvents(folder);
+  const receipt = { type: 'unlearned', owner: 'cid', method: 'npo', exact: false } as Receipt;
+  const signed = { receipt, operatorKey: null, signature: null };
+  const entry = await logReceipt(folder, signed, stored.clock);
+  expect(entry).toBe(before.length + 1);
+  expect(await logReceipt(folder, signed, stored.clock)).toBe(entry);
+  const events = await readEvents(folder);
+  expect(replay(events)).toEqual(replay(before));
+  const texts = events.map((event, i) => entryText(i + 1, event, undefined, ''));
+  expect(texts.at(-1)).toContain(receiptDigest(receipt));
+  const claim = (of: Receipt) => ({ from: 'it', digest: receiptDigest(of), bytes: receiptBytes(of) });
+  const receipts = [receipt, { ...receipt, exact: true }].map((of) => ({ ...claim(of), signed: undefined }));
+  const log = { run: folder, texts, signed: undefined, seen: [], receipts };
+  const { findings } = await auditLog(log, async () => false);
+  const holds = findings.filter(({ what }) => what.endsWith('an entry of the log')).map((one) => one.holds);
+  expect(holds).toEqual([true, false]);
 });
 
 describe('who added what', { timeout: 60_000 }, () => {
