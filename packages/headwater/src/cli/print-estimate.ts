@@ -31,14 +31,14 @@ export function printEstimate(recipe: Recipe, estimate: Estimate, tokensPerSecon
 }
 
 function privacyNote(privacy: ClientPrivacy, cohortSize: number): string {
-  const { trust, clipNorm, noiseMultiplier, adaptive, maxParticipations, delta, tree } = privacy;
+  const { trust, clipNorm, noiseMultiplier, adaptive, maxParticipations, delta, tree, poisson } = privacy;
   const parts = trust === 'local' ? Math.sqrt(cohortSize) : 1;
   const std = significant((noiseMultiplier * clipNorm * parts) / cohortSize);
   const norm = adaptive === undefined ? clipNorm : `${clipNorm} at first, which then adapts`;
   const spent =
     delta === undefined
       ? 'No δ is given, so a deployment would be refused.'
-      : `A deployment spends at most (ε, δ) = (${significant(guaranteeFor(privacy, delta, maxParticipations).epsilon)}, ${delta}) of an owner that takes part ${maxParticipations} times${tree === undefined ? '' : `, once in each tree of ${tree.leaves} rounds`}.`;
+      : `A deployment spends at most (ε, δ) = (${significant(guaranteeFor(privacy, delta, maxParticipations).epsilon)}, ${delta}) of an owner that ${poisson === undefined ? 'takes part' : `may be drawn, with probability ${significant(poisson.rate)},`} ${maxParticipations} times${tree === undefined ? '' : `, once in each tree of ${tree.leaves} rounds`}.`;
   return (
     `Privacy: updates are clipped to norm ${norm}; noise of standard deviation ${significant(noiseMultiplier)} · ${clipNorm} ${tree === undefined ? WHERE[trust ?? 'central'] : 'on every node of a tree over the rounds’ sums'}, ` +
     `${std} in each coordinate of the mean of ${cohortSize}. \`headwater run\` simulates it from the seed and claims no ε. ${spent}`

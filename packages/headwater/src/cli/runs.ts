@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import type { ClientSummary, RunSummary } from '../coordinator/ports.ts';
+import { hidesCohorts } from '../federation/poisson-cohort.ts';
 import type { RunState } from '../federation/state.ts';
 import { type AdminOptions, openAdmin, withAdminOptions } from './admin-client.ts';
 import { jsonOption } from './options.ts';
@@ -61,6 +62,7 @@ function show(
 function doing({ owner }: ClientSummary, state: RunState | null): string {
   const open = state?.open;
   if (open === undefined || open.phase !== 'training') return '';
+  if (hidesCohorts(state!.plan)) return 'drawn in secret';
   if (Object.hasOwn(open.accepted, owner)) return 'update accepted';
   if (Object.hasOwn(open.lost, owner)) return `lost: ${open.lost[owner]}`;
   return open.cohort.includes(owner) ? 'asked' : 'not asked';

@@ -22,6 +22,7 @@ import {
   normOf,
   serverClipFactor,
   serverClipNorm,
+  withZeros,
 } from './noisy-release.ts';
 import { l2Norm } from './params.ts';
 import { aggregateRobustly } from './robust/aggregate-robustly.ts';
@@ -69,6 +70,7 @@ export async function aggregateRound(
     const factor = clipNorm === undefined ? 1 : serverClipFactor(normOf(params), clipNorm, sum);
     addUpdate(plan, sum, params, aggregationWeight, freshWeight, factor);
   }
+  if (input.release?.poisson !== undefined) withZeros(sum, method.wire(plan.tensors, input.round, ''));
   return stepFromSum(method, plan, input, sum);
 }
 

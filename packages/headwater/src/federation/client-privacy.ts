@@ -19,8 +19,16 @@ export interface ClientPrivacy {
   readonly delta?: number;
   /** DP-FTRL: noise in a tree over the releases; absent: each release has its own. */
   readonly tree?: NoiseTree;
+  /** Cohorts are drawn by secret coin flips; `maxParticipations` are then releases of the run. Absent: accounted without sampling. */
+  readonly poisson?: PoissonCohort;
   /** C follows a quantile of the norms; absent: it stays. */
   readonly adaptive?: AdaptiveClip;
+}
+
+/** Each owner is in a round’s cohort with the same probability, on its own. */
+export interface PoissonCohort {
+  /** q: the expected cohort over the population. */
+  readonly rate: number;
 }
 
 export interface AdaptiveClip extends ClipRule {
@@ -59,7 +67,7 @@ export interface ReleaseReport {
 
 /** The sentence that results, report and adapter of a simulated run carry. `cohortSize`: where it is known. What it would cost with secret noise is for who knows the accountants. */
 export function simulatedStatement(
-  { trust, clipNorm, noiseMultiplier, adaptive, tree }: ClientPrivacy,
+  { trust, clipNorm, noiseMultiplier, adaptive, tree, poisson }: ClientPrivacy,
   cohortSize?: number,
 ): string {
   if (trust !== undefined) return simulatedOwnNoise(trust, clipNorm, noiseMultiplier);
@@ -73,7 +81,7 @@ export function simulatedStatement(
   return (
     `SIMULATED differential privacy, no ε is claimed: updates were clipped to ${norm} and noise of standard deviation ` +
     `${noiseMultiplier} · ${scale} was added to ${where} over ${over}, but it follows from the run's seed, so whoever knows ` +
-    `the recipe can take it away again.`
+    `the recipe can take it away again${poisson === undefined ? '' : ', and knows who was drawn'}.`
   );
 }
 

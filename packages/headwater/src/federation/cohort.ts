@@ -24,6 +24,11 @@ export function drawUniformly(
   return sampled(owners.filter(may), 1, random);
 }
 
+/** Each of the owners on its own with the same probability. */
+export function drawEach(owners: readonly string[], rate: number, random: Rng): readonly string[] {
+  return owners.filter(() => random.uniform() < rate);
+}
+
 /** Of the first draw of a round. `more`: tells later draws of the same round apart. */
 export function cohortRandom(seed: number, round: number, more: readonly (string | number)[] = []): Rng {
   return rng(seed, 'cohort', round, ...more);

@@ -134,6 +134,8 @@ export type RunEvent =
       readonly blamed: readonly string[];
       readonly reason: string;
     } & Observed)
+  /** Who is in a round whose cohort is drawn by secret coin flips, sorted; maybe nobody. */
+  | ({ readonly type: 'cohort-drawn'; readonly round: number; readonly owners: readonly string[] } & Observed)
   /** Owners who open the masks together have sent keys: the attempt is among these, sorted. */
   | ({
       readonly type: 'keys-fixed';
@@ -141,13 +143,18 @@ export type RunEvent =
       readonly attempt: number;
       readonly owners: readonly string[];
     } & Observed)
-  /** Too few of them are left to open the masks: nothing of the attempt is used, and the next one begins with fresh keys. */
+  /**
+   * Too few of them are left to open the masks: nothing of the attempt is used, and the next one begins with fresh keys. Where
+   * owners were asked to open it already, a second sum of the same updates could show the difference to the first: the round is
+   * passed over, and its params stay those before it.
+   */
   | ({
       readonly type: 'attempt-abandoned';
       readonly round: number;
       readonly attempt: number;
       /** Who fell silent or left; asked again only where the others are too few. */
       readonly gone: readonly string[];
+      readonly passedOver?: true;
       readonly reason: string;
     } & Observed)
   | ({
@@ -162,14 +169,6 @@ export type RunEvent =
       readonly evaluation: string;
       readonly result: EvaluationResult;
     } & Observed)
-  /** The results were written. */
-  | ({ readonly type: 'published' } & Observed);
-
-/** A frozen member of a round. */
-export interface Member {
-  readonly owner: string;
-  readonly update: string;
-  /** Positive integer. */
   /** Somebody was taken out of the result of a run that is over; what it became lies elsewhere, with its receipt. */
   | ({
       readonly type: 'unlearned';
@@ -185,6 +184,14 @@ export interface Member {
       readonly operatorKey: string | null;
       readonly signature: string | null;
     } & Observed)
+  /** The results were written. */
+  | ({ readonly type: 'published' } & Observed);
+
+/** A frozen member of a round. */
+export interface Member {
+  readonly owner: string;
+  readonly update: string;
+  /** Positive integer. */
   readonly aggregationWeight: number;
   /** What it would count if it were fresh; the sum is divided by these. Absent: the same. */
   readonly freshWeight?: number;
@@ -226,6 +233,16 @@ export interface TrainWork {
   readonly clipNorm?: number;
   /** How it is masked before it is sent, in runs with secure aggregation. */
   readonly masking?: Masking;
+}
+
+/** Secret coin flips: who of these is in the round. */
+export interface DrawWork {
+  readonly kind: 'draw';
+  readonly id: string;
+  readonly round: number;
+  /** Sorted by name. */
+  readonly owners: readonly string[];
+  readonly rate: number;
 }
 
 export interface AggregateWork {
@@ -278,7 +295,7 @@ export interface PublishWork {
 }
 
 /** Work that must be done (again) until its event is in the journal; doing it twice gives the same event. */
-export type Work = TrainWork | AggregateWork | TrainArmWork | EvaluateWork | PublishWork;
+export type Work = TrainWork | DrawWork | AggregateWork | TrainArmWork | EvaluateWork | PublishWork;
 
 /** The answer to an update, once. */
 export interface Receipt {

@@ -175,7 +175,8 @@ export interface Mean {
 
 /** The weighted mean of everything in `sum`, written over it: no further memory is needed, and the sum is gone. */
 export function takeMean(plan: FixedPointPlan, sum: PartialSum): Mean {
-  assert(sum.numUpdates > 0, 'there is no mean of no updates');
+  // A round whose secret coins drew nobody has a fixed divisor all the same.
+  assert(sum.freshWeight > 0, 'there is no mean of no updates');
   const used = plan.tensors.filter(({ name }) => sum.sums.has(name));
   const mean = new Map<string, Tensor<'float32'>>();
   let squares = 0;

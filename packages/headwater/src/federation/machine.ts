@@ -11,6 +11,7 @@ import { withAnswer, withClosedEvaluations, withoutMoreAnswers } from './gatheri
 import { abandonAttempt, fixKeys, isAttempt } from './masking/keyed-rounds.ts';
 import { addedWork, evaluateWorkOf, outstandingWork } from './outstanding.ts';
 import type { OwnerCounts, RunPlan } from './plan.ts';
+import { withDrawn } from './poisson-cohort.ts';
 import { initialRoster, rosterWith, withEntry, withOffence } from './roster.ts';
 import {
   admit,
@@ -88,8 +89,8 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
   switch (event.type) {
     case 'created':
     case 'resumed':
-      return state;
     case 'unlearned':
+      return state;
     case 'client-failed':
       return open?.round === event.round ? withLoss(state, open, event.owner, event.reason) : state;
     case 'deadline':
@@ -108,10 +109,14 @@ function reduced(state: RunState, event: Exclude<RunEvent, UpdateReceived>): Run
       return commitRound(state, event);
     case 'unmasking-failed':
       return withoutMembers(state, event);
+    case 'cohort-drawn':
+      return open?.round === event.round && open.undrawn === true
+        ? withDrawn(state, open, event.owners)
+        : state;
     case 'keys-fixed':
       return open !== undefined && isAttempt(open, event) ? fixKeys(state, open, event.owners) : state;
     case 'attempt-abandoned':
-      return open !== undefined && isAttempt(open, event) ? abandonAttempt(state, open, event.gone) : state;
+      return open !== undefined && isAttempt(open, event) ? abandonAttempt(state, open, event) : state;
     case 'arm-trained':
       return withArm(state, event.arm, { params: event.params });
     case 'arm-failed':
@@ -192,12 +197,12 @@ function commitRound(state: RunState, event: Extract<RunEvent, { type: 'aggregat
     params: event.params,
     personal: { ...personalAfterLast(state), ...Object.fromEntries(kept) },
     members: Object.fromEntries(members.map(({ owner, update }) => [owner, update])),
+    ...(open.excluded === undefined ? {} : { excluded: open.excluded.map(({ owner }) => owner) }),
     ...trainedIn(open, members),
     ...(state.plan.keepUpdates === undefined ? {} : { serverState: event.serverState }),
   };
   const counted = members.map(({ owner }) => {
     const { round } = open.accepted[owner]!;
-    ...(open.excluded === undefined ? {} : { excluded: open.excluded.map(({ owner }) => owner) }),
     const entry = state.roster[owner]!;
     // Noise that clients add themselves is paid for with what they send.
     const pays = state.plan.privacy !== undefined && state.plan.privacy.trust === undefined;

@@ -62,6 +62,16 @@ export function serverClipFactor(norm: number, clipNorm: number, sum: PartialSum
   return factor;
 }
 
+/** A sum of nobody's updates: zeros, which get their noise like any other. In place. */
+export function withZeros(
+  sum: PartialSum,
+  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): PartialSum {
+  for (const { name, shape } of tensors)
+    if (!sum.sums.has(name)) sum.sums.set(name, new Float64Array(numElements(shape)));
+  return sum;
+}
+
 export function normOf(update: Params): number {
   return euclideanNorm([...update.values()].map(({ data }) => data));
 }
@@ -79,7 +89,10 @@ export function sensitivityOf(scales: readonly TensorScale[], clipNorm: number):
 export function addReleaseNoise(plan: FixedPointPlan, sum: PartialSum, release: NoisyRelease): ReleaseReport {
   const { clipNorm, noiseMultiplier, denominator, noise, adaptive } = release;
   assert(sum.totalWeight === sum.numUpdates, 'a clipped sum has uniform weights');
-  assert(sum.numUpdates <= denominator, `${sum.numUpdates} updates, ${denominator} are the most`);
+  assert(
+    release.poisson !== undefined || sum.numUpdates <= denominator,
+    `${sum.numUpdates} updates, ${denominator} are the most`,
+  );
   const scales = plan.tensors.filter(({ name }) => sum.sums.has(name));
   const sensitivity = sensitivityOf(scales, clipNorm);
   if (release.trust !== undefined) return alreadyNoisy(sum, release, sensitivity);

@@ -7,6 +7,7 @@ import { digestJson } from '../base/canonical.ts';
 import type { AggregateWork, EvaluateWork, Member, RunEvent, TrainWork, Work } from './events.ts';
 import { attemptOf, maskingOf } from './masking/masking-of.ts';
 import { stepsOf } from './plan.ts';
+import { drawWorkOf } from './poisson-cohort.ts';
 import { activeOwners } from './roster.ts';
 import { awaits, isAsked } from './rounds.ts';
 import {
@@ -61,7 +62,7 @@ function newlyAwaited({ open: before }: RunState, after: RunState): readonly str
 function otherWork(state: RunState): Work[] {
   const { open } = state;
   const round = open?.phase === 'aggregating' ? [aggregateWork(state, open)] : [];
-  const work = [...round, ...evaluateWorkOf(state), ...armWork(state)];
+  const work = [...drawWorkOf(state), ...round, ...evaluateWorkOf(state), ...armWork(state)];
   if (work.length > 0 || open !== undefined) return work;
   const chosen = chosenRound(state);
   if (chosen === undefined) return [];
@@ -150,6 +151,9 @@ function clipOf({ clipNorm }: RunState): Pick<TrainWork, 'clipNorm'> {
 
 /** Who has left since counts no more among all, so that the members may be more than these. */
 function participationOf(state: RunState, members: readonly Member[]): number {
+  const { poisson } = state.plan.privacy ?? {};
+  // How many were drawn is no figure to go by: it has no noise.
+  if (poisson !== undefined) return poisson.rate;
   const all = activeOwners(state).reduce((sum, owner) => sum + state.roster[owner]!.aggregationWeight, 0);
   const here = members.reduce(
     (sum, { aggregationWeight, freshWeight = aggregationWeight }) => sum + freshWeight,

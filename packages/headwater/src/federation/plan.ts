@@ -151,7 +151,8 @@ export interface PlanInput
 /** `clients`: how they train and send. Throws RECIPE_INVALID (unmet needs, all together) and AGGREGATION_OVERFLOW. */
 export function createPlan(input: PlanInput, method: BoundMethod, clients: ClientFacts = {}): RunPlan {
   const cohortSize = input.cohortSize ?? input.owners.length;
-  const quorum = input.quorum ?? cohortSize;
+  // A least number that were drawn would tell how many were.
+  const quorum = input.privacy?.poisson === undefined ? (input.quorum ?? cohortSize) : 0;
   const facts = {
     numOwners: input.owners.length,
     cohortSize,

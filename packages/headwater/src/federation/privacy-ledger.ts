@@ -1,7 +1,8 @@
 /**
  * What a run has spent: each release is a row in its journal, in the same entry as the released params, and ε is a pure function of
  * the rows, so a replay gives the same. Accounted without amplification by sampling: the cohorts follow from a seed that everybody
- * has. For each owner, over the releases that it took part in (a participation cap).
+ * has. For each owner, over the releases that it took part in (a participation cap). Cohorts from secret coin flips are amplified, and
+ * every release counts for every owner, drawn or not.
  */
 
 import {
@@ -17,7 +18,7 @@ import { mechanismOf } from './example-ledger.ts';
 import type { RunState } from './state.ts';
 
 /** What a release is accounted as; `trust` as the plan has it. */
-type Mechanism = Pick<ClientPrivacy, 'noiseMultiplier' | 'trust' | 'tree'>;
+type Mechanism = Pick<ClientPrivacy, 'noiseMultiplier' | 'trust' | 'tree' | 'poisson'>;
 
 /**
  * Local: any two updates of a client must look alike, at twice the distance. Distributed: a sum of discrete parts is bounded by its
@@ -25,20 +26,24 @@ type Mechanism = Pick<ClientPrivacy, 'noiseMultiplier' | 'trust' | 'tree'>;
  */
 function questionOf({
   trust,
-}: Pick<ClientPrivacy, 'trust'>): Pick<PrivacyQuestion, 'neighbours' | 'accountants'> {
+  poisson,
+}: Pick<ClientPrivacy, 'trust' | 'poisson'>): Pick<PrivacyQuestion, 'neighbours' | 'accountants'> {
+  if (poisson !== undefined) return { neighbours: 'add-remove' };
   return {
     neighbours: trust === 'local' ? 'replace-one' : 'zero-out',
     ...(trust === 'distributed' ? { accountants: ['rdp'] } : {}),
   };
 }
 
-/** Releases without sampling that an owner is in: one each time that it takes part, or the nodes above its leaf of a tree. */
+/** Releases that an owner is in: one each time that it takes part, the nodes above its leaf of a tree, or each draw it may be in. */
 function stepsFor(
-  { noiseMultiplier, tree }: Pick<Mechanism, 'noiseMultiplier' | 'tree'>,
+  { noiseMultiplier, tree, poisson }: Pick<Mechanism, 'noiseMultiplier' | 'tree' | 'poisson'>,
   participations: number,
 ): PrivacySteps {
   if (tree !== undefined) return treeSteps({ noiseMultiplier, leaves: tree.leaves, trees: participations });
-  return { sampling: { kind: 'none' }, noiseMultiplier, steps: participations };
+  const sampling =
+    poisson === undefined ? ({ kind: 'none' } as const) : { kind: 'poisson' as const, ...poisson };
+  return { sampling, noiseMultiplier, steps: participations };
 }
 
 /** Of an owner that took part in so many releases, or trees. */
@@ -74,6 +79,11 @@ export function leastNoiseFor(
   return calibrateNoise({ ...budget, releases: [steps], ...questionOf(mechanism) }).noiseMultiplier;
 }
 
+/** What `guaranteeFor` counts: participations of the owner that took part most often, or all draws so far. */
+export function countedReleases(state: Pick<RunState, 'plan' | 'roster' | 'closed'>): number {
+  return state.plan.privacy?.poisson === undefined ? mostParticipations(state) : state.closed.length;
+}
+
 /** Of the owner that took part most often. */
 export function mostParticipations({ roster }: Pick<RunState, 'roster'>): number {
   return Object.values(roster).reduce((most, { participations = 0 }) => Math.max(most, participations), 0);
@@ -85,7 +95,8 @@ export function isSpent({ plan, roster }: Pick<RunState, 'plan' | 'roster'>, own
   const entry = roster[owner];
   if (entry === undefined) return false;
   const { participations = 0 } = entry;
-  if (privacy !== undefined && participations >= privacy.maxParticipations) return true;
+  if (privacy !== undefined && privacy.poisson === undefined && participations >= privacy.maxParticipations)
+    return true;
   if (examplePrivacy?.targetEpsilon === undefined) return false;
   return participations >= mechanismOf(plan, examplePrivacy, entry).maxTrainings;
 }

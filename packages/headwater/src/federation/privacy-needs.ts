@@ -35,6 +35,7 @@ export function privacyMistakes(facts: PrivacyFacts, method: BoundMethod): strin
     ...populationMistakes(facts, facts.privacy),
     ...adaptiveMistakes(facts, facts.privacy),
     ...treeMistakes(facts, facts.privacy, method),
+    ...poissonMistakes(facts.privacy),
     ...methodMistakes(facts.tensors, method),
   ];
 }
@@ -85,6 +86,25 @@ function populationMistakes({ owners, pace }: PrivacyFacts, { population }: Clie
   return [
     `privacy.clientLevel.population is ${population}, but there are ${owners.length} owners; set it to ${owners.length}`,
   ];
+}
+
+/** Amplification is proven for coins of a coordinator that everybody trusts, and for noise of its own in every release. */
+function poissonMistakes({ poisson, trust, tree, population }: ClientPrivacy): string[] {
+  if (poisson === undefined) return [];
+  const mistakes: string[] = [];
+  if (trust !== undefined)
+    mistakes.push(
+      `privacy.clientLevel.sampling: poisson hides who was drawn from those who see releases, but with trust: ${trust} noise is to hide owners from the coordinator, which draws them; use trust: central, or sampling: none`,
+    );
+  if (tree !== undefined)
+    mistakes.push(
+      'privacy.clientLevel.sampling: poisson with mechanism: tree has no proven figure; use sampling: none, or mechanism: gaussian',
+    );
+  if (population === undefined || !(poisson.rate > 0 && poisson.rate <= 1))
+    mistakes.push(
+      'privacy.clientLevel.sampling: poisson draws owners with probability cohortSize / population; state privacy.clientLevel.population, at least federation.cohortSize',
+    );
+  return mistakes;
 }
 
 function adaptiveMistakes(

@@ -1,5 +1,6 @@
 /** Who takes part: pure changes to the roster of a run. It opens and closes no rounds. */
 
+import { HeadwaterError } from '../base/errors.ts';
 import type { OwnerCounts } from './plan.ts';
 import { countOf, type RunPlan, weightsOf } from './plan.ts';
 import { entryOf, type RosterEntry, type RunState } from './state.ts';
@@ -39,6 +40,7 @@ export function isActive({ roster }: Pick<RunState, 'roster'>, owner: string): b
  * Throws AGGREGATION_OVERFLOW when the exact sums cannot hold the new counts: ask before the event is written.
  */
 export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: OwnerCounts): Roster {
+  checkPopulation(state, counts);
   const known = entryOf(state.roster, counts.owner);
   const entry: RosterEntry = {
     ...counts,
@@ -64,6 +66,20 @@ export function rosterWith(state: Pick<RunState, 'plan' | 'roster'>, counts: Own
     if (other.aggregationWeight !== weights[i])
       changed[other.owner] = { ...other, aggregationWeight: weights[i]! };
   return { ...state.roster, ...changed };
+}
+
+/** δ and the probability of a draw rely on it. Throws PRIVACY_INVALID. */
+function checkPopulation({ plan, roster }: Pick<RunState, 'plan' | 'roster'>, { owner }: OwnerCounts): void {
+  const { population } = plan.privacy ?? {};
+  if (population === undefined || entryOf(roster, owner) !== undefined) return;
+  if (Object.keys(roster).length < population) return;
+  throw new HeadwaterError(
+    'PRIVACY_INVALID',
+    `the run is for ${population} owners, and has them: "${owner}" is one more`,
+    {
+      hint: 'Its privacy relies on privacy.clientLevel.population; start a new run with a larger one.',
+    },
+  );
 }
 
 /**

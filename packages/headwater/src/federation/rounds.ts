@@ -38,6 +38,7 @@ function openIn(state: RunState, round: number, before: OpenRound | undefined): 
     accepted: goesOn ? before.accepted : {},
     lost: {},
     members: null,
+    ...(state.plan.privacy?.poisson === undefined ? {} : { undrawn: true }),
   };
   const next = askMore({ ...state, open }, state.plan.pace.asked - waitingIn(open));
   return settle(next, next.open!);
@@ -47,6 +48,8 @@ function openIn(state: RunState, round: number, before: OpenRound | undefined): 
 function budgetIsSpent(state: RunState): boolean {
   const { privacy, examplePrivacy, quorum } = state.plan;
   if (privacy === undefined && examplePrivacy === undefined) return false;
+  // Whoever may be drawn pays for every draw.
+  if (privacy?.poisson !== undefined) return state.closed.length >= privacy.maxParticipations;
   return activeOwners(state).filter((owner) => !isSpent(state, owner)).length < quorum;
 }
 
@@ -54,7 +57,9 @@ function budgetIsSpent(state: RunState): boolean {
 export function settle(state: RunState, open: OpenRound): RunState {
   const { quorum, cohortSize, pace } = state.plan;
   const accepted = acceptedIn(open);
-  if (accepted >= cohortSize) return freeze(state, open);
+  const drawn = state.plan.privacy?.poisson !== undefined;
+  if (open.undrawn === true) return state;
+  if (accepted >= cohortSize && !drawn) return freeze(state, open);
   const waiting = waitingIn(open);
   // Nobody can join an attempt whose keys are fixed; too few are left: it is abandoned.
   if (open.keyed !== undefined) return waiting === 0 && accepted >= quorum ? freeze(state, open) : state;
@@ -66,6 +71,7 @@ export function settle(state: RunState, open: OpenRound): RunState {
 
 /** The round's time is up. */
 export function expire(state: RunState, open: OpenRound): RunState {
+  if (open.undrawn === true) return withOpen(state, { extension: open.extension + 1 });
   const silent = open.cohort.filter((owner) => awaits(open, owner));
   const lost = Object.fromEntries(silent.map((owner) => [owner, 'no update before the deadline']));
   const expired = withOpen(state, { lost: { ...open.lost, ...lost } });
@@ -91,7 +97,7 @@ export function admit(state: RunState, owner: string, hadLeft = false): RunState
     return withOpen(state, { lost });
   }
   if (open?.phase !== 'training' || isAsked(open, owner) || !mayBeAsked(state, open, owner)) return state;
-  if (open.keyed !== undefined) return state;
+  if (open.keyed !== undefined || state.plan.privacy?.poisson !== undefined) return state;
   if (acceptedIn(open) + waitingIn(open) >= state.plan.pace.asked) return state;
   return withOpen(state, { cohort: [...open.cohort, owner].sort() });
 }
@@ -102,7 +108,7 @@ export function admit(state: RunState, owner: string, hadLeft = false): RunState
  */
 function askMore(state: RunState, count: number): RunState {
   const { open, plan } = state;
-  if (open?.phase !== 'training' || count <= 0) return state;
+  if (open?.phase !== 'training' || count <= 0 || plan.privacy?.poisson !== undefined) return state;
   const first = open.cohort.length === 0 && open.extension === 0;
   const path = first ? [] : ['more', open.extension, open.cohort.length, acceptedIn(open)];
   const random = cohortRandom(plan.seed, open.round, path);
@@ -196,7 +202,8 @@ function membersOf({ plan, roster }: RunState, open: OpenRound): Member[] {
   const byAge = Object.keys(open.accepted).sort(
     (a, b) => open.accepted[a]!.round - open.accepted[b]!.round || (a < b ? -1 : 1),
   );
-  const owners = byAge.slice(0, plan.cohortSize).sort();
+  const most = plan.privacy?.poisson === undefined ? plan.cohortSize : byAge.length;
+  const owners = byAge.slice(0, most).sort();
   return owners.map((owner): Member => {
     const { update, round, masked } = open.accepted[owner]!;
     const { aggregationWeight } = roster[owner]!;

@@ -41,6 +41,8 @@ export interface OpenRound {
   readonly abandoned?: number;
   /** Where owners open the masks together: who takes part in this attempt, sorted, since their keys are fixed; absent: not yet. */
   readonly keyed?: readonly string[];
+  /** Its cohort is still to be drawn by secret coin flips. */
+  readonly undrawn?: true;
   /** Who is asked, sorted by name. */
   readonly cohort: readonly string[];
   readonly accepted: Readonly<Record<string, AcceptedUpdate>>;
@@ -60,10 +62,10 @@ export interface ClosedRound {
   readonly personal: Readonly<Record<string, string>>;
   /** Update by owner: who was counted with what. */
   readonly members: Readonly<Record<string, string>>;
-  /** What their trainings showed, in runs that choose owners by it. */
-  readonly trained?: Trained;
   /** Whose updates were accepted and put aside with the round; absent: nobody’s. */
   readonly excluded?: readonly string[];
+  /** What their trainings showed, in runs that choose owners by it. */
+  readonly trained?: Trained;
   /** What the server kept after the round, in runs that keep their updates. */
   readonly serverState?: string | null;
 }

@@ -16,7 +16,7 @@ import type { BoundCompression } from '../federation/compression/compression.ts'
 import type { Member } from '../federation/events.ts';
 import type { PartialSum } from '../federation/fixed-point.ts';
 import type { BoundMethod } from '../federation/method.ts';
-import { serverClipNorm } from '../federation/noisy-release.ts';
+import { serverClipNorm, withZeros } from '../federation/noisy-release.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
 import { decodeUpdate } from '../federation/update-reader.ts';
 import type { Blobs } from '../storage/blobs.ts';
@@ -83,14 +83,16 @@ export async function referenceOf(
 }
 
 /** The exact sum of some of the members: a leaf of a tree of sums. Only for methods without a `combine` of their own. */
-export function sumMembers(
+export async function sumMembers(
   parts: AggregationParts,
   job: AggregationJob,
   members: readonly Member[],
 ): Promise<PartialSum> {
   const read = (digest: string) => parts.blobs.stream(digest, undefined, 'lent');
   // What can be added up is the same for all.
-  return sumUpdates(job.fixedPoint, members, formatOf(parts, job, members[0]?.owner ?? ''), read);
+  const format = formatOf(parts, job, members[0]?.owner ?? '');
+  const sum = await sumUpdates(job.fixedPoint, members, format, read);
+  return job.release?.poisson === undefined ? sum : withZeros(sum, format.expected);
 }
 
 /** From the sum of all members to the next params; the sum is gone afterwards. */

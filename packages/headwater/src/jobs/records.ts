@@ -150,14 +150,21 @@ export function clientPrivacy(
   return { ...common, adaptive: { targetQuantile, learningRate, countNoise } };
 }
 
-type Mechanism = Pick<ClientPrivacy, 'trust' | 'tree'>;
+type Mechanism = Pick<ClientPrivacy, 'trust' | 'tree' | 'poisson'>;
 
 function mechanismOf(
-  { trust, mechanism, treeRounds, population }: NonNullable<NonNullable<Recipe['privacy']>['clientLevel']>,
+  {
+    trust,
+    mechanism,
+    treeRounds,
+    population,
+    sampling,
+  }: NonNullable<NonNullable<Recipe['privacy']>['clientLevel']>,
   rounds: number,
   cohortSize: number | undefined,
 ): Mechanism {
   const by = trust === 'central' ? {} : { trust };
+  if (sampling === 'poisson') return { ...by, poisson: { rate: (cohortSize ?? 0) / (population ?? 0) } };
   if (mechanism !== 'tree') return by;
   const most =
     population === undefined ? rounds : Math.max(1, Math.floor(population / (cohortSize ?? population)));

@@ -4,6 +4,8 @@ import { mistake, type Rule } from './rule.ts';
 
 const at = (key: string) => `privacy.clientLevel.${key}`;
 
+const isDrawn = (value: (path: string) => unknown) => value(at('sampling')) === 'poisson';
+
 export const CLIENT_LEVEL_RULES: readonly Rule[] = [
   ({ value }) => {
     if (value(at('treeRounds')) === undefined || value(at('mechanism')) === 'tree') return undefined;
@@ -27,6 +29,53 @@ export const CLIENT_LEVEL_RULES: readonly Rule[] = [
     const message =
       'excludes privacy.clientLevel.mechanism: tree: who adds the noise has to clip single updates; with masks use mechanism: gaussian and trust: distributed';
     return mistake('privacy.secureAggregation', message);
+  },
+  ({ value }) => {
+    if (!isDrawn(value) || value('federation.cohortSize') !== undefined) return undefined;
+    return mistake(
+      'federation.cohortSize',
+      'is required with privacy.clientLevel.sampling: poisson: how many owners are drawn on average',
+    );
+  },
+  ({ value }) => {
+    if (!isDrawn(value) || value(at('population')) !== undefined) return undefined;
+    return mistake(
+      at('population'),
+      'is required with sampling: poisson: owners are drawn with probability cohortSize / population',
+    );
+  },
+  ({ value }) => {
+    const trust = value(at('trust')) ?? 'central';
+    if (!isDrawn(value) || trust === 'central') return undefined;
+    const message = `expected none with trust: ${String(trust)}, got poisson: the coordinator knows whom it drew, and noise is to hide owners from it; or use trust: central`;
+    return mistake(at('sampling'), message);
+  },
+  ({ value }) => {
+    if (!isDrawn(value) || value(at('mechanism')) !== 'tree') return undefined;
+    const message =
+      'expected none with mechanism: tree, got poisson: no figure is proven for both together; or use mechanism: gaussian';
+    return mistake(at('sampling'), message);
+  },
+  ({ value }) => {
+    if (!isDrawn(value) || value(at('maxParticipations')) === undefined) return undefined;
+    return mistake(
+      at('maxParticipations'),
+      'excludes sampling: poisson: whoever was drawn often would be drawn no more, which the figure does not allow; set targetEpsilon or federation.rounds',
+    );
+  },
+  ({ value }) => {
+    if (!isDrawn(value) || value('federation.quorum') === undefined) return undefined;
+    return mistake(
+      'federation.quorum',
+      'excludes privacy.clientLevel.sampling: poisson: a round that waits for so many tells how many were drawn; leave it out',
+    );
+  },
+  ({ value, number }) => {
+    if (!isDrawn(value) || (number('federation.overSelection') ?? 1) <= 1) return undefined;
+    return mistake(
+      'federation.overSelection',
+      'excludes privacy.clientLevel.sampling: poisson: everybody who is drawn counts, and nobody else; raise cohortSize',
+    );
   },
   ({ number }) => {
     const [population, delta] = [number(at('population')), number(at('delta'))];

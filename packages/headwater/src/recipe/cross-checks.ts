@@ -99,12 +99,13 @@ const RULES: readonly Rule[] = [
     return mistake('privacy', message);
   },
   ({ value }) => {
-    const [trust = 'central', neighbours] = ['trust', 'neighbours'].map((key) =>
+    const [trust = 'central', neighbours, sampling] = ['trust', 'neighbours', 'sampling'].map((key) =>
       value(`privacy.clientLevel.${key}`),
     );
-    const proven = trust === 'local' ? 'replace-one' : 'zero-out';
+    const drawn = sampling === 'poisson';
+    const proven = drawn ? 'add-remove' : trust === 'local' ? 'replace-one' : 'zero-out';
     if (neighbours === undefined || neighbours === proven) return undefined;
-    const message = `expected ${proven} with trust: ${String(trust)}, got ${String(neighbours)}: that is what the figure is made for`;
+    const message = `expected ${proven} with ${drawn ? 'sampling: poisson' : `trust: ${String(trust)}`}, got ${String(neighbours)}: that is what the figure is made for`;
     return mistake('privacy.clientLevel.neighbours', message);
   },
   ...CLIENT_LEVEL_RULES,

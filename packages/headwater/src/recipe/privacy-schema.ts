@@ -52,10 +52,10 @@ const clientLevel = z.strictObject({
       'tree: releases of one tree; then a new one begins, and owners may be counted again. At most population / cohortSize. Default: all rounds; with population as many as it is enough for.',
     ),
   neighbours: z
-    .enum(['zero-out', 'replace-one'])
+    .enum(['zero-out', 'replace-one', 'add-remove'])
     .optional()
     .describe(
-      'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros. replace-one: those in which it sends anything else, at twice the distance. Default: replace-one with trust: local, where nothing else is promised; zero-out with the others.',
+      'Which two runs must look alike. zero-out: those in which one client sends what it sends, and zeros. replace-one: those in which it sends anything else, at twice the distance. add-remove: those with one client more or less. Default: replace-one with trust: local, add-remove with sampling: poisson, where nothing else is promised; zero-out with the others.',
     ),
   delta: probability
     .optional()
@@ -73,6 +73,12 @@ const clientLevel = z.strictObject({
     .optional()
     .describe(
       'Releases that one owner may take part in; with mechanism: tree, trees. Default: rounds, or what targetEpsilon allows.',
+    ),
+  sampling: z
+    .enum(['none', 'poisson'])
+    .default('none')
+    .describe(
+      'How the owners of a round are chosen, as the figure counts it. none: in any way at all, each release costs its members in full. poisson: the coordinator flips a secret coin for every active owner, with probability cohortSize / population; rounds may have more or fewer owners than cohortSize or none, the sum is divided by cohortSize, and every release costs every owner a little, drawn or not (amplification by sampling). Holds against those who do not learn who was drawn. Needs trust: central and population.',
     ),
   population: positiveInt
     .optional()

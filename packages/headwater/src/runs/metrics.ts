@@ -5,6 +5,7 @@
 
 import type { EvaluationResult, RunEvent, Scores } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
+import { hidesCohorts } from '../federation/poisson-cohort.ts';
 import type { RunState } from '../federation/state.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
 import { type RoundPrivacy, roundPrivacy } from './privacy.ts';
@@ -82,12 +83,16 @@ export function metricsOf(events: readonly RunEvent[]): Metric[] {
   // From the state: the figures of a deployment are made from many owners' events.
   const evaluations = Object.entries(state.evaluations).map(([id, result]) => evaluationMetric(id, result));
   const counted = countedIn(state);
-  const metrics = [...events.flatMap((event) => metricOf(event, events, counted)), ...evaluations];
+  // Files go further than a journal does: where who was drawn is a secret, they are as if nobody had been.
+  const told = hidesCohorts(state.plan) ? events.filter(({ type }) => !OF_CLIENTS.has(type)) : events;
+  const metrics = [...told.flatMap((event) => metricOf(event, told, counted)), ...evaluations];
   return metrics
     .map((metric) => ({ metric, key: sortKey(metric) }))
     .sort(byKey)
     .map(({ metric }) => metric);
 }
+
+const OF_CLIENTS: ReadonlySet<RunEvent['type']> = new Set(['update-received', 'client-failed']);
 
 export function metricsText(metrics: readonly Metric[]): string {
   return metrics.map((metric) => `${JSON.stringify(metric)}\n`).join('');

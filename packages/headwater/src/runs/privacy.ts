@@ -3,11 +3,12 @@
  * what it means, or SIMULATED where the noise follows from a seed, which protects nobody.
  */
 
+import { significant } from '../base/format.ts';
 import { median } from '../base/median.ts';
 import { type ClientPrivacy, type ReleaseReport, simulatedStatement } from '../federation/client-privacy.ts';
 import type { RunEvent, UpdateReceived } from '../federation/events.ts';
 import type { RunPlan } from '../federation/plan.ts';
-import { guaranteeFor, mostParticipations } from '../federation/privacy-ledger.ts';
+import { countedReleases, guaranteeFor, mostParticipations } from '../federation/privacy-ledger.ts';
 import type { RunState } from '../federation/state.ts';
 import type { PrivacyGuarantee } from '../privacy/accounting/account.ts';
 import { guaranteeStatement } from '../privacy/accounting/statement.ts';
@@ -88,7 +89,7 @@ export function runPrivacy(state: RunState, privacy: ClientPrivacy, events: read
 /** After the releases so far; null where the plan claims nothing. */
 export function spentGuarantee(state: RunState, privacy: ClientPrivacy): PrivacyGuarantee | null {
   const { delta } = privacy;
-  return delta === undefined ? null : guaranteeFor(privacy, delta, mostParticipations(state));
+  return delta === undefined ? null : guaranteeFor(privacy, delta, countedReleases(state));
 }
 
 /** What the guarantee is about and what it leaves out, in words for people. */
@@ -103,17 +104,29 @@ function privacyStatement(
       simulatedStatement(privacy, state.plan.cohortSize) +
       wouldCost(spentGuarantee(state, privacy) ?? undefined)
     );
-  return secretStatement(guarantee, mostParticipations(state), state.plan);
+  return secretStatement(guarantee, state);
 }
 
 export function secretStatement(
   guarantee: PrivacyGuarantee,
-  participations: number,
-  { privacy, quorum }: Pick<RunPlan, 'privacy' | 'quorum'>,
+  state: Pick<RunState, 'plan' | 'roster' | 'closed'>,
 ): string {
+  const { privacy, quorum } = state.plan;
+  const times = mostParticipations(state);
+  const what = guaranteeStatement(guarantee, 'client');
+  if (privacy?.poisson !== undefined) return `${what} ${drawnStatement(privacy, state, times)}`;
+  return `${what} ${against(privacy, times, quorum)} That an owner took part, and how many examples it said it had, is not hidden.`;
+}
+
+/** What amplification holds against, and what is left without it. */
+function drawnStatement(privacy: ClientPrivacy, { closed }: Pick<RunState, 'closed'>, times: number): string {
+  const { poisson, delta, noiseMultiplier } = privacy;
+  const known = delta === undefined ? undefined : guaranteeFor({ noiseMultiplier }, delta, times).epsilon;
   return (
-    `${guaranteeStatement(guarantee, 'client')} ${against(privacy, participations, quorum)} That an owner took part, ` +
-    `and how many examples it said it had, is not hidden.`
+    `It is about all ${closed.length} releases, for each of which an owner was drawn with probability ${significant(poisson!.rate)}, against whoever ` +
+    `sees the released params and not who was drawn. Whoever learns that (the transparency log shows owners how many answered) is held ` +
+    `to (ε, δ) = (${known === undefined ? '–' : significant(known)}, ${delta}), whether an owner contributed or sent nothing in at most ${times} releases; ` +
+    `the coordinator itself saw each clipped update. How many examples an owner said it had is not hidden.`
   );
 }
 
@@ -170,5 +183,5 @@ function noiseStatement(state: RunState): string | undefined {
   if (examplePrivacy !== undefined) return examplePrivacyStatement(state, examplePrivacy);
   const guarantee = privacy && spentGuarantee(state, privacy);
   if (guarantee === undefined || guarantee === null) return undefined;
-  return secretStatement(guarantee, mostParticipations(state), state.plan);
+  return secretStatement(guarantee, state);
 }

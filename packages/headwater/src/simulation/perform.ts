@@ -3,6 +3,7 @@
 import { HeadwaterError } from '../base/errors.ts';
 import type { Sight } from '../federation/attacks/attack.ts';
 import { attackStatement } from '../federation/attacks/attackers.ts';
+import { cohortRandom, drawEach } from '../federation/cohort.ts';
 import type {
   EvaluateWork,
   PublishWork,
@@ -53,6 +54,7 @@ export interface AdversaryParts extends Adversaries {
  * Changes how soon something is known, never what.
  */
 const RANK: Record<Work['kind'], number> = {
+  draw: 0,
   aggregate: 0,
   publish: 0,
   evaluate: 1,
@@ -77,6 +79,14 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
           reason,
         }),
       );
+    case 'draw': {
+      const { round, owners, rate } = work;
+      return {
+        type: 'cohort-drawn',
+        round,
+        owners: drawEach(owners, rate, cohortRandom(performer.plan.seed, round)),
+      };
+    }
     case 'aggregate': {
       const { plan, recipe } = performer;
       const { fixedPoint, serverLearningRate } = plan;

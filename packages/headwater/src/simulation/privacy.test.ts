@@ -113,6 +113,29 @@ describe('a simulated run with clipping and noise', () => {
     expect(adapterDigest((await runWith(overrides)).folder)).toBe(adapterDigest(folder));
   });
 
+  it('draws cohorts by coins of the seed, claims no ε, and says what it would cost', async () => {
+    const level = {
+      sampling: 'poisson',
+      population: 3,
+      clip: { norm: 0.05 },
+      noiseMultiplier: 0.5,
+      delta: 0.05,
+    };
+    const { folder, results } = await runWith([
+      ...[
+        `privacy.clientLevel=${JSON.stringify(level)}`,
+        'federation.cohortSize=1',
+        'federation.rounds=4',
+        'seed=2',
+      ],
+    ]);
+    expect(results.privacy!.statement).toMatch(/^SIMULATED .* knows who was drawn.* would cost/);
+    const rounds = await roundsOf(folder);
+    expect(rounds.map(({ privacy }) => privacy!.denominator)).toEqual([1, 1, 1, 1]);
+    expect(new Set(rounds.map(({ participants }) => participants)).size).toBeGreaterThan(1);
+    expect(rounds.some(({ participants }) => participants === 0)).toBe(true);
+  });
+
   it('does not start where a client’s part has no bound', async () => {
     const refused = (...more: string[]) => expect(runWith([...privacy(1, 1), ...more])).rejects;
     await refused('federation.weighting=examples').toThrow('as often as it says');
@@ -123,6 +146,7 @@ describe('a simulated run with clipping and noise', () => {
     await refused('privacy.clientLevel.treeRounds=2').toThrow('is for mechanism: tree');
     await refused('privacy.clientLevel.mechanism=tree').toThrow('lower federation.cohortSize');
     await refused('privacy.clientLevel.population=4').toThrow('there are 3 owners');
+    await refused('privacy.clientLevel.sampling=poisson').toThrow('owners are drawn with probability');
   });
 });
 

@@ -62,6 +62,8 @@ export function perform(work: Work, world: FakeWorld = {}): RunEvent {
   switch (work.kind) {
     case 'train':
       return updateOf(work, world);
+    case 'draw':
+      return { type: 'cohort-drawn', round: work.round, owners: work.owners };
     case 'aggregate':
       return {
         type: 'aggregated',

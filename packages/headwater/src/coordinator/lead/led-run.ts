@@ -276,7 +276,14 @@ async function closePieces(pieces: Pieces): Promise<void> {
 async function forgetNoise(keys: NoiseKeys, state: RunState): Promise<void> {
   if (state.plan.privacy === undefined) return;
   const over = state.status !== 'running';
-  await keys.destroyUpTo(over ? Number.POSITIVE_INFINITY : state.closed.length, nodesStillNeeded(state));
+  const all = over ? Number.POSITIVE_INFINITY : undefined;
+  await keys.destroyUpTo(all ?? state.closed.length, nodesStillNeeded(state));
+  if (state.plan.privacy.poisson !== undefined) await keys.destroyDraws(all ?? lastDrawn(state));
+}
+
+/** Latest round whose cohort is in the journal. */
+function lastDrawn({ open, closed }: RunState): number {
+  return open === undefined || open.undrawn === true ? closed.length : open.round;
 }
 
 /** Whatever was under way when the last process stopped. */

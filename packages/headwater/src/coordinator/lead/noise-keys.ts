@@ -14,6 +14,10 @@ import { changeRecord, listRecords, readRecord } from '../records.ts';
 export interface NoiseKeys {
   /** `membership`: digest of the frozen members, which are in the journal. Throws RUN_CORRUPT once the key was destroyed. */
   of(round: number, membership: string): Promise<Uint8Array>;
+  /** Of the coins that draw a round’s cohort. Throws RUN_CORRUPT once it was destroyed. */
+  ofDraw(round: number): Promise<Uint8Array>;
+  /** Of draws that are in the journal. */
+  destroyDraws(upTo: number): Promise<void>;
   /** Of an earlier round, whose node this release takes away. Throws RUN_CORRUPT once it was destroyed. */
   kept(round: number): Promise<Uint8Array>;
   /** Of rounds whose release is in the journal, but those in `needed`. */
@@ -28,24 +32,49 @@ export interface NoiseKeyParts {
   readonly confirm: () => Promise<void>;
 }
 
+/** Before the round, in the names of keys that draw cohorts. */
+const DRAW = 'draw-';
+
 /** A record under this name in the place of a round: no further release may be made. */
 const RESTORED = 'restored';
 
 export function createNoiseKeys({ run, records, entropy, confirm }: NoiseKeyParts): NoiseKeys {
+  async function made(name: string, membership: string): Promise<Uint8Array | undefined> {
+    if ((await readRecord(records, 'noise-keys', `${run}/${RESTORED}`)) !== undefined) throw restored(run);
+    const fresh = { membership, key: toBase64url(entropy(KEY_BYTES)) };
+    // Whoever is first decides; all others find that key.
+    await changeRecord(records, 'noise-keys', `${run}/${name}`, (known) =>
+      known === undefined ? fresh : undefined,
+    );
+    const kept = await readRecord(records, 'noise-keys', `${run}/${name}`);
+    await confirm();
+    const key = kept?.membership === membership ? fromBase64url(kept.key ?? '') : undefined;
+    return key?.byteLength === KEY_BYTES ? key : undefined;
+  }
+
+  async function destroy(goes: (name: string) => boolean): Promise<void> {
+    let destroyed = false;
+    for (const { key, value } of await listRecords(records, 'noise-keys', `${run}/`)) {
+      if (value.key === null || !goes(key.slice(run.length + 1))) continue;
+      await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
+      destroyed = true;
+    }
+    if (destroyed) await records.scrub?.();
+  }
+
   return {
     async of(round, membership) {
-      if ((await readRecord(records, 'noise-keys', `${run}/${RESTORED}`)) !== undefined) throw restored(run);
-      const fresh = { membership, key: toBase64url(entropy(KEY_BYTES)) };
-      // Whoever is first decides; all others find that key.
-      await changeRecord(records, 'noise-keys', `${run}/${round}`, (known) =>
-        known === undefined ? fresh : undefined,
-      );
-      const kept = await readRecord(records, 'noise-keys', `${run}/${round}`);
-      await confirm();
-      const key = kept?.membership === membership ? fromBase64url(kept.key ?? '') : undefined;
-      if (key?.byteLength !== KEY_BYTES) throw destroyed(run, round);
+      const key = await made(String(round), membership);
+      if (key === undefined) throw destroyed(run, round);
       return key;
     },
+    async ofDraw(round) {
+      const key = await made(`${DRAW}${round}`, '');
+      if (key === undefined) throw destroyed(run, round);
+      return key;
+    },
+    destroyDraws: (upTo) =>
+      destroy((name) => name.startsWith(DRAW) && Number(name.slice(DRAW.length)) <= upTo),
     async kept(round) {
       const known = await readRecord(records, 'noise-keys', `${run}/${round}`);
       const key = fromBase64url(known?.key ?? '');
@@ -53,14 +82,7 @@ export function createNoiseKeys({ run, records, entropy, confirm }: NoiseKeyPart
       return key;
     },
     async destroyUpTo(round, needed = []) {
-      let destroyed = false;
-      for (const { key, value } of await listRecords(records, 'noise-keys', `${run}/`)) {
-        const made = Number(key.slice(run.length + 1));
-        if (value.key === null || made > round || needed.includes(made)) continue;
-        await changeRecord(records, 'noise-keys', key, (known) => known && { ...known, key: null });
-        destroyed = true;
-      }
-      if (destroyed) await records.scrub?.();
+      await destroy((name) => Number(name) <= round && !needed.includes(Number(name)));
     },
   };
 }

@@ -5,7 +5,7 @@
 
 import type { Clock, Timers } from '../../base/clock.ts';
 import { HeadwaterError, messageOf } from '../../base/errors.ts';
-import type { AggregateWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
+import type { AggregateWork, DrawWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
 import { aggregationDigests, outstandingWork } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
 import { nodesStillNeeded } from '../../federation/tree-rounds.ts';
@@ -18,6 +18,7 @@ import type { Log, RunWorks } from '../ports.ts';
 import { toldReport } from '../requests/withheld.ts';
 import type { Garbage } from '../upkeep/garbage.ts';
 import type { NoiseKeys } from './noise-keys.ts';
+import { drawnBy } from './secret-draw.ts';
 
 export interface ServerWork {
   /** Starts what is among these and not under way. */
@@ -42,7 +43,7 @@ export interface ServerWorkParts {
   readonly log: Log;
 }
 
-type OwnWork = AggregateWork | PublishWork;
+type OwnWork = AggregateWork | PublishWork | DrawWork;
 
 /** Waits before the second, third … try. */
 const RETRY_MS = [1_000, 5_000, 30_000];
@@ -62,7 +63,7 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
     const state = parts.state();
     if (state === undefined || state.status !== 'running' || state.paused !== null) return;
     try {
-      await (work.kind === 'aggregate' ? aggregate(parts, work, state) : publish(parts, work, state));
+      await performed(parts, work, state);
     } catch (cause) {
       await failed(work, attempt, cause);
     }
@@ -87,7 +88,8 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
   }
 
   const launch = (effects: readonly Effect[]) => {
-    for (const effect of effects) if (effect.kind === 'aggregate' || effect.kind === 'publish') start(effect);
+    for (const effect of effects)
+      if (effect.kind === 'aggregate' || effect.kind === 'publish' || effect.kind === 'draw') start(effect);
   };
   return {
     launch,
@@ -98,6 +100,19 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
       await Promise.all(underWay.values());
     },
   };
+}
+
+function performed(parts: ServerWorkParts, work: OwnWork, state: RunState): Promise<void> {
+  if (work.kind === 'draw') return draw(parts, work);
+  return work.kind === 'aggregate' ? aggregate(parts, work, state) : publish(parts, work, state);
+}
+
+/** The journal has who was drawn before anybody is asked; then the key that drew them is destroyed. */
+async function draw({ noiseKeys, submit }: ServerWorkParts, work: DrawWork): Promise<void> {
+  const { round, owners, rate } = work;
+  const key = await noiseKeys.ofDraw(round);
+  await submit({ type: 'cohort-drawn', round, owners: drawnBy(key, owners, rate) });
+  await noiseKeys.destroyDraws(round);
 }
 
 async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<void> {

@@ -40,6 +40,8 @@ export function refusalOf(cause: unknown): Refusal | undefined {
       return new Refusal('request-invalid', message);
     case 'AGGREGATION_OVERFLOW':
       return new Refusal('request-invalid', `this run cannot hold so many examples: ${message}`);
+    case 'PRIVACY_INVALID':
+      return new Refusal('request-invalid', message);
     case 'UPLOAD_INVALID':
       return new Refusal('upload-invalid', message, {
         hint: 'Open the upload again and send what is missing.',

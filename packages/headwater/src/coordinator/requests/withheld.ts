@@ -37,5 +37,15 @@ export function toldReport(
     'a round of a deployment with privacy was released without secret noise',
   );
   const { observed: _observed, ...row } = release;
+  // How many were drawn is a part of the secret.
+  if (privacy.poisson !== undefined)
+    return {
+      totalWeight: 0,
+      numUpdates: 0,
+      coordinates: 0,
+      quantisationErrorBound,
+      clamped: 0,
+      release: row,
+    };
   return { totalWeight, numUpdates, coordinates, quantisationErrorBound, clamped: 0, release: row };
 }

@@ -236,7 +236,9 @@ function manifestOf(
     // Through JSON: what is undefined here would be absent there.
     recipe: JSON.parse(JSON.stringify(shown)),
     model: { source: sourceName(source), ...model },
-    minCohort: sizes.quorum ?? sizes.cohortSize ?? 1,
+    // Coins may draw a single owner.
+    minCohort:
+      recipe.privacy?.clientLevel?.sampling === 'poisson' ? 1 : (sizes.quorum ?? sizes.cohortSize ?? 1),
     metrics: metricsOf(recipe, registries).metrics.map(({ id }) => id),
     privacy: privacyMechanisms(recipe),
   };

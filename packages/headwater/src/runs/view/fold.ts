@@ -5,6 +5,7 @@
 
 import type { Effect, RunEvent } from '../../federation/events.ts';
 import { type Step, start, step } from '../../federation/machine.ts';
+import { hidesCohorts } from '../../federation/poisson-cohort.ts';
 import { entryOf, type RunState } from '../../federation/state.ts';
 import { createRoundRows, type RoundRows } from './round-rows.ts';
 import { addToTotals, FRESH_TOTALS, frameOf, ownerAfter, updateOf } from './row-rules.ts';
@@ -69,7 +70,9 @@ function add(book: Book, seq: number, event: RunEvent): void {
   // What changed nothing is told to whoever sent it and is no news.
   const simulated = state.plan.pace.evaluatedBy === 'shell';
   const update =
-    state === before ? undefined : updateOf(seq, event, nowMs, effects.find(isReceipt), simulated);
+    state === before || hidesCohorts(state.plan)
+      ? undefined
+      : updateOf(seq, event, nowMs, effects.find(isReceipt), simulated);
   if (update !== undefined) {
     book.updates.push(update);
     book.rounds.count(update, event);

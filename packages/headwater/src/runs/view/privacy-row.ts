@@ -4,7 +4,7 @@ import { simulatedStatement } from '../../federation/client-privacy.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import { mostSpentOnExamples } from '../../federation/example-ledger.ts';
 import type { ExamplePrivacy } from '../../federation/example-privacy.ts';
-import { guaranteeFor, mostParticipations } from '../../federation/privacy-ledger.ts';
+import { guaranteeFor } from '../../federation/privacy-ledger.ts';
 import type { RunState } from '../../federation/state.ts';
 import { examplePrivacyStatement, mostOfPlan, noiseOf } from '../example-privacy.ts';
 import { secretStatement, spentGuarantee } from '../privacy.ts';
@@ -32,7 +32,7 @@ export function privacyAfter(before: PrivacyRow | null, state: RunState, event: 
   return {
     ...before,
     ...{ releases, epsilon: finite(guarantee.epsilon) },
-    statement: secretStatement(guarantee, mostParticipations(state), state.plan),
+    statement: secretStatement(guarantee, state),
   };
 }
 

@@ -1,6 +1,7 @@
 /** The rows of rounds: when each opened, how long its phases took, who answered. It keeps time by the events alone. */
 
 import type { RunEvent } from '../../federation/events.ts';
+import { hidesCohorts } from '../../federation/poisson-cohort.ts';
 import type { OpenRound, RunState } from '../../federation/state.ts';
 import type { PhaseTimes, RoundRow, UpdateRow } from './rows.ts';
 
@@ -47,8 +48,9 @@ export function createRoundRows(): RoundRows {
     change(open.round, seq, { phaseMs: { ...phaseMs, [open.phase]: phaseMs[open.phase] + nowMs - lastMs } });
   }
 
-  function show(open: OpenRound, { seq, nowMs }: Moment): void {
-    const { round, phase, extension, cohort } = open;
+  function show(open: OpenRound, { seq, nowMs, after }: Moment): void {
+    const { round, phase, extension } = open;
+    const cohort = hidesCohorts(after.plan) ? [] : open.cohort;
     if (!rounds.has(round)) rounds.set(round, { row: newRow(round, seq, nowMs), lossSum: 0, targets: 0 });
     const { row } = rounds.get(round)!;
     if (row.phase !== phase || row.extensions !== extension || row.asked !== cohort.length)
