@@ -14,10 +14,15 @@ const WORDS: Readonly<Record<Sign, string>> = {
   profile: 'unusual tensor lengths',
   's2-wef': 'S2-WEF',
   wef: 'plain WEF',
+  impossible: 'figures that cannot be',
+  'repeated-loss': 'its own loss of an earlier round',
+  'shared-loss': 'the loss of another owner',
+  'far-loss': 'a loss far from the others’',
+  hasty: 'ten times as fast as the others',
 };
 
 export const FREE_RIDER_NOTE =
-  'Signs, not proofs: an owner whose data are unlike all others’ may show them too. Nobody is banned for them. S2-WEF needs most owners to be honest and is weak where owners’ data have little in common.';
+  'Signs, not proofs: an owner whose data are unlike all others’ may show them too. Nobody is banned for them. Speed, losses and tensor lengths alone make nobody a suspect: devices and data differ. S2-WEF needs most owners to be honest and is weak where owners’ data have little in common.';
 
 /** Nothing for runs without a watch. */
 export function freeRiderSections({ freeRiders, attack }: RunResults): Section[] {

@@ -4,8 +4,10 @@
  */
 
 import type { RunEvent } from '../federation/events.ts';
+import { type Claim, signsOfClaims } from '../federation/free-riders/claims.ts';
 import { type OwnerSigns, type Sign, SUSPICIOUS } from '../federation/free-riders/report.ts';
-import type { RunPlan } from '../federation/plan.ts';
+import { type RunPlan, stepsOf } from '../federation/plan.ts';
+import { trainingMs } from './training-ms.ts';
 
 export interface RunFreeRiders {
   readonly owners: readonly WatchedOwner[];
@@ -59,17 +61,22 @@ interface Look extends OwnerSigns {
 
 const WINDOW = 5;
 
+type WatchedPlan = Pick<
+  RunPlan,
+  'freeRiders' | 'attack' | 'pace' | 'owners' | 'initialParams' | 'localSteps' | 'localEpochs'
+>;
+
 /** Undefined for runs without a watch. */
-export function runFreeRiders(
-  { freeRiders, attack, pace }: Pick<RunPlan, 'freeRiders' | 'attack' | 'pace'>,
-  events: readonly RunEvent[],
-): RunFreeRiders | undefined {
+export function runFreeRiders(plan: WatchedPlan, events: readonly RunEvent[]): RunFreeRiders | undefined {
+  const { freeRiders, attack, pace } = plan;
   if (freeRiders === undefined) return undefined;
-  const looks = events.flatMap((event): Look[] => {
+  const claimed = signsByRound(plan, events);
+  const seen = events.flatMap((event): Look[] => {
     if (event.type !== 'aggregated' || event.watch === undefined) return [];
     const { round, watch } = event;
     return Object.entries(watch.owners).map(([owner, signs]) => ({ owner, round, ...signs }));
   });
+  const looks = seen.map((look) => ({ ...look, signs: [...look.signs, ...claimed(look.round, look.owner)] }));
   const names = [...new Set(looks.map(({ owner }) => owner))].sort();
   const owners = names.map((owner) => watchedOwner(owner, looks));
   const numbers = [...new Set(looks.map(({ round }) => round))].sort((a, b) => a - b);
@@ -84,6 +91,34 @@ export function runFreeRiders(
   const isKnown = pace.evaluatedBy === 'shell' && (attack === undefined || attack.kind === 'free-rider');
   const riders = { owners: attack?.owners ?? [], from: attack?.from ?? 1 };
   return { owners, rounds, ...(isKnown ? { detection: detectionOf(looks, owners, riders) } : {}) };
+}
+
+/** Of what owners said with their updates. */
+function signsByRound(
+  plan: WatchedPlan,
+  events: readonly RunEvent[],
+): (round: number, owner: string) => readonly Sign[] {
+  const params = new Map([[1, plan.initialParams]]);
+  for (const event of events) if (event.type === 'aggregated') params.set(event.round + 1, event.params);
+  const claims = events.flatMap((event) => claimOf(plan, params, event) ?? []);
+  const rounds = new Map<number, ReturnType<typeof signsOfClaims>>();
+  for (const round of new Set(claims.map((claim) => claim.round)))
+    rounds.set(
+      round,
+      signsOfClaims(
+        claims.filter((claim) => claim.round === round),
+        claims.filter((claim) => claim.round < round),
+      ),
+    );
+  return (round, owner) => rounds.get(round)?.get(owner) ?? [];
+}
+
+function claimOf(plan: WatchedPlan, params: ReadonlyMap<number, string>, event: RunEvent): Claim | undefined {
+  if (event.type !== 'update-received' || !event.check.ok) return undefined;
+  const { round, owner, stats } = event;
+  const counts = plan.owners.find((one) => one.owner === owner) ?? { numExamples: stats.numExamples };
+  const tookMs = trainingMs(event, plan.pace.evaluatedBy === 'shell');
+  return { round, owner, params: params.get(round) ?? '', stats, steps: stepsOf(plan, counts), tookMs };
 }
 
 function watchedOwner(owner: string, looks: readonly Look[]): WatchedOwner {

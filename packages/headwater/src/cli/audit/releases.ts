@@ -46,7 +46,9 @@ async function audit(place: string, run: string | undefined, options: Options): 
     reputation.toFixed(3),
   ]);
   console.log(renderTable({ head: ['owner', 'counted', 'refused', 'put aside', 'reputation'], rows }));
-  console.log(paint.dim('\nreputation = (counted + 1) / (counted + refused + put aside + 2). Nobody is banned for it.'));
+  console.log(
+    paint.dim('\nreputation = (counted + 1) / (counted + refused + put aside + 2). Nobody is banned for it.'),
+  );
 }
 
 function printVerdicts(verdicts: readonly Verdict[] | undefined): void {

@@ -10,15 +10,22 @@ export interface FreeRiderWatch {
  * What an update of a round showed. `zero`: nothing but zeros. `copy`: the bytes of another owner’s, sent after it. `twin`: cosine
  * with another owner’s above 0.999. `echo`: cosine with what the round before changed above 0.99. `unrelated`: no more in common
  * with the sum of the others than chance, where most have much. `profile`: lengths of its tensors unlike the others’. `s2-wef`,
- * `wef`: see `s2-wef.ts` and `wef.ts`.
+ * `wef`: see `s2-wef.ts` and `wef.ts`. Of what it says (`claims.ts`): `impossible` figures; `repeated-loss`: one of its own of an
+ * earlier round to the last bit; `shared-loss`: another owner’s; `far-loss`: ten times the others’, or a tenth; `hasty`: ten times
+ * as fast as the median owner.
  */
-export type Sign = 'zero' | 'copy' | 'twin' | 'echo' | 'unrelated' | 'profile' | 's2-wef' | 'wef';
+export type Sign = 'zero' | 'copy' | 'twin' | 'echo' | 'unrelated' | 'profile' | 's2-wef' | 'wef' | ClaimSign;
+
+export type ClaimSign = 'impossible' | 'repeated-loss' | 'shared-loss' | 'far-loss' | 'hasty';
 
 /**
- * Signs that make an owner a suspect. The others are told beside them: `twin` and `profile` as hints (of two twins nobody knows
- * which is the copy), `wef` for comparison.
+ * Signs that make an owner a suspect. The others are told beside them: `twin`, `shared-loss` and `profile` as hints (of two twins
+ * nobody knows which is the copy), `far-loss` and `hasty` too (data and devices differ), `wef` for comparison.
  */
-export const SUSPICIOUS: readonly Sign[] = ['zero', 'copy', 'echo', 'unrelated', 's2-wef'];
+export const SUSPICIOUS: readonly Sign[] = [
+  ...(['zero', 'copy', 'echo', 'unrelated', 's2-wef'] as const),
+  ...(['impossible', 'repeated-loss'] as const),
+];
 
 export interface OwnerSigns {
   readonly signs: readonly Sign[];

@@ -6,6 +6,7 @@ import type { RosterEntry, RunState } from '../../federation/state.ts';
 import { chosenRound } from '../../federation/stopping.ts';
 import type { Provenance } from '../provenance.ts';
 import { secureAggregationOf } from '../secure-aggregation.ts';
+import { trainingMs } from '../training-ms.ts';
 import { privacyAfter } from './privacy-row.ts';
 import type { OwnerRow, RunFrame, RunTotals, UpdateRow } from './rows.ts';
 
@@ -53,18 +54,6 @@ export function updateOf(
     updateNorm: check.ok ? check.l2Norm : null,
     tookMs: trainingMs(event, simulated),
   };
-}
-
-/** Simulated clients are timed where they train; of real ones it is seen how long they took to answer. */
-function trainingMs(
-  event: Extract<RunEvent, { type: 'update-received' }>,
-  simulated: boolean,
-): number | null {
-  const { answeredMs, tookMs } = (event.observed ?? {}) as {
-    readonly answeredMs?: number;
-    readonly tookMs?: number;
-  };
-  return (simulated ? tookMs : answeredMs) ?? null;
 }
 
 export function ownerAfter(
