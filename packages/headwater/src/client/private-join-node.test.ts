@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { type SmallDeployment, smallDeployment } from '../../test/support/small-deployment.ts';
+import { decodeParams, differenceOf } from '../federation/params.ts';
+import { countedReleases } from '../federation/privacy-ledger.ts';
+import { run } from '../simulation/run.ts';
 import { joinRun } from './join-node.ts';
 
 const OWNERS = ['ann', 'ben', 'cid'];
@@ -64,4 +67,42 @@ it('owners who add all of the noise themselves: the adapter says what it cost', 
   });
   expect(card).toMatch(/for each client: exchanging one client for another/);
   expect(card).toContain('at most 2 updates of an owner, against everybody else');
+});
+
+it('owners who each add a part before the masks: the sum carries all of the noise, and everybody is charged once', async () => {
+  const clientLevel = { trust: 'distributed', clip: { norm: 0.1 }, noiseMultiplier: 0.5, delta: 0.05 };
+  const federation = { rounds: 1, localSteps: 2, weighting: 'uniform', quorum: 3 };
+  const recipe = { ...shape({ secureAggregation: { mode: 'secagg-plus' }, clientLevel }), federation };
+  deployment = await smallDeployment(OWNERS, recipe);
+  process.env.HEADWATER_HOME = deployment.home;
+  const place = deployment;
+  const state = (owner: string) => join(place.home, `state-${owner}`);
+  await Promise.all(
+    OWNERS.map(async (owner) =>
+      joinRun({
+        url: await place.invitation(owner),
+        data: { train: { files: place.file(owner) } },
+        state: state(owner),
+      }),
+    ),
+  );
+  for (const owner of OWNERS) {
+    const ledger = JSON.parse(readFileSync(join(state(owner), 'ledger.bin'), 'utf8'));
+    expect(ledger.rows).toEqual([{ samplingRate: 1, noiseMultiplier: 0.5, steps: 1 }]);
+  }
+  const journal = (await place.server.operator.state('small'))!;
+  expect(countedReleases(journal)).toBe(1);
+  const card = readFileSync(join(place.results, 'adapter', 'README.md'), 'utf8');
+  expect(card).toMatch(/for each client: whether one client contributed or sent nothing/);
+  expect(card).toContain('3 owners in each sum add their part of the noise');
+  // The simulation learns the same and adds noise of its own: apart they are by both, which are independent.
+  const simulated = await run(place.run.recipe, { out: place.run.out('simulated') });
+  const adapterIn = (folder: string) =>
+    decodeParams(readFileSync(join(folder, 'adapter', 'adapter_model.safetensors')));
+  const apart = differenceOf(adapterIn(place.results), adapterIn(simulated.folder));
+  const values = [...apart.values()].flatMap(({ data }) => [...data]);
+  const std = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+  const expected = (Math.SQRT2 * 0.5 * 0.1) / 3;
+  expect(Math.abs(std / expected - 1)).toBeLessThan(5 / Math.sqrt(2 * values.length));
+  expect(values.length).toBeGreaterThan(200);
 });
