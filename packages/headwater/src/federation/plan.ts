@@ -18,6 +18,7 @@ import { secureAggregationMistakes } from './masking/secure-aggregation-needs.ts
 import type { BoundMethod, ClientFacts, RunFacts } from './method.ts';
 import { exactFractionBits, ownNoiseMistakes } from './own-noise-needs.ts';
 import { privacyMistakes } from './privacy-needs.ts';
+import { type RealignPlan, realignMistakes } from './realign.ts';
 import { type ReleaseRule, releaseMistakes } from './release-rule.ts';
 import type { SelectionChoice } from './selection/registry.ts';
 import { planWeights, sumOfLargest, type Weighting, type WeightPlan } from './weights.ts';
@@ -133,6 +134,8 @@ export interface RunPlan {
   readonly keepUpdates?: true | undefined;
   /** Which rounds may be released; absent: any. */
   readonly release?: ReleaseRule | undefined;
+  /** What the server trains after rounds; absent: nothing. */
+  readonly realign?: RealignPlan | undefined;
 }
 
 export interface PlanInput
@@ -170,7 +173,8 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
   const mistakes = [
     ...generalMistakes(input, cohortSize, quorum),
     ...method.preconditions(facts),
-    ...publicDataMistakes(facts, method),
+    ...publicDataMistakes(facts, method, input.realign),
+    ...realignMistakes(input.realign, facts, method),
     ...privacyMistakes({ ...input, cohortSize, compression: clients.compression }, method),
     ...secureAggregationMistakes({ ...input, quorum, cohortSize, compression: clients.compression }, method),
     ...exampleMistakes({ ...input, stepsOf: (owner) => stepsOf(input, owner) }, method),
@@ -197,6 +201,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     freeRiders,
     keepUpdates,
     release,
+    realign,
     ...rest
   } = input;
   return {
@@ -211,6 +216,7 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
     ...(freeRiders === undefined ? {} : { freeRiders }),
     ...(keepUpdates === undefined ? {} : { keepUpdates }),
     ...(release === undefined ? {} : { release }),
+    ...(realign === undefined ? {} : { realign }),
     owners: owners.map((owner, i) => ({ ...owner, aggregationWeight: weights[i]! })),
     weightRoundingError: maxRelativeError,
     cohortSize,
@@ -224,11 +230,12 @@ export function createPlan(input: PlanInput, method: BoundMethod, clients: Clien
 function publicDataMistakes(
   { numPublicExamples }: RunFacts,
   { id, serverTrain, rule }: BoundMethod,
+  realign: RealignPlan | undefined,
 ): string[] {
-  if (rule?.asksReference === true) return [];
+  if (rule?.asksReference === true || realign !== undefined) return [];
   if (numPublicExamples === undefined || numPublicExamples > 0 === (serverTrain !== undefined)) return [];
   return serverTrain === undefined
-    ? [`data.public is for methods whose server trains on it; ${id} does not`]
+    ? [`data.public is for methods whose server trains on it, and for federation.realign; ${id} does not`]
     : [`${id} learns from public texts: name a file of them as data.public`];
 }
 

@@ -39,6 +39,7 @@ import type {
 } from './jobs.ts';
 import { aggregateMasked } from './masked-aggregation.ts';
 import { asSent } from './masking.ts';
+import { realigned } from './realigning.ts';
 import { referenceUpdate } from './reference-update.ts';
 import type { References } from './references.ts';
 import { trainServer } from './server-round.ts';
@@ -131,8 +132,12 @@ async function examplesOf(
 }
 
 function aggregate(parts: RunnerParts, { kind: _, ...job }: AggregateJob): Promise<AggregateResult> {
-  const whole = aggregationParts(parts);
-  return job.unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job);
+  const { realign, unmask, work } = job;
+  const aggregated = (blobs: Blobs) => {
+    const whole = { ...aggregationParts(parts), blobs };
+    return unmask === undefined ? aggregateMembers(whole, job) : aggregateMasked(whole, job);
+  };
+  return realign === undefined ? aggregated(parts.blobs) : realigned(parts, work.round, realign, aggregated);
 }
 
 function aggregationParts(parts: RunnerParts): AggregationParts & RunnerParts {

@@ -110,6 +110,8 @@ export interface AggregateJob {
   readonly serverLearningRate: number;
   /** How a server trains, for methods whose server does. */
   readonly training?: ServerTraining | undefined;
+  /** How the server trains the next params before they are used; omitted: they are used as they are. */
+  readonly realign?: ServerTraining | undefined;
   readonly release?: ReleaseOrder | undefined;
   /** Of masked updates; omitted: they are not. */
   readonly unmask?: UnmaskOrder | undefined;

@@ -1,6 +1,7 @@
 /** From a recipe and what is to be done to the options of a training: the same for virtual and for real clients. */
 
 import type { LocalEpochs, RunPlan } from '../federation/plan.ts';
+import { isRealigned } from '../federation/realign.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { TrainOptions } from '../training/engine.ts';
 import type { ServerTraining } from './jobs.ts';
@@ -35,6 +36,21 @@ export function trainingOptions(
     totalSteps,
     seedPath,
   };
+}
+
+/** Of a server that realigns what a round gave; undefined: not in this round. */
+export function realignment(
+  recipe: Pick<Recipe, 'training' | 'data'>,
+  plan: Pick<RunPlan, 'seed' | 'rounds' | 'realign'>,
+  round: number,
+): ServerTraining | undefined {
+  const { seed, realign } = plan;
+  if (realign === undefined || !isRealigned(plan, round)) return undefined;
+  const { steps, learningRate = recipe.training.optimizer.learningRate } = realign;
+  const amounts = { steps, stepOffset: 0, totalSteps: steps };
+  const options = trainingOptions(recipe, amounts, [seed, 'server', round, 'realign']);
+  const schedule = { kind: 'constant', warmupSteps: 0, minFactor: 0 } as const;
+  return { seed, options: { ...options, schedule, optimizer: { ...options.optimizer, learningRate } } };
 }
 
 /** Of a server in a round (from 1), for methods whose server trains: at the clients' learning rate. */

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { accountability } from './accountability.ts';
+import { realign } from './realign-schema.ts';
 import { positiveInt, record } from './schema-parts.ts';
 
 const mode = z.strictObject({
@@ -59,6 +60,7 @@ export const federation = z.strictObject({
     .positive()
     .optional()
     .describe('An update whose 2-norm is larger is refused. Default: any length.'),
+  realign,
   ...accountability,
   localSteps: positiveInt.describe('Optimizer steps of each client in each round.'),
   localEpochs: z

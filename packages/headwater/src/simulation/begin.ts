@@ -103,6 +103,7 @@ export function planOf(
       attack: attack && planAttack(attack, { attackers, owners: names, quorum, cohortSize }),
       ...accountabilityOf(recipe),
       release: releaseRuleOf(recipe, registries),
+      realign: federation.realign,
       weighting,
       serverLearningRate,
       fixedPoint,

@@ -23,7 +23,7 @@ import { ownNoise } from '../jobs/own-noise.ts';
 import type { Pool } from '../jobs/pool.ts';
 import { releaseOrder, simulatedNoise } from '../jobs/release.ts';
 import { answerSet } from '../jobs/scoring.ts';
-import { serverTraining, trainingOptions } from '../jobs/training-options.ts';
+import { realignment, serverTraining, trainingOptions } from '../jobs/training-options.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { plannedExampleStatement } from '../runs/example-privacy.ts';
 import { cardText, plannedStatement } from '../runs/privacy.ts';
@@ -93,7 +93,8 @@ export async function perform(performer: Performer, work: Work, onStep: OnStep):
       const release = releaseOrder(plan, work, () => simulatedNoise(plan.seed, work));
       const training = serverTraining(recipe, plan, work.round);
       const unmask = simulatedUnmasking(plan, work);
-      const how = { serverLearningRate, training, release, unmask };
+      const realign = realignment(recipe, plan, work.round);
+      const how = { serverLearningRate, training, realign, release, unmask };
       const job = { kind: 'aggregate', work, fixedPoint, ...how } as const;
       const { result, tookMs } = await performer.pool.run(job, RANK.aggregate);
       const { round, membership } = work;

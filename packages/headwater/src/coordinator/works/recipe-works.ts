@@ -34,7 +34,7 @@ import { type NoiseOrder, releaseOrder } from '../../jobs/release.ts';
 import { releaseRuleOf } from '../../jobs/release-rule.ts';
 import { resolveRecipe } from '../../jobs/resolve-recipe.ts';
 import { metricsOf } from '../../jobs/tokenize-parts.ts';
-import { localEpochsOf, serverTraining } from '../../jobs/training-options.ts';
+import { localEpochsOf, realignment, serverTraining } from '../../jobs/training-options.ts';
 import { openOwnWorker } from '../../jobs/workers.ts';
 import { openModel } from '../../models/checkpoint-node.ts';
 import type { HubProgress } from '../../models/hub-node.ts';
@@ -145,10 +145,11 @@ export async function openRecipeWorks(
       const { fixedPoint, serverLearningRate, tensors } = plan;
       const training = serverTraining(recipe, plan, work.round);
       const release = releaseOrder(plan, work, () => secretNoise(noise));
-      const job = { work, fixedPoint, serverLearningRate, training, release, unmask };
+      const realign = realignment(recipe, plan, work.round);
+      const job = { work, fixedPoint, serverLearningRate, training, realign, release, unmask };
       const here = async () => (await worker().run({ kind: 'aggregate', ...job }, 0)).result;
-      // Tasks for other processes lie in the store; a noise key stays in this one, and masks are taken away in it.
-      if (release !== undefined || unmask !== undefined) return here();
+      // Tasks for other processes lie in the store; a noise key stays in this one, masks are taken away in it, and it has a model.
+      if (release !== undefined || unmask !== undefined || realign !== undefined) return here();
       if (shared === undefined || (await countWorkers(shared.store)) === 0) return here();
       const parts = { ...shared, ...compressions, method, compression, tensors };
       return aggregateByTree(parts, job, here);
@@ -277,6 +278,7 @@ function planOf(
       examplePrivacy: examplePrivacy(recipe),
       ...accountabilityOf(recipe),
       release: releaseRuleOf(recipe, registries),
+      realign: federation.realign,
       earlyStopping: federation.earlyStopping ?? null,
       keepBest,
       arms: [],
