@@ -7,8 +7,8 @@ import { Command, Option } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatDuration } from '../base/format.ts';
 import { chosenRound } from '../federation/stopping.ts';
-import type { Forgetting } from '../simulation/unlearning/measure.ts';
 import { logReceipt } from '../simulation/unlearning/log-receipt.ts';
+import type { Forgetting } from '../simulation/unlearning/measure.ts';
 import { openBench } from '../simulation/unlearning/measure.ts';
 import { type Receipt, receiptOf } from '../simulation/unlearning/receipt.ts';
 import { checkOwner, openStoredRun, paramsAfter } from '../simulation/unlearning/stored-run.ts';
@@ -28,6 +28,7 @@ interface UnlearnCommandOptions {
   readonly calibration: number;
   readonly steps: number;
   readonly rate: number;
+  readonly tolerance: number;
   readonly beta: number;
   readonly repair: number;
   readonly factor: number;
@@ -50,11 +51,22 @@ export function unlearnCommand(): Command {
     .option('--out <folder>', 'where to (default: unlearned/OWNER in the run folder)')
     .option('--every <n>', 'federaser: replay every n-th round', wholeNumber, 1)
     .option('--calibration <share>', 'federaser: share of a round’s local steps', nonNegative, 0.5)
-    .option('--steps <n>', 'ascent, npo: optimizer steps at most', wholeNumber, 40)
-    .option('--rate <share>', 'ascent, npo: of the recipe’s learning rate', nonNegative, 0.1)
+    .option('--steps <n>', 'ascent, npo: steps at most', wholeNumber, 40)
+    .option('--rate <share>', 'ascent, npo: first step, over how far the run went', nonNegative, 0.02)
+    .option(
+      '--tolerance <share>',
+      'ascent, npo, negation: by how much the others’ validation loss may grow',
+      nonNegative,
+      0.05,
+    )
     .option('--beta <b>', 'npo: β', nonNegative, 0.1)
     .option('--repair <n>', 'ascent, npo: rounds of the others afterwards', nonNegative, 1)
-    .option('--factor <l>', 'negation: times that the owner’s adapter is subtracted', nonNegative, 0.2)
+    .option(
+      '--factor <l>',
+      'negation: times that the owner’s adapter is subtracted, at most',
+      nonNegative,
+      0.2,
+    )
     .option('--store <place>', 'a coordinator’s store, whose operator key signs the receipts')
     .addOption(jsonOption())
     .action(run);
@@ -142,6 +154,8 @@ function show(
     ),
   );
   const entries = receipts.map(({ method }, i) => `${method} is entry ${logged[i]}`).join(', ');
-  console.log(`In the run’s transparency log: ${entries} (headwater audit log RUN --receipt FILE proves it).`);
+  console.log(
+    `In the run’s transparency log: ${entries} (headwater audit log RUN --receipt FILE proves it).`,
+  );
   console.log(out);
 }

@@ -1,52 +1,48 @@
 /**
  * Unlearning with the owner’s help, on its examples: projected gradient ascent (Halimi et al. 2022, arXiv:2207.05521) and negative
- * preference optimisation (Zhang et al. 2024, arXiv:2404.05868), then a round of those who remain. Both stop when the loss on what
- * the owner trained on is that on examples like them which nobody trained on: more is no forgetting but damage. Nothing is proven.
+ * preference optimisation (Zhang et al. 2024, arXiv:2404.05868), then a round of those who remain. Steps along the gradient have a
+ * length of their own and not an optimizer’s, so that one that went too far can be taken back. Nothing is proven.
  */
 
 import { rng, shuffled } from '../../base/random.ts';
 import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { TokenizedExample } from '../../data/types.ts';
-import { addScaled, differenceOf, l2Norm, scaled } from '../../federation/params.ts';
+import { addScaled, differenceOf, l2Norm } from '../../federation/params.ts';
 import { npoWeight, projected, withoutPart } from '../../federation/unlearning/steps.ts';
-import { clipToNorm, globalNorm } from '../../training/clip.ts';
-import type { Engine } from '../../training/engine.ts';
-import { initialState, optimizerStep } from '../../training/optimizers/optimizer.ts';
-import { optimizers } from '../../training/optimizers/registry.ts';
 import { meanUpdate, othersIn, requirePlainMean, type Trainers } from './local-rounds.ts';
+import type { Bench } from './measure.ts';
+import { judged, type Restraint, restraintOf } from './restraint.ts';
 import { firstRoundOf } from './stored-run.ts';
 
 export interface AscendOptions {
   readonly kind: 'ascent' | 'npo';
-  /** Optimizer steps at most. */
+  /** Steps at most. */
   readonly steps: number;
-  /** Of the recipe’s learning rate: adapters that took many steps are lost in a few. */
+  /** Length of the first step, over how far the run went in all. */
   readonly rate: number;
   /** β of NPO. */
   readonly beta: number;
   /** Rounds of the others afterwards. */
   readonly repair: number;
-}
-
-export interface ForgetSet {
-  /** What the owner trained on. */
-  readonly examples: readonly TokenizedExample[];
-  /** Like them, and trained on by nobody; empty where there are none. */
-  readonly unseen: readonly TokenizedExample[];
+  /** By how much the others’ validation loss may grow. */
+  readonly tolerance: number;
 }
 
 export interface Ascent {
   readonly params: Params;
+  /** Steps that were kept. */
   readonly steps: number;
+  readonly ended: 'forgotten' | 'held-back' | 'steps';
 }
 
-/** Gradients are clipped to this length, as in the authors’ code. */
-const MAX_NORM = 5;
+/** Examples of a step. */
+const ROWS = 32;
+/** Steps are halved so often before nothing more can be gained. */
+const HALVINGS = 6;
 
 export async function ascended(
   trainers: Trainers,
-  engine: Pick<Engine, 'gradients' | 'loss' | 'score'>,
-  { examples, unseen }: ForgetSet,
+  bench: Bench,
   owner: string,
   options: AscendOptions,
 ): Promise<Ascent> {
@@ -55,17 +51,24 @@ export async function ascended(
   const { closed, plan } = stored.state;
   const first = firstRoundOf(stored.state, owner);
   const last = await stored.params(closed.length);
-  if (first === undefined) return { params: last, steps: 0 };
+  if (first === undefined) return { params: last, steps: 0, ended: 'forgotten' };
   const ball = options.kind === 'ascent' ? await ballOf(trainers, owner) : undefined;
   const begin = ball?.centre ?? last;
-  const climb = { engine, examples, unseen, begin, ball, reference: await stored.params(first - 1), options };
-  let { params, steps } = await climbed(trainers, climb);
+  // Without anything unseen, back to what it was before the owner took part.
+  const target =
+    (await bench.unseenLoss(begin)) ??
+    (await bench.losses([{ params: await stored.params(first - 1), weight: 1 }])).forget;
+  const before = await bench.losses([{ params: last, weight: 1 }]);
+  const restraint = restraintOf(target, before, options.tolerance);
+  const firstStep = options.rate * l2Norm(differenceOf(last, await stored.params(0)));
+  const climb = { bench, begin, ball, restraint, firstStep, options, seed: plan.seed };
+  let { params, ...how } = await climbed(climb);
   for (let i = 0; i < options.repair; i++) {
     const owners = othersIn(stored, closed.length, owner);
     const update = await meanUpdate(trainers, { round: closed.length, owners, params, share: 1 });
     params = addScaled(params, update, plan.serverLearningRate);
   }
-  return { params, steps };
+  return { params, ...how };
 }
 
 interface Ball {
@@ -108,69 +111,63 @@ function divided({ shape, data }: Tensor<'float32'>, by: number): Tensor<'float3
   );
 }
 
-interface Climb extends ForgetSet {
-  readonly engine: Pick<Engine, 'gradients' | 'loss' | 'score'>;
+interface Climb {
+  readonly bench: Bench;
   readonly begin: Params;
   readonly ball: Ball | undefined;
-  /** Before the owner took part: where its loss comes back to where there is nothing unseen. */
-  readonly reference: Params;
+  readonly restraint: Restraint;
+  /** Its length. */
+  readonly firstStep: number;
   readonly options: AscendOptions;
+  readonly seed: number;
 }
 
-async function climbed({ stored }: Trainers, climb: Climb): Promise<Ascent> {
-  const { engine, examples, unseen, ball, options } = climb;
-  const { training, data, evaluation, seed } = stored.prepared.recipe;
-  const measure = { batchSize: evaluation.batchSize, maxLength: data.maxLength };
-  const target =
-    unseen.length === 0
-      ? await engine.loss(climb.reference, examples, measure)
-      : await engine.loss(climb.begin, unseen, measure);
-  const rate = options.rate * training.optimizer.learningRate;
-  const optimizer = optimizers[training.optimizer.kind];
-  // A copy: the optimizer writes into it.
-  let params = scaled(climb.begin, 1);
-  const state = initialState(optimizer, params, training.optimizer);
-  const order = shuffled([...examples.keys()], rng(seed, 'unlearn', options.kind));
-  let steps = 0;
-  while (steps < options.steps) {
-    if ((await engine.loss(params, examples, measure)) >= target) break;
+/** A step that goes too far is taken back, and the next is half as long. */
+async function climbed(climb: Climb): Promise<Ascent> {
+  const { bench, begin, ball, restraint, firstStep, options, seed } = climb;
+  const judge = async (of: Params) => judged(await bench.losses([{ params: of, weight: 1 }]), restraint);
+  const order = shuffled([...bench.examples.keys()], rng(seed, 'unlearn', options.kind));
+  let [params, length, steps] = [begin, firstStep, 0];
+  let verdict = await judge(begin);
+  for (let tried = 0; tried < options.steps && verdict === 'on'; tried++) {
+    if (length < firstStep / 2 ** HALVINGS) return { params, steps, ended: 'held-back' };
     const taken = Array.from(
-      { length: training.batchSize },
-      (_, i) => examples[order[(steps * training.batchSize + i) % order.length]!]!,
+      { length: Math.min(ROWS, order.length) },
+      (_, i) => bench.examples[order[(tried * ROWS + i) % order.length]!]!,
     );
-    const grads = await forgettingGradient(climb, params, taken, measure);
-    clipToNorm(grads, globalNorm(grads), MAX_NORM);
-    optimizerStep(optimizer, params, grads, state, training.optimizer, rate);
-    if (ball !== undefined) params = overwrite(params, projected(params, ball.centre, ball.radius));
+    const gradient = await forgettingGradient(climb, params, taken);
+    const stepped = addScaled(params, gradient, length / (l2Norm(gradient) || 1));
+    const candidate = ball === undefined ? stepped : projected(stepped, ball.centre, ball.radius);
+    const judgement = await judge(candidate);
+    if (judgement === 'too-far') {
+      length /= 2;
+      continue;
+    }
+    [params, verdict] = [candidate, judgement];
     steps += 1;
   }
-  return { params, steps };
+  return {
+    params,
+    steps,
+    ended: verdict === 'on' ? 'steps' : verdict === 'enough' ? 'forgotten' : 'held-back',
+  };
 }
 
-/** Of what descent shall make small: −(mean loss), or that of NPO. */
+/** Along it the loss on what is to be forgotten grows: Σ wₑ ∇ −log p(e), with the weights of NPO, or 1. */
 async function forgettingGradient(
-  { engine, begin, options }: Climb,
+  { bench, begin, options }: Climb,
   params: Params,
   taken: readonly TokenizedExample[],
-  measure: { readonly batchSize: number; readonly maxLength: number },
 ): Promise<Params> {
-  if (options.kind === 'ascent') return scaled((await engine.gradients(params, taken, measure)).grads, -1);
-  const [now, before] = [
-    await engine.score(params, taken, measure),
-    await engine.score(begin, taken, measure),
-  ];
-  let sum: Params | undefined;
-  for (const [i, example] of taken.entries()) {
-    const weight = npoWeight(before[i]!.nll - now[i]!.nll, options.beta) / taken.length;
-    const { grads } = await engine.gradients(params, [example], measure);
-    const own = scaled(grads, -weight);
-    sum = sum === undefined ? own : addScaled(sum, own, 1);
-  }
-  return sum!;
-}
-
-/** In place: the optimizer’s state belongs to these arrays. */
-function overwrite(params: Params, values: Params): Params {
-  for (const [name, { data }] of params) data.set(values.get(name)!.data);
-  return params;
+  if (options.kind === 'ascent')
+    return bench.gradients(
+      params,
+      taken,
+      taken.map(() => 1),
+    );
+  const settings = { batchSize: ROWS, maxLength: Math.max(...taken.map(({ tokens }) => tokens.length)) };
+  const now = await bench.engine.score(params, taken, settings);
+  const then = await bench.engine.score(begin, taken, settings);
+  const weights = taken.map((_, i) => npoWeight(then[i]!.nll - now[i]!.nll, options.beta));
+  return bench.gradients(params, taken, weights);
 }

@@ -96,11 +96,12 @@ export function requirePlainMean({ method, state }: StoredRun, what: string): vo
   const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
   const travelling = method.wire(tensors, 1, state.plan.owners[0]!.owner);
   const plain = travelling.every(({ name, shape }) => sameShape(shapes.get(name) ?? [], shape));
-  if (method.combine === undefined && method.serverStep === undefined && method.client === undefined && plain)
-    return;
+  const { combine, serverStep, client } = method;
+  const isMean = combine === undefined && serverStep === undefined && client === undefined && plain;
+  if (isMean && state.plan.realign === undefined) return;
   throw new HeadwaterError(
     'OPTION_INVALID',
-    `${what} replays mean updates, and ${method.id} makes something else of them`,
+    `${what} replays mean updates, and ${isMean ? 'federation.realign trains what they give' : `${method.id} makes something else of them`}`,
     {
       hint: 'Use --method retrain, which replays any method.',
     },

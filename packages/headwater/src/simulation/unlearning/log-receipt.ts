@@ -3,8 +3,8 @@
  * changes nothing else of the run, whose result stays what it was.
  */
 
-import { bytesToHex } from '@noble/hashes/utils.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Clock } from '../../base/clock.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import { appendEvent, eventsOf, stamped } from '../../runs/journal-events.ts';

@@ -19,10 +19,11 @@ import { cardText } from '../../runs/privacy.ts';
 import { readEvents } from '../../runs/run-folder.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import { openFileBlobs } from '../../storage/file-blobs.ts';
-import { ascended } from './ascend.ts';
+import { type Ascent, ascended } from './ascend.ts';
 import { erased } from './erase.ts';
 import { othersIn, type Trainers } from './local-rounds.ts';
 import type { Bench, WeightedParams } from './measure.ts';
+import { judged, restraintOf } from './restraint.ts';
 import { retrainWithout } from './retrain.ts';
 import { checkOwner, firstRoundOf, type StoredRun } from './stored-run.ts';
 
@@ -48,13 +49,15 @@ export interface UnlearnOptions {
   readonly share: number;
   /** ascent, npo: optimizer steps at most. */
   readonly steps: number;
-  /** ascent, npo: of the recipe’s learning rate. */
+  /** ascent, npo: length of the first step, over how far the run went in all. */
   readonly rate: number;
+  /** ascent, npo, negation: by how much the others’ validation loss may grow. */
+  readonly tolerance: number;
   /** npo. */
   readonly beta: number;
   /** ascent, npo: rounds of the others afterwards. */
   readonly repair: number;
-  /** negation: λ. */
+  /** negation: λ at most. */
   readonly factor: number;
 }
 
@@ -140,7 +143,7 @@ function approximated(place: Workplace, bench: Bench, options: UnlearnOptions): 
     case 'flora-removal':
       return removed(place, options);
     case 'negation':
-      return negated(place, options);
+      return negated(place, bench, options);
     case 'federaser':
       return replayed(place, options);
     default:
@@ -154,23 +157,28 @@ async function replayed(place: Workplace, options: UnlearnOptions): Promise<Made
   return written(place, options, [{ params, weight: 1 }], { exact: false, statement });
 }
 
+const ENDS: Record<Ascent['ended'], (tolerance: number) => string> = {
+  forgotten: () => 'until its loss on them was that on rows that nobody trained on',
+  'held-back': (tolerance) =>
+    `which ended where one more would have cost the others more than ${percentOf(tolerance)} of validation loss`,
+  steps: () => 'which were used up before it had forgotten them',
+};
+
+function percentOf(share: number): string {
+  return `${Number((100 * share).toPrecision(2))} %`;
+}
+
 async function climbed(
   place: Workplace,
   bench: Bench,
   options: UnlearnOptions,
   kind: 'ascent' | 'npo',
 ): Promise<Made> {
-  const { owner, steps: most, rate, beta, repair } = options;
-  const { params, steps } = await ascended(place, bench.engine, bench, owner, {
-    kind,
-    steps: most,
-    rate,
-    beta,
-    repair,
-  });
+  const { owner, beta, repair, tolerance } = options;
+  const { params, steps, ended } = await ascended(place, bench, owner, { ...options, kind });
   const rule =
     kind === 'npo' ? `negative preference optimisation (β = ${beta})` : 'projected gradient ascent';
-  const statement = `Approximate: ${steps} steps of ${rule} on the owner’s examples, then ${repair} rounds of the others.`;
+  const statement = `Approximate: ${steps} steps of ${rule} on the owner’s examples, ${ENDS[ended](tolerance)}; then ${repair} rounds of the others.`;
   return written(place, options, [{ params, weight: 1 }], { exact: false, statement });
 }
 
@@ -205,7 +213,7 @@ async function removed(place: Workplace, options: UnlearnOptions): Promise<Made>
 }
 
 /** W + ΔW − λ ΔW_c, by two adapters: their products are subtracted, which those of factors would not be. */
-async function negated(place: Workplace, options: UnlearnOptions): Promise<Made> {
+async function negated(place: Workplace, bench: Bench, options: UnlearnOptions): Promise<Made> {
   const { stored, pool, blobs } = place;
   const { plan, roster } = stored.state;
   const { recipe, model } = stored.prepared;
@@ -217,7 +225,7 @@ async function negated(place: Workplace, options: UnlearnOptions): Promise<Made>
         hint: 'Use --method retrain.',
       },
     );
-  const { owner, factor } = options;
+  const { owner } = options;
   const start = await blobs.put(await stored.blobs.get(plan.initialParams));
   const steps = plan.rounds * stepsOf(plan, roster[owner]!);
   const amounts = { steps, stepOffset: 0, totalSteps: steps };
@@ -231,12 +239,27 @@ async function negated(place: Workplace, options: UnlearnOptions): Promise<Made>
   } as const;
   const { result } = await pool.run(job, 0);
   const chosen = chosenRound(stored.state)?.round ?? stored.state.closed.length;
-  const weighted = [
-    { params: await stored.params(chosen), weight: 1 },
-    { params: decodeParams(await blobs.get(result.params)), weight: -factor },
-  ];
-  const statement = `Approximate: an adapter trained on the owner’s examples alone is subtracted ${factor} times.`;
+  const whole = { params: await stored.params(chosen), weight: 1 };
+  const own = decodeParams(await blobs.get(result.params));
+  const factor = await bearableFactor(bench, options, (weight) => [whole, { params: own, weight: -weight }]);
+  const weighted = [whole, { params: own, weight: -factor }];
+  const statement = `Approximate: an adapter trained on the owner’s examples alone is subtracted ${factor} times, the most that keeps the others’ validation loss within ${percentOf(options.tolerance)} and forgets no more than rows that nobody trained on.`;
   return written(place, options, weighted, { exact: false, statement });
+}
+
+/** λ, or the first of λ/2, λ/4 … with which neither too much is forgotten nor the others lose too much; 0 where all do. */
+async function bearableFactor(
+  bench: Bench,
+  { factor, tolerance }: UnlearnOptions,
+  subtracted: (factor: number) => readonly WeightedParams[],
+): Promise<number> {
+  const [whole] = subtracted(0) as [WeightedParams];
+  const before = await bench.losses([whole]);
+  const target = (await bench.unseenLoss(whole.params)) ?? Number.POSITIVE_INFINITY;
+  const restraint = restraintOf(target, before, tolerance);
+  for (let tried = factor; tried > factor / 100; tried /= 2)
+    if (judged(await bench.losses(subtracted(tried)), restraint) !== 'too-far') return tried;
+  return 0;
 }
 
 /** Each of them as a PEFT folder. */

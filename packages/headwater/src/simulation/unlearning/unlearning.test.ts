@@ -5,7 +5,7 @@ import { adapterDigest, fileIn, type SmallRun, smallRun } from '../../../test/su
 import { auditLog } from '../../federation/log/audit.ts';
 import { entryText } from '../../federation/log/entry.ts';
 import { replay } from '../../federation/machine.ts';
-import { differenceOf, l2Norm } from '../../federation/params.ts';
+import { addScaled, differenceOf, l2Norm } from '../../federation/params.ts';
 import { writeReport } from '../../report/write.ts';
 import { readEvents } from '../../runs/run-folder.ts';
 import { contributions } from '../contribution/contribute.ts';
@@ -13,6 +13,7 @@ import { run } from '../run.ts';
 import { logReceipt, receiptDigest } from './log-receipt.ts';
 import { type Bench, openBench } from './measure.ts';
 import { type Receipt, receiptBytes } from './receipt.ts';
+import { judged, restraintOf } from './restraint.ts';
 import { forkedEvents } from './retrain.ts';
 import { openStoredRun, type StoredRun } from './stored-run.ts';
 import { type UnlearningMethod, unlearn } from './unlearn.ts';
@@ -51,7 +52,7 @@ afterAll(async () => {
 
 const how = (method: UnlearningMethod) => ({
   ...{ owner: 'cid', method, out: small.out(`without-cid-${method}`) },
-  ...{ every: 2, share: 0.5, steps: 2, rate: 0.1, beta: 0.1, repair: 1, factor: 0.5 },
+  ...{ every: 2, share: 0.5, steps: 2, rate: 0.1, beta: 0.1, tolerance: 0.5, repair: 1, factor: 0.5 },
 });
 
 describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
@@ -118,6 +119,33 @@ describe('an owner is taken out of a finished run', { timeout: 60_000 }, () => {
     await expect(unlearn(stored, bench, { ...how('retrain'), owner: 'zoe' })).rejects.toThrow(
       'no owner "zoe"',
     );
+  });
+
+  it('never at any price: a step too far is taken back', async () => {
+    const restraint = restraintOf(2, { forget: 1, kept: 1 }, 0.1);
+    const verdicts = [
+      [1.5, 1],
+      [1.97, 1.1],
+      [2.1, 1],
+      [1.5, 1.11],
+      [Number.NaN, 1],
+    ].map(([forget, kept]) => judged({ forget: forget!, kept: kept! }, restraint));
+    expect(verdicts).toEqual(['on', 'enough', 'too-far', 'too-far', 'too-far']);
+    expect(judged({ forget: 1.5, kept: null }, restraintOf(2, { forget: 1, kept: null }, 0))).toBe('on');
+    const before = await bench.losses([{ params: await stored.params(3), weight: 1 }]);
+    const held = { ...how('npo'), out: small.out('held'), steps: 8, rate: 10, repair: 0, tolerance: 0.01 };
+    const { model, statement } = await unlearn(stored, bench, held);
+    expect((await bench.losses(model)).kept!).toBeLessThanOrEqual(1.01 * before.kept!);
+    expect(statement).toContain('1 % of validation loss');
+  });
+
+  it('gradients of examples have the weights that they are given', async () => {
+    const params = await stored.params(3);
+    const [first, second] = bench.examples.slice(0, 2);
+    const both = await bench.gradients(params, [first!, second!], [2, 0]);
+    const one = await bench.gradients(params, [first!], [1]);
+    expect(l2Norm(one)).toBeGreaterThan(0);
+    expect(l2Norm(differenceOf(both, addScaled(one, one, 1)))).toBeLessThan(1e-4 * l2Norm(one));
   });
 
   it('is measured on what it had, on what others have, and by who can tell its examples apart', async () => {

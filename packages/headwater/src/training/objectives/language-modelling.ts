@@ -29,6 +29,17 @@ export const meanOverTargets: BoundObjective = {
   partOf: ({ targetMask }, numTerms) => weightedTargets(targetMask.map((mask) => mask / numTerms)),
 };
 
+/** Σ wₑ · −log p over the targets of each example e, `weightOf` its position among a step’s examples. */
+export function weightedExamples(weightOf: (example: number) => number): BoundObjective {
+  return {
+    ...meanOverTargets,
+    id: 'weighted-examples',
+    isMeanOverTargets: false,
+    partOf: ({ targetMask, targetExample }) =>
+      weightedTargets(targetMask.map((mask, slot) => (mask === 0 ? 0 : weightOf(targetExample[slot]!)))),
+  };
+}
+
 export const languageModelling: Objective<z.infer<typeof options>> = {
   id: 'language-modelling',
   summary: '−log p of the supervised tokens, or of the class of a text',
