@@ -29,6 +29,8 @@ export interface ClientWorld {
   readonly token: string;
   readonly onEvent: (event: ClientEvent) => void;
   readonly watch: KeptWatch;
+  /** What this process trained last. */
+  readonly latest: { update: Uint8Array | undefined };
   readonly onKey: (secret: Uint8Array) => void;
   /** Wraps the store: a planted fault. */
   readonly plant: ((store: ClientStore) => ClientStore) | undefined;
@@ -40,7 +42,7 @@ export function runVirtualClient(world: ClientWorld, life: Life): ReturnType<typ
   const random = rng(seed, 'client-entropy', owner.owner, life.incarnation);
   const parts: ClientParts = {
     transport: world.transport,
-    store: plant === undefined ? store : plant(store),
+    store: noting(world, plant === undefined ? store : plant(store)),
     clock: clockOf(time, () => owner.clockOffsetMs),
     timers: timersOf(time, life),
     entropy: (bytes) => randomBytes(random, bytes),
@@ -87,7 +89,27 @@ function folderStore({ time, folder, weather }: ClientWorld, life: Life): Client
   };
 }
 
-function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, life: Life): Trainer {
+/** Tells the checkers behind which file what was trained is sent: a mask hides it from them too. */
+function noting({ watch, owner, folder, latest }: ClientWorld, store: ClientStore): ClientStore {
+  return {
+    ...store,
+    async save(key, value) {
+      if (key === 'memory') {
+        const { pending } = JSON.parse(Buffer.from(value).toString('utf8')) as SavedMemory;
+        const trained = folder.get('secureupdate') ?? latest.update;
+        if (pending?.masked !== undefined && trained !== undefined)
+          watch.masked(owner.owner, trained, pending.update.digest);
+      }
+      await store.save(key, value);
+    },
+  };
+}
+
+interface SavedMemory {
+  readonly pending: { readonly update: { readonly digest: string }; readonly masked?: object } | null;
+}
+
+function tinyTrainer({ time, seed, owner, watch, latest }: ClientWorld, name: string, life: Life): Trainer {
   const who = { seed, owner: name, numExamples: owner.numExamples };
   return {
     counts: { numExamples: owner.numExamples, numTokens: 10 * owner.numExamples, heldOut: owner.heldOut },
@@ -106,6 +128,7 @@ function tinyTrainer({ time, seed, owner, watch }: ClientWorld, name: string, li
           : honest;
       const next = encodeParams(trained.kept);
       watch.trained(name, { round: task.round, params: task.base, update, kept: next });
+      latest.update = update;
       return { update, kept: next, stats: tinyStats(task.steps) };
     },
     async evaluate(task, params) {

@@ -39,6 +39,7 @@ async function startClient(world: World, owner: OwnerScenario, done: Set<string>
       processes.crash(name, null, 'kill');
       folder.clear();
       world.watch.kept.lost(name);
+      world.watch.masks.lost(name);
       ticket.token = await operator.invite(name);
       if (!isGone()) processes.crash(name, 1000, 'kill');
     });
@@ -80,6 +81,7 @@ async function live(
           if (event.type !== 'waiting') trace(name, JSON.stringify(event));
         },
         watch: world.watch.kept,
+        latest: { update: undefined },
         onKey: (secret) => {
           key = secret;
         },

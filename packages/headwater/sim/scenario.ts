@@ -5,6 +5,7 @@
 
 import { type Rng, rng, sampled } from '../src/base/random.ts';
 import { selections } from '../src/federation/selection/registry.ts';
+import { maskedSometimes } from './masked-scenario.ts';
 import type { TinyRecipe } from './works.ts';
 
 /** What an owner's client does wrong on purpose. */
@@ -29,7 +30,7 @@ export interface OwnerScenario {
 }
 
 export interface CrashScenario {
-  /** `c1` …, `database`, `bucket`, or an owner. */
+  /** `c1` …, `database`, `bucket`, `helper`, or an owner. */
   readonly process: string;
   readonly downMs: number;
   /** `power`: what was not flushed is lost. `stop`: a coordinator is asked to end, and has a few seconds. */
@@ -101,7 +102,7 @@ export function drawScenario(seed: number): Scenario {
   const places = Array.from({ length: coordinators }, (_, i) => `c${i + 1}`);
   const servers = topology === 'embedded' ? places : [...places, 'database', 'bucket'];
   const names = owners.map(({ owner }) => owner);
-  return {
+  const scenario: Scenario = {
     seed,
     recipe,
     topology,
@@ -140,6 +141,7 @@ export function drawScenario(seed: number): Scenario {
     healsAtMs,
     exact,
   };
+  return maskedSometimes(scenario, isReliable);
 }
 
 /** The same run in good weather: everybody there from the start, nothing breaks. */

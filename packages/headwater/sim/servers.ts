@@ -9,6 +9,7 @@ import type { Blobs } from '../src/storage/blobs.ts';
 import type { Store } from '../src/storage/store.ts';
 import { virtualSigner, virtualVerify } from './client-process.ts';
 import { distantBlobs, distantStore, linkTo, type Server } from './distant.ts';
+import { type AskFrom, startHelper } from './helper-process.ts';
 import { type Life, notice } from './life.ts';
 import { arriving, bodyOf } from './network.ts';
 import { randomBytes } from './random-bytes.ts';
@@ -28,9 +29,17 @@ interface Storage {
 
 type OpenStorage = (life: Life) => Promise<Storage>;
 
+/** What a coordinator's process reaches. */
+interface Surroundings {
+  readonly open: OpenStorage;
+  readonly ask: AskFrom | undefined;
+}
+
 export function startServers(world: World): void {
   const open = world.scenario.topology === 'embedded' ? embeddedStorage(world) : sharedStorage(world);
-  for (let i = 0; i < world.scenario.coordinators; i++) addCoordinator(world, i, open);
+  const { coordinators, recipe } = world.scenario;
+  const ask = recipe.secureAggregation?.mode === 'two-server' ? startHelper(world) : undefined;
+  for (let i = 0; i < coordinators; i++) addCoordinator(world, i, { open, ask });
 }
 
 function embeddedStorage({ disks, time, plant, watch, scenario }: World): OpenStorage {
@@ -91,7 +100,7 @@ function addServer<T>(
   return () => server;
 }
 
-function addCoordinator(world: World, index: number, open: OpenStorage): void {
+function addCoordinator(world: World, index: number, around: Surroundings): void {
   const { processes, trace, disks, scenario, coordinators, network } = world;
   const name = `c${index + 1}`;
   const start = (life: Life) => {
@@ -100,7 +109,7 @@ function addCoordinator(world: World, index: number, open: OpenStorage): void {
       coordinators.delete(name);
       network.endpoints.set(name, undefined);
     });
-    run(world, life, index, open).catch((error) => {
+    run(world, life, index, around).catch((error) => {
       trace(name, `does not start: ${messageOf(error)}`);
       if (life.alive) processes.crash(name, RESTART_MS, 'kill');
     });
@@ -111,12 +120,13 @@ function addCoordinator(world: World, index: number, open: OpenStorage): void {
   processes.add({ name, start, powerCut, stop }, index * 20);
 }
 
-async function run(world: World, life: Life, index: number, open: OpenStorage): Promise<void> {
+async function run(world: World, life: Life, index: number, { open, ask }: Surroundings): Promise<void> {
   const { plant, network, coordinators } = world;
   const opened = await open(life);
   const store = plant?.store?.(opened.store) ?? opened.store;
   const blobs = plant?.blobs?.(opened.blobs) ?? opened.blobs;
-  const parts = coordinatorParts(world, life, index, { store, blobs });
+  const common = coordinatorParts(world, life, index, { store, blobs });
+  const parts = ask === undefined ? common : { ...common, askHelper: ask(life) };
   const coordinator = await createCoordinator(plant?.coordinator?.(parts) ?? parts);
   coordinators.set(life.name, { life, coordinator, store, blobs });
   network.endpoints.set(life.name, {

@@ -4,6 +4,8 @@ import { rng } from '../src/base/random.ts';
 import { createAdversary } from './adversary.ts';
 import { Violation } from './checkers/violation.ts';
 import { type Clients, startClients } from './clients.ts';
+import { withHelper } from './helper-process.ts';
+import { withInstantCrypto } from './instant-crypto.ts';
 import { intrude } from './intruder.ts';
 import { beginLife } from './life.ts';
 import type { Plant } from './plant.ts';
@@ -43,10 +45,11 @@ export async function simulateSeed(seed: number, options: SimulationOptions = {}
   return { ...outcome, violation: new Violation('result', message, outcome.virtualMs) };
 }
 
-export async function simulate(
-  scenario: Scenario,
-  { plant, print }: SimulationOptions = {},
-): Promise<Outcome> {
+export function simulate(scenario: Scenario, options: SimulationOptions = {}): Promise<Outcome> {
+  return withInstantCrypto(() => simulated(scenario, options));
+}
+
+async function simulated(scenario: Scenario, { plant, print }: SimulationOptions): Promise<Outcome> {
   const world = createWorld(scenario, plant, print);
   const { time, watch, trace } = world;
   const crashed = (error: unknown) => watch.report('crash', `nobody caught ${describe(error)}`);
@@ -76,22 +79,31 @@ export async function simulate(
 function begin(world: World): () => Clients | undefined {
   const { scenario, operator, time, network, watch } = world;
   let clients: Clients | undefined;
-  void operator.createRun(scenario.recipe).then(() => {
-    clients = startClients(world);
-  });
+  void withHelper(scenario.recipe)
+    .then((recipe) => operator.createRun(recipe))
+    .then(() => {
+      clients = startClients(world);
+    });
   for (const { atMs, act } of scenario.operator) time.after(atMs, () => void operator.act(act));
   const care = () => {
     void operator.careFor(time.nowMs >= scenario.healsAtMs);
     time.after(15_000, care);
   };
   time.after(15_000, care);
-  network.onAnswered = watch.requests.answered;
+  network.onAnswered = (answer) => {
+    watch.requests.answered(answer);
+    watch.masks.answered(answer);
+  };
+  network.onSent = watch.masks.sent;
   if (scenario.intruder) void letIntrude(world);
   if (scenario.adversary) {
     const transport = network.transport('adversary', beginLife('adversary', 1));
     const random = rng(scenario.seed, 'adversary');
     const adversary = createAdversary(time, random, transport, watch.report, scenario.healsAtMs);
-    network.onSent = (client, request) => client !== 'adversary' && adversary.sees(request);
+    network.onSent = (client, request) => {
+      watch.masks.sent(client, request);
+      if (client !== 'adversary') adversary.sees(request);
+    };
   }
   return () => clients;
 }

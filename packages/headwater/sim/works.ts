@@ -49,7 +49,7 @@ export interface TinyRecipe {
   readonly cut?: boolean;
 }
 
-export const FIXED_POINT = { fractionBits: 30, range: 8 } as const;
+const FIXED_POINT = { fractionBits: 30, range: 8 } as const;
 export const TINY_BASE_MODEL = digestJson('the tiny base model');
 const method = bindMethod(fedavg, {});
 

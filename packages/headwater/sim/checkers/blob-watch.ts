@@ -8,7 +8,7 @@ import type { RunPlan } from '../../src/federation/plan.ts';
 import type { RunState } from '../../src/federation/state.ts';
 import type { Blobs } from '../../src/storage/blobs.ts';
 import { exactRound } from '../exact-mean.ts';
-import { FIXED_POINT } from '../works.ts';
+import type { KeptWatch } from './kept-watch.ts';
 import type { Committed } from './ledger.ts';
 import type { Report } from './violation.ts';
 
@@ -22,8 +22,13 @@ export interface BlobWatch {
   ): Promise<void>;
 }
 
-/** `safe`: what a power cut would leave; `seen`: what processes see. */
-export function watchBlobs(safe: Promise<Blobs>, seen: Promise<Blobs>, report: Report): BlobWatch {
+/** `safe`: what a power cut would leave; `seen`: what processes see; `trainingOf`: what is behind a mask. */
+export function watchBlobs(
+  safe: Promise<Blobs>,
+  seen: Promise<Blobs>,
+  report: Report,
+  trainingOf: KeptWatch['trainingOf'],
+): BlobWatch {
   const contents = new Map<string, Uint8Array>();
 
   async function keep(digest: string, what: string): Promise<void> {
@@ -41,12 +46,18 @@ export function watchBlobs(safe: Promise<Blobs>, seen: Promise<Blobs>, report: R
     const decoded = (digest: string) => decodeParams(contents.get(digest)!);
     if ([before, params, ...members.map(({ update }) => update)].some((digest) => !contents.has(digest)))
       return;
-    const updates = members.map(({ update, aggregationWeight, freshWeight }) => ({
-      update: decoded(update),
+    const isMasked = plan.secureAggregation !== undefined;
+    const updates = members.map(({ owner, update, aggregationWeight, freshWeight }) => ({
+      update: isMasked ? decodeParams(trainingOf(owner, update)!.update) : decoded(update),
       weight: aggregationWeight,
       freshWeight: freshWeight ?? aggregationWeight,
     }));
-    const expected = exactRound(decoded(before), updates, FIXED_POINT, plan.serverLearningRate);
+    const expected = exactRound(
+      decoded(before),
+      updates,
+      plan.fixedPoint.tensors[0]!,
+      plan.serverLearningRate,
+    );
     if (digestBytes(encodeParams(expected)) !== params)
       report('sums', `the params of round ${round} are not the mean of its ${members.length} members`);
   }

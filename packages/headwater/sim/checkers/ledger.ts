@@ -7,6 +7,7 @@ import type { AggregateWork, Member, RunEvent, UpdateReceived } from '../../src/
 import type { RunPlan } from '../../src/federation/plan.ts';
 import type { WireReceipt } from '../../src/federation/wire/messages.ts';
 import type { KeptWatch } from './kept-watch.ts';
+import type { MaskWatch } from './mask-watch.ts';
 import type { Report } from './violation.ts';
 
 interface Row {
@@ -39,7 +40,11 @@ export interface Ledger {
 }
 
 /** `trainingOf`: how an update came to be, as the trainers know. */
-export function createLedger(report: Report, trainingOf: KeptWatch['trainingOf']): Ledger {
+export function createLedger(
+  report: Report,
+  trainingOf: KeptWatch['trainingOf'],
+  masks: Pick<MaskWatch, 'committed' | 'isVoid'>,
+): Ledger {
   let plan: RunPlan | undefined;
   let ended: Ledger['ended'];
   const rows: Row[] = [];
@@ -72,6 +77,9 @@ export function createLedger(report: Report, trainingOf: KeptWatch['trainingOf']
       case 'aggregated':
         commit(event);
         return;
+      case 'attempt-abandoned':
+        if (event.passedOver === true) passOver(event.round);
+        return;
       case 'published':
         ended = 'finished';
         return;
@@ -95,8 +103,17 @@ export function createLedger(report: Report, trainingOf: KeptWatch['trainingOf']
     if (work.params !== before)
       report('commit-once', `round ${round} did not start from the params before it`);
     checkMembers(work);
+    masks.committed(round, work.members);
     committed.push({ round, before, params: event.params, members: work.members });
     for (const receipt of promises.values()) checkPromise(receipt);
+  }
+
+  /** Nothing of it is used. */
+  function passOver(round: number): void {
+    if (round !== committed.length + 1)
+      report('commit-once', `round ${round} was passed over after round ${committed.length}`);
+    const before = committed.at(-1)?.params ?? plan!.initialParams;
+    committed.push({ round, before, params: before, members: [] });
   }
 
   function checkMembers({ round, members }: AggregateWork): void {
@@ -139,7 +156,8 @@ export function createLedger(report: Report, trainingOf: KeptWatch['trainingOf']
     const before = (offences.get(owner) ?? []).filter((seq) => seq < row.seq).length;
     if (quarantineAfter !== null && before >= quarantineAfter)
       report('quarantine', `"${owner}" is counted in round ${round} after ${before} rejected updates`);
-    checkWeight(member, first, round - trained);
+    if (plan!.secureAggregation !== undefined) checkSettledWeight(member);
+    else checkWeight(member, first, round - trained);
   }
 
   function roundOf({ owner, update }: Member): number | undefined {
@@ -159,8 +177,18 @@ export function createLedger(report: Report, trainingOf: KeptWatch['trainingOf']
       );
   }
 
+  /** Under masks weights are settled before: later owners count by the scale of the first ones, and no more than there is room. */
+  function checkSettledWeight({ owner, aggregationWeight: weight }: Member): void {
+    const [first] = plan!.owners;
+    const scaled = (examples.get(owner)! * first!.aggregationWeight) / first!.numExamples;
+    const isPlanned = plan!.owners.some((other) => other.owner === owner);
+    if (isPlanned ? weight !== Math.round(scaled) : weight < 1 || weight > Math.max(1, Math.round(scaled)))
+      report('weights', `"${owner}" counts ${weight}, by its examples ${scaled}`);
+  }
+
   /** Before its round is committed a promised update waits; after it, it is counted (buffered: may wait on). */
   function checkPromise({ round, owner, update }: WireReceipt): void {
+    if (masks.isVoid(owner, update)) return;
     const counted = committed.some(({ members }) =>
       members.some((member) => member.owner === owner && member.update === update),
     );

@@ -20,13 +20,19 @@ export interface StateWatch {
   promised(receipt: WireReceipt): void;
 }
 
-export function watchStates(machine: Machine, report: Report): StateWatch {
+/** `isVoid`: masked for an attempt that was abandoned. */
+export function watchStates(
+  machine: Machine,
+  report: Report,
+  isVoid: (owner: string, update: string) => boolean,
+): StateWatch {
   const states: RunState[] = [];
   const promises: WireReceipt[] = [];
 
   function checkPromises(state: RunState): void {
     if (state.open === undefined) return;
     for (const { owner, update } of promises) {
+      if (isVoid(owner, update)) continue;
       const waits = entryOf(state.open.accepted, owner)?.update === update;
       const counted = state.closed.some(({ members }) => entryOf(members, owner) === update);
       if (!waits && !counted)

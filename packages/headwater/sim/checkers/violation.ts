@@ -18,6 +18,8 @@ export const CHECKERS = {
   kept: 'A client trains with what its last accepted training left, and nothing else.',
   progress: 'When nothing fails any more the run finishes in time.',
   result: 'With all owners honest and counted, the result is that of the run without faults.',
+  masks:
+    'Of an attempt one sum at most is opened, that of the committed updates; nobody gives away both kinds of shares.',
   crash: 'No code throws where it promised not to.',
 } as const;
 

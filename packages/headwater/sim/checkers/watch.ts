@@ -9,6 +9,7 @@ import { watchBlobs } from './blob-watch.ts';
 import { type JournalWatch, watchJournals } from './journal-watch.ts';
 import { type KeptWatch, watchKept } from './kept-watch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
+import { type MaskWatch, watchMasks } from './mask-watch.ts';
 import { type RequestWatch, watchRequests } from './request-watch.ts';
 import { type StateWatch, watchStates } from './state-watch.ts';
 import { type Report, Violation } from './violation.ts';
@@ -21,6 +22,7 @@ export interface Watch {
   readonly states: Pick<StateWatch, 'state' | 'shown'>;
   readonly requests: RequestWatch;
   readonly kept: KeptWatch;
+  readonly masks: MaskWatch;
   /** The same works, watched. */
   works(works: RunWorks): RunWorks;
   published(params: string): void;
@@ -43,16 +45,18 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
   const report: Report = (checker, message) => {
     violation ??= new Violation(checker, message, time.nowMs);
   };
-  const kept = watchKept(report, (owner) => ledger.acceptedOf(owner));
-  const ledger = createLedger(report, kept.trainingOf);
-  const states = watchStates(machine, report);
-  const blobs = watchBlobs(safe, seen, report);
+  const masks = watchMasks(report);
+  const kept = watchKept(report, (owner) => ledger.acceptedOf(owner), masks.isVoid);
+  const ledger = createLedger(report, kept.trainingOf, masks);
+  const states = watchStates(machine, report, masks.isVoid);
+  const blobs = watchBlobs(safe, seen, report, kept.trainingOf);
   const journals = watchJournals(
     () => time.nowMs,
     report,
     (journal, seq, json) => {
       if (journal !== run) return;
       const event = json as unknown as RunEvent;
+      masks.durable(event);
       ledger.durable(seq, event);
       states.durable(seq, event);
       const state = states.state!;
@@ -78,11 +82,12 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
     states,
     requests,
     kept,
+    masks,
     works: (works) => ({
       ...works,
-      aggregate(work, plan) {
+      aggregate(work, ...rest) {
         ledger.aggregating(work);
-        return works.aggregate(work, plan);
+        return works.aggregate(work, ...rest);
       },
     }),
     published: (params) => ledger.published(params),

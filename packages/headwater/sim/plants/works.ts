@@ -9,10 +9,10 @@ export const workPlants: Readonly<Record<string, Plant>> = {
     what: 'the last of three or more members is left out of the sum',
     works: (works) => ({
       ...works,
-      aggregate: (work, plan) =>
+      aggregate: (work, ...rest) =>
         works.aggregate(
           work.members.length < 3 ? work : { ...work, members: work.members.slice(0, -1) },
-          plan,
+          ...rest,
         ),
     }),
   },
@@ -21,7 +21,8 @@ export const workPlants: Readonly<Record<string, Plant>> = {
     what: 'updates are added as float32, where the order matters',
     works: (works, blobs) => ({
       ...works,
-      async aggregate(work, plan) {
+      async aggregate(work, plan, ...rest) {
+        if (plan.secureAggregation !== undefined) return works.aggregate(work, plan, ...rest);
         const params = decodeParams(await blobs.get(work.params));
         let sum: Params | undefined;
         for (const { update, aggregationWeight } of work.members.toReversed()) {

@@ -17,6 +17,8 @@ export interface AbandonedAttempt {
   readonly round: number;
   readonly attempt: number;
   readonly reason: string;
+  /** The round too: its params are those of the round before. */
+  readonly passedOver: boolean;
 }
 
 type MaskedPlan = Pick<RunPlan, 'secureAggregation' | 'quorum' | 'pace'>;
@@ -38,14 +40,25 @@ export function secureAggregationOf(
 
 function abandonedIn(event: RunEvent): AbandonedAttempt[] {
   if (event.type !== 'attempt-abandoned') return [];
-  const { round, attempt, reason } = event;
-  return [{ round, attempt, reason }];
+  const { round, attempt, reason, passedOver = false } = event;
+  return [{ round, attempt, reason, passedOver }];
 }
 
 function givenUp(abandoned: readonly AbandonedAttempt[]): string[] {
-  if (abandoned.length === 0) return [];
-  const which = abandoned.map(({ round, attempt }) => `${attempt} of round ${round}`).join(', ');
-  return [`Abandoned, without opening anything, and begun anew with fresh keys: attempt ${which}.`];
+  const anew = abandoned.filter(({ passedOver }) => !passedOver);
+  const passed = abandoned.filter(({ passedOver }) => passedOver);
+  const which = anew.map(({ round, attempt }) => `${attempt} of round ${round}`).join(', ');
+  const rounds = passed.map(({ round }) => round).join(', ');
+  return [
+    ...(anew.length === 0
+      ? []
+      : [`Abandoned, without opening anything, and begun anew with fresh keys: attempt ${which}.`]),
+    ...(passed.length === 0
+      ? []
+      : [
+          `Passed over, because too few owners were left while masks were opened: round ${rounds}; nothing of it was used.`,
+        ]),
+  ];
 }
 
 const SIMULATED =

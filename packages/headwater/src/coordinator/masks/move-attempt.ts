@@ -62,11 +62,17 @@ async function fixKeys(moves: Moves, { state, open, known }: Place): Promise<boo
     wakeAll(parts, open.cohort);
     return true;
   }
-  // Who was asked later is not in the roster of this attempt.
-  const roster = new Set(known.begun?.attempt.roster.map(({ owner }) => owner));
-  const strangers = known.begun === undefined ? [] : awaited.filter((owner) => !roster.has(owner));
-  if (strangers.length === 0 || ready.length < awaited.length - strangers.length) return false;
-  return abandon(moves, open, known, [], 'further owners were asked, who are not in its roster');
+  const strangers =
+    known.begun === undefined ? [] : awaited.filter((owner) => !mayEnter(parts, known, owner));
+  const others = awaited.length - strangers.length;
+  if (strangers.length === 0 || (ready.length < others && !late)) return false;
+  return abandon(moves, open, known, [], 'owners were asked who cannot enter it any more');
+}
+
+/** Who was asked later, or has joined anew, is not in the roster; who left comes back with the next attempt only. */
+function mayEnter({ members }: SecureRoundsParts, { begun, left }: AttemptView, owner: string): boolean {
+  const listed = begun!.attempt.roster.find((member) => member.owner === owner);
+  return !left.has(owner) && listed !== undefined && listed.identity === members.clientOf(owner)?.publicKey;
 }
 
 /** U2 and the vectors. */
@@ -144,10 +150,20 @@ async function abandon(
   const { parts } = moves;
   const { round } = open;
   parts.log.warn('attempt-abandoned', { run: parts.run, round, attempt: known.number, reason });
-  await parts.submit({ type: 'attempt-abandoned', round, attempt: known.number, gone, reason });
+  const passed = (await mayHaveHelped(open, known)) ? ({ passedOver: true } as const) : {};
+  await parts.submit({ type: 'attempt-abandoned', round, attempt: known.number, gone, ...passed, reason });
   if (moves.isAwaited(known)) moves.settle({ kind: 'abandoned' });
   wakeAll(parts, open.cohort);
   return true;
+}
+
+/** Whether an owner may have been asked for its shares: it takes part in no second sum of this round. */
+async function mayHaveHelped(open: OpenRound, known: AttemptView): Promise<boolean> {
+  if (open.phase !== 'aggregating') return false;
+  const session = await sessionOf(known, open);
+  if (session === undefined) return true;
+  const confirmed = [...known.confirmations.keys()];
+  return withoutEnoughHolders(session, confirmed, confirmed).length < confirmed.length;
 }
 
 function hasExpired({ clock }: Moves, { state, open }: Place, step: string, times = 1): boolean {

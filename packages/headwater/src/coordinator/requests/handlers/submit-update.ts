@@ -5,6 +5,7 @@
 
 import { fromBase64url } from '../../../base/base64url.ts';
 import type { Receipt, UpdateCheck } from '../../../federation/events.ts';
+import { attemptOf } from '../../../federation/masking/masking-of.ts';
 import type { MaskedFacts } from '../../../federation/masking/secure-aggregation.ts';
 import type { RunState } from '../../../federation/state.ts';
 import type { MaskedFactsMessage, UpdateRequest } from '../../../federation/wire/messages.ts';
@@ -127,7 +128,7 @@ function maskedBy(publicKey: string, { envelope, ...facts }: MaskedFactsMessage)
 async function maskDefect(
   { parts }: HandlerContext,
   { led, client, body }: UpdateCall,
-  { plan }: RunState,
+  { plan, open }: RunState,
 ): Promise<UpdateCheck | undefined> {
   const { round, update, masked } = body;
   const wrong = (reason: string): UpdateCheck => ({ ok: false, code: 'wrong-mask', reason });
@@ -135,7 +136,10 @@ async function maskDefect(
     return masked === undefined ? undefined : wrong('it is masked, and this run does not know how');
   if (masked === undefined) return wrong('it is not masked, as this run demands');
   if (plan.secureAggregation.mode === 'secagg-plus')
-    return (await led.secureRounds.mayUpload(client.owner))
+    // For an attempt that was given up meanwhile it comes too late, which is nobody's fault.
+    return open === undefined ||
+      masked.attempt !== attemptOf(open) ||
+      (await led.secureRounds.mayUpload(client.owner))
       ? undefined
       : wrong('its owner does not take part in this attempt');
   const { attempt, envelope } = masked;

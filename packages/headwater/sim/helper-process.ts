@@ -1,0 +1,100 @@
+/**
+ * The helper of a simulated run with two servers: the product's helper over a disk of its own, and the way to it, on which orders and
+ * answers are lost, late and repeated.
+ */
+
+import { toBase64url } from '../src/base/base64url.ts';
+import { rng } from '../src/base/random.ts';
+import type { CoordinatorParts } from '../src/coordinator/ports.ts';
+import { createHelper, type Helper } from '../src/helper/core.ts';
+import { openHelperKey } from '../src/helper/open-key.ts';
+import { keyAgreement } from '../src/privacy/secure-aggregation/key-agreement.ts';
+import { virtualVerify } from './client-process.ts';
+import { createDisk } from './disk.ts';
+import { linkTo, type Server } from './distant.ts';
+import type { Life } from './life.ts';
+import { randomBytes } from './random-bytes.ts';
+import { openStore } from './storage-process.ts';
+import { clockOf } from './virtual-time.ts';
+import type { TinyRecipe } from './works.ts';
+import type { World } from './world.ts';
+
+const NAME = 'helper';
+const URL = 'http://helper.invalid';
+const FEWEST_UPDATES = 3;
+const RESTART_MS = 1000;
+
+/** How a coordinator's process reaches the helper that runs now. */
+export type AskFrom = (life: Life) => NonNullable<CoordinatorParts['askHelper']>;
+
+export function startHelper(world: World): AskFrom {
+  const { processes, time, scenario, weather, watch, trace } = world;
+  const disk = createDisk(time, rng(scenario.seed, 'helper-disk'));
+  disk.faults = weather.disk;
+  let server: Server<Helper> | undefined;
+  const start = (life: Life) => {
+    open(scenario.seed, life).then(
+      (opened) => {
+        server = { life, opened };
+      },
+      (error) => {
+        trace(NAME, `does not start: ${String(error)}`);
+        processes.crash(NAME, RESTART_MS, 'kill');
+      },
+    );
+  };
+  const open = async (seed: number, life: Life) => {
+    const { records } = await openStore(disk.session(life), clockOf(time));
+    const key = await openHelperKey(records, entropyOf(seed));
+    return createHelper({
+      ...key,
+      records,
+      verify: virtualVerify,
+      minUpdates: FEWEST_UPDATES,
+      members: undefined,
+    });
+  };
+  processes.add({ name: NAME, start, powerCut: () => disk.cutPower() }, 10);
+  return (life) => {
+    const random = rng(scenario.seed, 'helper-link', life.name, life.incarnation);
+    const { ask } = linkTo(
+      time,
+      random,
+      life,
+      () => server,
+      () => weather.link,
+    );
+    return (_url, request) =>
+      ask('unmask', async (helper) => {
+        const answer = await helper.unmask(request);
+        trace(
+          NAME,
+          answer.kind === 'opened'
+            ? `opens ${answer.order.members.length}`
+            : `refuses: ${answer.body.error.code}`,
+        );
+        if (answer.kind === 'refused')
+          return { status: 409, body: inPieces([Buffer.from(JSON.stringify(answer.body))]) };
+        watch.masks.helped(answer.order);
+        const pieces: Uint8Array[] = [];
+        for await (const piece of answer.sums) pieces.push(piece);
+        return { status: 200, body: inPieces(pieces) };
+      });
+  };
+}
+
+/** With the address and key of its helper, where it has one. */
+export async function withHelper(recipe: TinyRecipe): Promise<TinyRecipe> {
+  if (recipe.secureAggregation?.mode !== 'two-server') return recipe;
+  const publicKey = await (await keyAgreement()).publicKey(entropyOf(recipe.seed)(32));
+  return { ...recipe, helper: { url: URL, key: toBase64url(publicKey) } };
+}
+
+/** Asked once in its life: for the key. */
+function entropyOf(seed: number): (bytes: number) => Uint8Array {
+  return (bytes) => randomBytes(rng(seed, 'helper-key'), bytes);
+}
+
+async function* inPieces(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}
