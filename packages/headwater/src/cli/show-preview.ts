@@ -1,11 +1,8 @@
 /** `headwater join --dry-run` for people: the run, the verdict, the examples with what is learnt, what leaves and what stays. */
 
-import { formatBytes, formatCount, significant } from '../base/format.ts';
+import { formatBytes, formatCount } from '../base/format.ts';
 import type { ShownPart } from '../client/look.ts';
 import type { Preview } from '../client/preview-node.ts';
-import { exampleGuarantee } from '../federation/example-privacy.ts';
-import { guaranteeFor } from '../federation/privacy-ledger.ts';
-import { trainingCost } from '../jobs/training-cost.ts';
 import { paint, renderTable } from './style.ts';
 
 export interface PreviewContext {
@@ -33,7 +30,7 @@ function heading({ manifest, url, operator, owner }: Preview): string {
 }
 
 function runTable(preview: Preview): string {
-  const { manifest, recipe } = preview;
+  const { manifest, recipe, ownNoise } = preview;
   const { federation, tuning, training, threadsPerSession } = recipe;
   const { method, compression, rounds, localSteps, weighting } = federation;
   const rows = [
@@ -49,30 +46,11 @@ function runTable(preview: Preview): string {
     ],
     ['smallest average', `${manifest.minCohort} updates`],
     ['privacy mechanisms', manifest.privacy.length === 0 ? 'none' : manifest.privacy.join(', ')],
-    ...ownNoiseRow(preview),
+    ...(ownNoise === null ? [] : [['your own noise', ownNoise]]),
     ['threads', String(threadsPerSession)],
     ['seed', String(manifest.seed)],
   ];
   return renderTable({ head: ['the run', ''], rows, numeric: false });
-}
-
-/** What the owner's own noise promises after every round; nothing where the coordinator adds it, or nobody. */
-function ownNoiseRow({ recipe, split }: Preview): [string, string][] {
-  const { rounds, localSteps } = recipe.federation;
-  const cost = trainingCost(recipe, { numExamples: split.train })?.(localSteps);
-  if (cost === undefined) return [];
-  const { trust, delta, noiseMultiplier } = cost;
-  const { epsilon } =
-    trust === 'example'
-      ? exampleGuarantee(cost, delta, rounds)
-      : guaranteeFor({ trust, noiseMultiplier }, delta, rounds);
-  const whose = trust === 'example' ? 'each of your examples' : 'all that you send';
-  return [
-    [
-      'your own noise',
-      `(ε, δ) = (${significant(epsilon)}, ${delta}) for ${whose}, after ${rounds} trainings`,
-    ],
-  ];
 }
 
 function verdict({ reasons }: Preview, policyFile: string | undefined): string {

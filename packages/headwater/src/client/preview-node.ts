@@ -16,6 +16,7 @@ import { type JoinRunOptions, placeOf } from './join-node.ts';
 import { type Look, lookAt } from './look.ts';
 import { checkedManifest } from './manifest.ts';
 import { manifestSource } from './manifest-source.ts';
+import { ownNoiseWords } from './own-noise-words.ts';
 import { openOwnerRun } from './owner-run-node.ts';
 import { NO_LIMITS } from './policy.ts';
 import { modelCacheFolder, stateFolder } from './state-folder-node.ts';
@@ -27,6 +28,8 @@ export interface Preview extends Look {
   /** Null: the coordinator gives a free name. */
   readonly owner: string | null;
   readonly manifest: Manifest;
+  /** What the owner's own noise promises; null: it adds none. */
+  readonly ownNoise: string | null;
   /** Of the owner's first file, as its first row has them. */
   readonly columns: readonly string[];
 }
@@ -55,6 +58,7 @@ export async function previewRun(options: JoinRunOptions): Promise<Preview> {
       owner,
       manifest,
       columns,
+      ownNoise: ownNoiseWords(run.recipe, run.parts.train.length),
       ...lookAt(options.policy ?? NO_LIMITS, manifest, run, texts, owner ?? 'client'),
     };
   } finally {

@@ -93,6 +93,7 @@ export interface TabLook {
   readonly examples: readonly { readonly where: string; readonly parts: readonly ShownPart[] }[];
   readonly tokenization: TokenizeReport;
   readonly split: { readonly train: number; readonly validation: number; readonly test: number };
+  readonly ownNoise: string | null;
   readonly updateBytes: number;
   readonly metrics: { readonly told: readonly string[]; readonly kept: readonly string[] };
 }

@@ -1,4 +1,4 @@
-/** Pictures of an owner's page from the invitation to the result: a tab and a Node client in a run of their own. */
+/** Pictures of an owner's page from the invitation to the result: a tab and two Node clients in a masked run of their own. */
 
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -21,7 +21,8 @@ export async function takeOwnerPictures(pictures: Pictures): Promise<void> {
   const { browser, scene, look, options, save } = pictures;
   const run = `intents-${look}`;
   await scene.createRun(run, [
-    ...[`federation.rounds=${ROUNDS}`, 'federation.localSteps=4', 'deployment.minOwners=2'],
+    ...[`federation.rounds=${ROUNDS}`, 'federation.localSteps=4', 'deployment.minOwners=3'],
+    ...['federation.quorum=3', 'privacy.secureAggregation.mode=secagg-plus'],
     'description=Banks and travel agencies teach one small model to name what a customer wants.',
   ]);
   const context = await browser.newContext({ ...options, reducedMotion: 'reduce' });
@@ -33,11 +34,11 @@ export async function takeOwnerPictures(pictures: Pictures): Promise<void> {
     await page.getByText('The model (').waitFor();
     await save(page, 'join-look', look);
     await page.getByRole('button', { name: 'Accept and take part' }).and(page.locator(':enabled')).click();
-    const node = ownerInNode(scene, run);
+    const nodes = ['ben', 'cid'].map((owner) => ownerInNode(scene, run, owner));
     await page.getByRole('row', { name: /^3 .*accepted/ }).waitFor();
     await save(page, 'join-working', look);
     await isFinished(page);
-    await node;
+    await Promise.all(nodes);
     await page.getByLabel('Your message').fill('how do i say goodbye in french');
     await page.getByRole('button', { name: 'Send' }).click();
     await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'detached' });
@@ -66,12 +67,12 @@ async function pictureTrouble({ browser, scene, look, options, save }: Pictures,
   await context.close();
 }
 
-async function ownerInNode(scene: OwnerScene, run: string): Promise<void> {
-  const { train, test } = scene.filesOf('ben');
+async function ownerInNode(scene: OwnerScene, run: string, owner: string): Promise<void> {
+  const { train, test } = scene.filesOf(owner);
   await joinRun({
-    url: await scene.invite(run, 'ben'),
+    url: await scene.invite(run, owner),
     data: { train: { files: train }, test: { files: test }, mapping: new Map([domains().mapping]) },
-    state: join(scene.root, `state-${run}`),
+    state: join(scene.root, `state-${run}-${owner}`),
     threads: 1,
   });
 }

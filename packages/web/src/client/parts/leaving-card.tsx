@@ -36,12 +36,15 @@ export function LeavingCard({ run, look }: { readonly run: SignedRun; readonly l
           </ul>
         </div>
       </div>
+      {look !== undefined && look.ownNoise !== null && (
+        <p>Noise that is added in this browser, before anything is sent, promises you: {look.ownNoise}.</p>
+      )}
       <p className="note warn">
         An update is made from your data. It is not your data, but who sees a single update may learn
         something about them, above all from few examples and few steps.{' '}
         {masking === null
           ? 'The operator of this run sees single updates.'
-          : 'In this run nobody sees yours alone; a sum tells less, the fewer owners are in it the more.'}
+          : 'In this run nobody sees yours alone; a sum over few owners can still tell something about one of them.'}
       </p>
     </section>
   );

@@ -20,10 +20,7 @@ export function RunCard({ run }: { readonly run: SignedRun }) {
     ['Base model', `${manifest.model.source} (${bytes(summary.weightBytes)} of weights)`],
     ['Held in this browser', WEIGHTS[summary.weights]],
     ['What is trained', summary.tuning],
-    [
-      'Method',
-      `${summary.method}, updates sent as ${summary.compression === 'none' ? 'float32' : summary.compression}`,
-    ],
+    ['Method', `${summary.method}, updates sent as ${sentAs(summary)}`],
     [
       'Amount',
       `${count(rounds)} rounds of ${count(localSteps)} steps with ${count(batchSize)} examples each`,
@@ -66,6 +63,11 @@ export function RunCard({ run }: { readonly run: SignedRun }) {
       </p>
     </section>
   );
+}
+
+function sentAs({ masking, compression }: SignedRun['summary']): string {
+  if (masking !== null) return 'masked integers of 32 bits';
+  return compression === 'none' ? 'float32' : compression;
 }
 
 /** In groups that can be read out. */

@@ -7,6 +7,7 @@ import { runClient } from '@headwater/client/core.ts';
 import { joinedBefore, keyBytes } from '@headwater/client/identity.ts';
 import { forgetSeen, loadEvidence } from '@headwater/client/log-memory.ts';
 import { lookAt } from '@headwater/client/look.ts';
+import { ownNoiseWords } from '@headwater/client/own-noise-words.ts';
 import { createPolicy } from '@headwater/client/policy.ts';
 import { persist } from '@headwater/client/retry.ts';
 import { bindTuning } from '@headwater/jobs/records.ts';
@@ -190,7 +191,7 @@ const commands: Commands = {
     const parts = await tabParts(recipe, owner, seat);
     const texts = await openTexts(await modelParts(at));
     const { recipe: _, ...look } = lookAt(seat.policy, manifest, { recipe, registries, parts }, texts, owner);
-    return look;
+    return { ...look, ownNoise: ownNoiseWords(recipe, parts.train.length) };
   },
   work: ({ seat }) => inSeat(seat, () => work(seat)),
   async stop() {

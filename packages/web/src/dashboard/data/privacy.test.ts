@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { privacySpent } from './privacy.ts';
+import { maskedSentences, privacySpent } from './privacy.ts';
 
 const row = { delta: 1e-5, epsilon: 0.81201, mostEpsilon: 2.0049, releases: 3, statement: null };
 
@@ -18,4 +18,14 @@ test('before the first release nothing is spent; where nothing is claimed nothin
   );
   expect(privacySpent({ ...row, epsilon: null, mostEpsilon: null })).toBeUndefined();
   expect(privacySpent({ ...row, delta: null })).toBeUndefined();
+});
+
+test('what masks hide: the first sentence by itself', () => {
+  expect(
+    maskedSentences('Secure aggregation: what was sent was masked. The helper opened it. More.'),
+  ).toEqual(['What was sent was masked.', 'The helper opened it. More.']);
+  expect(maskedSentences('SIMULATED secure aggregation: nothing was hidden.')).toEqual([
+    'SIMULATED secure aggregation: nothing was hidden.',
+    '',
+  ]);
 });

@@ -12,6 +12,13 @@ export function privacySpent({ epsilon, mostEpsilon, delta, releases }: PrivacyR
   return `ε = ${upwards(epsilon)}${limit} is spent ${after}, at δ = ${delta}.`;
 }
 
+/** The first sentence of a statement about masks, without the name that stands above it, and the others. */
+export function maskedSentences(statement: string): readonly [first: string, rest: string] {
+  const text = statement.replace(/^Secure aggregation: /, '');
+  const end = text.indexOf('. ') + 1 || text.length;
+  return [text.charAt(0).toUpperCase() + text.slice(1, end), text.slice(end).trim()];
+}
+
 /** Three digits, never below the value: a budget must not look larger than it is. */
 function upwards(value: number): string {
   if (value <= 0) return '0';

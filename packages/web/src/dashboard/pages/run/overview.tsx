@@ -3,7 +3,7 @@
 import { bytes, count, duration, metricName, score } from '../../../shared/format.ts';
 import { Empty } from '../../../shared/notes.tsx';
 import { curvesOf, shownMetric, type TestRow, testRows } from '../../data/curves.ts';
-import { privacySpent } from '../../data/privacy.ts';
+import { maskedSentences, privacySpent } from '../../data/privacy.ts';
 import { href } from '../../data/router.ts';
 import { isOver, type RunView, validationsOf } from '../../data/run-view.ts';
 import { useNow } from '../../data/use-now.ts';
@@ -28,10 +28,12 @@ export function Overview({ run, view, about }: PartProps) {
       </Empty>
     );
   const curves = curvesOf(view);
+  const attack = view.frame?.attack ?? null;
   return (
     <>
-      <Warnings view={view} />
+      {attack !== null && <p className="note warn">{attack}</p>}
       <Facts facts={factsOf(view, now)} />
+      <Promises view={view} />
       <Tests view={view} />
       {curves.length === 0 ? (
         <Empty title="No round is closed yet.">
@@ -48,16 +50,15 @@ export function Overview({ run, view, about }: PartProps) {
   );
 }
 
-/** Sentences without which the figures would mislead. */
-function Warnings({ view: { frame, totals } }: { readonly view: RunView }) {
+/** What owners were promised: what noise hides, and what masks hide. */
+function Promises({ view: { frame, totals } }: { readonly view: RunView }) {
   const privacy = totals?.privacy ?? null;
   const spent = privacy === null ? undefined : privacySpent(privacy);
-  const attack = frame?.attack ?? null;
   const masked = frame?.secureAggregation ?? null;
+  if (privacy === null && masked === null) return null;
+  const [first, rest] = maskedSentences(masked ?? '');
   return (
-    <>
-      {attack !== null && <p className="note warn">{attack}</p>}
-      {masked !== null && <p className="note">{masked}</p>}
+    <div className="charts">
       {privacy !== null && (
         <section className="note" aria-labelledby="privacy">
           <h2 id="privacy">Privacy</h2>
@@ -65,7 +66,14 @@ function Warnings({ view: { frame, totals } }: { readonly view: RunView }) {
           {privacy.statement !== null && <p className="hint">{privacy.statement}</p>}
         </section>
       )}
-    </>
+      {masked !== null && (
+        <section className="note" aria-labelledby="masked">
+          <h2 id="masked">Secure aggregation</h2>
+          <p>{first}</p>
+          <p className="hint">{rest}</p>
+        </section>
+      )}
+    </div>
   );
 }
 
@@ -96,7 +104,12 @@ function factsOf(view: RunView, now: number): Fact[] {
     { name: 'Updates accepted', value: count(totals.accepted), more: `${lost} refused or failed` },
     ...robustFacts(summary),
     { name: 'Up', value: bytes(totals.upBytes), more: `${bytes(totals.downBytes)} down` },
-    { name: 'Tokens trained on', value: count(totals.tokensSeen), more: `${frame.localSteps} steps a round` },
+    {
+      name: 'Tokens trained on',
+      // Private runs do not have them told.
+      value: totals.accepted > 0 && totals.tokensSeen === 0 ? 'not told' : count(totals.tokensSeen),
+      more: `${frame.localSteps} steps a round`,
+    },
     {
       name: isOver(summary) ? 'Took' : 'Running for',
       value: duration(endMs - frame.startedMs),
