@@ -36,12 +36,15 @@ export function maskingWords(manifest: Manifest): string | undefined {
   const { secureAggregation } = termsOf(manifest);
   if (secureAggregation === undefined) return undefined;
   const { mode, helper, groupSize } = secureAggregation;
-  const sums = groupSize === undefined ? `${manifest.minCohort} owners` : `groups of ${groupSize} owners`;
+  const sums =
+    groupSize === undefined
+      ? `at least ${manifest.minCohort} owners`
+      : `groups of at least ${groupSize} owners`;
   const opened =
     mode === 'two-server'
       ? `the helper at ${helper?.url} (key ${helper?.key}) opens the masks and sees no update; only both together could`
       : 'the owners of a round open the masks together';
-  return `what you send is masked: the coordinator sees sums over at least ${sums}; ${opened}`;
+  return `what you send is masked: the coordinator sees sums over ${sums}; ${opened}`;
 }
 
 /** Undefined: this run masks nothing. Throws JOIN_REFUSED where the coordinator asks for something else than was signed. */

@@ -53,7 +53,7 @@ export async function checkDeployable(
     throw new HeadwaterError(
       'RECIPE_INVALID',
       `simulation.attack: ${recipe.simulation.attack.kind} is for \`headwater run\`; a deployment attacks nobody`,
-      { hint: 'Leave `simulation` out.' },
+      { hint: 'Leave `simulation` out, or give --set simulation={}.' },
     );
   if (recipe.federation.keepUpdates === true)
     throw new HeadwaterError(
