@@ -3,6 +3,7 @@
 import { formatBytes, formatDuration } from '../base/format.ts';
 import type { CoordinatorFact } from '../coordinator/ports.ts';
 import type { RunEvent } from '../federation/events.ts';
+import { hidesCohorts } from '../federation/poisson-cohort.ts';
 import type { RunState } from '../federation/state.ts';
 import { scoresText } from './progress-lines.ts';
 
@@ -43,7 +44,8 @@ export function createServeLines(say: (line: string) => void): ServeLines {
     }
     // What was shown before a restart.
     if (event.type === 'resumed') for (const id of Object.keys(state.evaluations)) shown.add(`${run} ${id}`);
-    const line = lineOf(event, state);
+    const secret = hidesCohorts(state.plan) && OF_CLIENTS.has(event.type);
+    const line = secret ? undefined : lineOf(event, state);
     if (line !== undefined) say(`${run}: ${line}`);
     for (const [id, { pooled }] of Object.entries(state.evaluations)) {
       if (shown.has(`${run} ${id}`)) continue;
@@ -71,8 +73,14 @@ function roundText(
   const loss = losses.length === 0 ? '' : `  training loss ${(sum(losses) / losses.length).toFixed(3)}`;
   const tookMs = (observed as { readonly tookMs?: number } | undefined)?.tookMs ?? 0;
   const took = startedMs === 0 ? '' : ` in ${formatDuration(endedMs - startedMs)}`;
-  return `round ${round}/${plan.rounds}${loss}  ${report.numUpdates} updates (${formatBytes(upBytes)})${took}, added up in ${formatDuration(tookMs)}`;
+  const counted = hidesCohorts(plan)
+    ? 'cohort drawn in secret'
+    : `${report.numUpdates} updates (${formatBytes(upBytes)})`;
+  return `round ${round}/${plan.rounds}${loss}  ${counted}${took}, added up in ${formatDuration(tookMs)}`;
 }
+
+/** Events that tell who was drawn. */
+const OF_CLIENTS: ReadonlySet<RunEvent['type']> = new Set(['update-received', 'client-failed']);
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);

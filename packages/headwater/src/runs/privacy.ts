@@ -49,7 +49,7 @@ function stampOf({ noise }: Pick<ReleaseReport, 'noise'>): Stamp {
 export interface RunPrivacy extends ClientPrivacy {
   readonly stamp: Stamp;
   readonly statement: string;
-  /** Releases so far, and the most that one owner took part in. */
+  /** Releases so far, and the most that one owner took part in (with a tree: trees; with secret coins: might have). */
   readonly rounds: number;
   readonly participations: number;
   /** Of that owner, and so of every one; null where nothing is claimed. */
@@ -79,7 +79,7 @@ export function runPrivacy(state: RunState, privacy: ClientPrivacy, events: read
     ...{ stamp, guarantee },
     statement: privacyStatement(state, privacy, stamp, guarantee),
     rounds: rounds.length,
-    participations: mostParticipations(state),
+    participations: countedReleases(state),
     clippedShare: mean(({ clippedShare }) => clippedShare),
     medianNorm: mean(({ medianNorm }) => medianNorm),
     noiseToSignal: mean(({ noiseToSignal }) => noiseToSignal),
@@ -114,16 +114,16 @@ export function secretStatement(
   const { privacy, quorum } = state.plan;
   const times = mostParticipations(state);
   const what = guaranteeStatement(guarantee, 'client');
-  if (privacy?.poisson !== undefined) return `${what} ${drawnStatement(privacy, state, times)}`;
+  if (privacy?.poisson !== undefined) return `${what} ${drawnStatement(privacy, state.closed.length)}`;
   return `${what} ${against(privacy, times, quorum)} That an owner took part, and how many examples it said it had, is not hidden.`;
 }
 
 /** What amplification holds against, and what is left without it. */
-function drawnStatement(privacy: ClientPrivacy, { closed }: Pick<RunState, 'closed'>, times: number): string {
+function drawnStatement(privacy: ClientPrivacy, times: number): string {
   const { poisson, delta, noiseMultiplier } = privacy;
   const known = delta === undefined ? undefined : guaranteeFor({ noiseMultiplier }, delta, times).epsilon;
   return (
-    `It is about all ${closed.length} releases, for each of which an owner was drawn with probability ${significant(poisson!.rate)}, against whoever ` +
+    `It is about all ${times} releases, for each of which an owner was drawn with probability ${significant(poisson!.rate)}, against whoever ` +
     `sees the released params and not who was drawn. Whoever learns that (the transparency log shows owners how many answered) is held ` +
     `to (ε, δ) = (${known === undefined ? '–' : significant(known)}, ${delta}), whether an owner contributed or sent nothing in at most ${times} releases; ` +
     `the coordinator itself saw each clipped update. How many examples an owner said it had is not hidden.`

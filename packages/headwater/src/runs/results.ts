@@ -7,6 +7,7 @@ import { ATTACKED, type AttackPlan, attackStatement } from '../federation/attack
 import type { EvaluationResult, Observed, RunEvent } from '../federation/events.ts';
 import { replay } from '../federation/machine.ts';
 import type { RunPlan } from '../federation/plan.ts';
+import { hidesCohorts } from '../federation/poisson-cohort.ts';
 import { entryOf, type RunState, testId } from '../federation/state.ts';
 import { chosenRound } from '../federation/stopping.ts';
 import type { TrainingStats } from '../federation/training-stats.ts';
@@ -123,7 +124,7 @@ export function resultsOf(events: readonly RunEvent[]): RunResults {
   const state = replay(events);
   const { plan } = state;
   const { facts, recipe, environment } = (events[0] as { provenance: Provenance }).provenance;
-  const updates = events.filter((event) => event.type === 'update-received');
+  const updates = hidesCohorts(plan) ? [] : events.filter((event) => event.type === 'update-received');
   const rounds = events.filter((event) => event.type === 'aggregated');
   const total = (of: (update: (typeof updates)[number]) => number) =>
     updates.reduce((sum, item) => sum + of(item), 0);
