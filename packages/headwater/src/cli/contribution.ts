@@ -17,7 +17,7 @@ interface ContributionCommandOptions {
   readonly rounds: number;
   readonly permutations: number;
   readonly sample: number;
-  readonly coalitions: number;
+  readonly coalitions?: number;
   readonly json?: true;
 }
 
@@ -28,7 +28,11 @@ export function contributionCommand(): Command {
     .option('--rounds <n>', 'rounds to look at, evenly spaced', wholeNumber, 3)
     .option('--permutations <n>', 'of GTG-Shapley, in each round, at most', wholeNumber, 20)
     .option('--sample <n>', 'validation rows', wholeNumber, 50)
-    .option('--coalitions <n>', 'scored at most, in all rounds together: bounds the time', wholeNumber, 300)
+    .option(
+      '--coalitions <n>',
+      'scored at most, in all rounds together: bounds the time (default: 300, or for each owner to be first once)',
+      wholeNumber,
+    )
     .addOption(jsonOption())
     .action(contribution);
 }

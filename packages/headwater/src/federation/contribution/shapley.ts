@@ -102,13 +102,31 @@ export async function gtgShapley(players: number, utility: Utility, options: Gtg
     return { shares: all.map(none), permutations: 0, skipped: true };
   }
   const played = await permutationsPlayed(all, utility, { ...options, whole, nothing });
+  // Only after whole turns has everybody been first as often as the others.
+  const turns = Math.floor(played.length / players);
+  const counted = turns === 0 ? played : played.slice(0, turns * players);
   const shares = all.map((k): Share => {
-    const own = played.map((row) => row[k]!);
+    const own = counted.map((row) => row[k]!);
     const rows = new Float64Array(whole.length);
     for (const marginal of own) addTo(rows, marginal, 1 / own.length);
-    return { rows, halfWidth: meanInterval(own.map(meanOfRows))!.halfWidth };
+    const values = own.map(meanOfRows);
+    return {
+      rows,
+      halfWidth: turns === 0 ? meanInterval(values)!.halfWidth : halfWidthOfTurns(values, k, players),
+    };
   });
-  return { shares, permutations: played.length, skipped: false };
+  return { shares, permutations: counted.length, skipped: false };
+}
+
+/**
+ * Of a mean over whole turns: a first place is worth v({k}) − v(∅) whenever it comes, so that chance is in the other places alone,
+ * t · s √(m (n − 1) / n) / m with s their standard deviation.
+ */
+function halfWidthOfTurns(values: readonly number[], player: number, players: number): number | null {
+  const later = values.filter((_, i) => i % players !== player);
+  const halfWidth = meanInterval(later)?.halfWidth;
+  if (later.length === 0) return 0;
+  return halfWidth == null ? null : (halfWidth * later.length) / values.length;
 }
 
 type Game = GtgOptions & { readonly whole: Worth; readonly nothing: Worth };

@@ -16,7 +16,7 @@ export interface FreeRiderWatch {
  */
 export type Sign = 'zero' | 'copy' | 'twin' | 'echo' | 'unrelated' | 'profile' | 's2-wef' | 'wef' | ClaimSign;
 
-export type ClaimSign = 'impossible' | 'repeated-loss' | 'shared-loss' | 'far-loss' | 'hasty';
+type ClaimSign = 'impossible' | 'repeated-loss' | 'shared-loss' | 'far-loss' | 'hasty';
 
 /**
  * Signs that make an owner a suspect. The others are told beside them: `twin`, `shared-loss` and `profile` as hints (of two twins

@@ -30,8 +30,8 @@ export interface ContributionOptions {
   readonly permutations: number;
   /** Validation rows, evenly spaced. */
   readonly sample: number;
-  /** Coalitions that are asked for at most, in all rounds together. */
-  readonly coalitions: number;
+  /** Coalitions that are asked for at most, in all rounds together. Default: 300, or for everybody to be first once in each round. */
+  readonly coalitions?: number | undefined;
   readonly onScored?: (told: ContributionProgress) => void;
 }
 
@@ -61,19 +61,21 @@ export async function contributions(stored: StoredRun, options: ContributionOpti
     });
   const positions = spaced(pieces.length, options.sample).map((number) => number - 1);
   const chosen = spaced(state.closed.length, options.rounds);
-  checkBudget(stored, chosen, options.coalitions);
+  const { coalitions = usualBudget(stored, chosen) } = options;
+  checkBudget(stored, chosen, coalitions);
   const paths = runPaths(folder);
-  const of = digestJson({ plan: state.plan, positions, device: recipe.device });
+  const { dataDigest } = prepared;
+  const of = digestJson({ plan: state.plan, dataDigest, positions, device: recipe.device });
   const values = await openCoalitionValues(paths.coalitions, of);
   const pool = openWorkers(prepared, paths.blobs, stored.clock);
   try {
-    const share = Math.floor(options.coalitions / chosen.length);
+    const share = Math.floor(coalitions / chosen.length);
     const bounds = chosen.map((round) => coalitionsOf(membersIn(stored, round), options.permutations, share));
     const teller = tellProgress(bounds, options);
     const scorers: Scorers = { pool, values, positions, onScored: teller.scored };
     const seen: RoundShares[] = [];
     for (const [i, round] of chosen.entries()) {
-      const most = Math.floor((options.coalitions - askedIn(seen)) / (chosen.length - i));
+      const most = Math.floor((coalitions - askedIn(seen)) / (chosen.length - i));
       const game = roundGame(stored, round, scorers);
       seen.push(await sharesOfRound(stored, game, options.permutations, most));
       teller.ended();
@@ -100,6 +102,15 @@ function membersIn({ state }: StoredRun, round: number): number {
 /** All and nobody, all without one, and the middle of a permutation. */
 function fewest(players: number): number {
   return Math.min(2 ** players, 2 * players);
+}
+
+const USUAL = 300;
+
+function usualBudget(stored: StoredRun, rounds: readonly number[]): number {
+  const most = Math.max(...rounds.map((round) => membersIn(stored, round)));
+  // All, nobody, all without one, the middle of a turn, and as many as a permutation may ask for.
+  const turn = 2 + 2 * most + most * Math.max(0, most - 2);
+  return Math.max(USUAL, rounds.length * turn);
 }
 
 function checkBudget(stored: StoredRun, rounds: readonly number[], coalitions: number): void {

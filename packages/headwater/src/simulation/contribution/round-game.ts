@@ -1,6 +1,6 @@
 /**
  * One round of a finished run as a game: v(S) is minus the validation loss after the round with the owners of S alone in it, row
- * by row, and of nobody the loss before it. Whose worth is asked for is decided elsewhere.
+ * by row, and of nobody the loss before it. A realignment of the server afterwards is nobody’s and left out. Whose worth is asked for is decided elsewhere.
  */
 
 import type { Utility, Worth } from '../../federation/contribution/shapley.ts';
