@@ -16,11 +16,14 @@ import { bindMethod } from '../src/federation/method.ts';
 import { fedavg } from '../src/federation/methods/fedavg.ts';
 import { addScaled, decodeParams, encodedBytes, encodeParams } from '../src/federation/params.ts';
 import { createPlan, type Pace, type RunPlan } from '../src/federation/plan.ts';
+import { median } from '../src/federation/robust/median.ts';
+import { bindRule } from '../src/federation/robust/rule.ts';
+import { withRobustRule } from '../src/federation/robust/with-rule.ts';
 import { plannedSelection, type SelectionChoice } from '../src/federation/selection/registry.ts';
 import { checkUpdateStream } from '../src/federation/update-check.ts';
 import type { UnmaskOrder } from '../src/jobs/masking.ts';
 import { releaseOf, releaseOrder } from '../src/jobs/release.ts';
-import { addMask } from '../src/privacy/secure-aggregation/mask-stream.ts';
+import { removeMasks } from '../src/privacy/secure-aggregation/mask-stream.ts';
 import { addWords, wordsOfBytes } from '../src/privacy/secure-aggregation/words.ts';
 import type { Blobs } from '../src/storage/blobs.ts';
 import { initialTinyParams, TINY_TENSORS, tinyParams } from './tiny-model.ts';
@@ -52,6 +55,11 @@ export interface TinyRecipe {
 const FIXED_POINT = { fractionBits: 30, range: 8 } as const;
 export const TINY_BASE_MODEL = digestJson('the tiny base model');
 const method = bindMethod(fedavg, {});
+/** Plans with groups need a rule over their means; what comes of them here is the mean of all. */
+const robust = withRobustRule(
+  method,
+  bindRule(median, median.options.parse({ byzantine: 0 }), { steps: [], seed: 1 }),
+);
 
 export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: string) => void): RunWorks {
   return {
@@ -65,13 +73,13 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
     plan: async (initial, owners) => ({ plan: planOf(recipe, initial.params, owners), provenance: null }),
     ...(recipe.cut === true ? { down: (_, asked) => tinyDown(blobs, asked) } : {}),
     updateBytes: () => encodedBytes(tinyParams(() => 0)),
-    ...(recipe.secureAggregation === undefined ? {} : { maskFacts: (plan) => tinyMaskFacts(plan) }),
+    ...(recipe.secureAggregation === undefined ? {} : { maskFacts: (plan) => maskFactsOf(plan) }),
     check: (plan, _, source) =>
       plan.secureAggregation === undefined
         ? checkUpdateStream(source, plan.tensors, { maxNorm: plan.pace.maxUpdateNorm })
         : checkMaskedStream(source, plan.tensors),
     async aggregate(work, plan, noise, unmask) {
-      if (unmask !== undefined) return tinyMaskedRound(blobs, work, plan, unmask);
+      if (unmask !== undefined) return maskedRound(blobs, work, plan, unmask);
       const { fixedPoint, serverLearningRate } = plan;
       const order = releaseOrder(plan, work, () => noise!);
       const load = async (digest: string) => decodeParams(await blobs.get(digest));
@@ -93,12 +101,13 @@ export function tinyWorks(recipe: TinyRecipe, blobs: Blobs, published: (params: 
   };
 }
 
-function tinyMaskFacts({ tensors, fixedPoint }: RunPlan): MaskFacts {
+/** What a masked round of any plan is about. */
+export function maskFactsOf({ tensors, fixedPoint }: RunPlan): MaskFacts {
   return { words: maskedLayout(tensors).words, layout: layoutDigest(tensors, fixedPoint.tensors[0]!) };
 }
 
 /** Before + the mean of the unmasked sum: what FedAvg makes of plain updates, to the last bit. */
-async function tinyMaskedRound(
+export async function maskedRound(
   blobs: Blobs,
   { members, params }: AggregateWork,
   { tensors, fixedPoint, serverLearningRate }: RunPlan,
@@ -107,7 +116,7 @@ async function tinyMaskedRound(
   const words = new Uint32Array(maskedLayout(tensors).words);
   for (const { update } of members) await addMaskedStream(words, blobs.stream(update), tensors);
   if ('sums' in masks) addWords(words, wordsOfBytes(await blobs.get(masks.sums)), -1);
-  else for (const { key, sign } of masks[0]!) await addMask(words, key, sign === 1 ? -1 : 1);
+  else await removeMasks(words, masks.flat());
   const totalWeight = members.reduce((sum, { aggregationWeight }) => sum + aggregationWeight, 0);
   const sum = unmaskedSum(fixedPoint, words, tensors, { totalWeight, numUpdates: members.length });
   const { mean, norm, report } = takeMean(fixedPoint, sum);
@@ -139,9 +148,13 @@ function manifestOf(recipe: TinyRecipe): RunWorks['manifest'] {
 /** As clients read it. */
 function agreedMasks({ secureAggregation, helper }: TinyRecipe): Record<string, unknown> {
   if (secureAggregation === undefined) return {};
-  const { mode, assumed } = secureAggregation;
+  const { mode, assumed, groupSize } = secureAggregation;
   const opener = helper === undefined ? {} : { helper };
-  return { privacy: { secureAggregation: { mode, ...assumed, ...opener } } };
+  return {
+    privacy: {
+      secureAggregation: { mode, ...assumed, ...(groupSize === undefined ? {} : { groupSize }), ...opener },
+    },
+  };
 }
 
 type Owners = Parameters<RunWorks['plan']>[1];
@@ -151,6 +164,8 @@ function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
   const cohortSize = Math.min(recipe.cohortSize ?? owners.length, owners.length);
   const quorum = Math.min(recipe.quorum ?? cohortSize, cohortSize);
   const asked = Math.max(cohortSize, Math.min(pace.asked ?? cohortSize, owners.length));
+  const isGrouped = recipe.secureAggregation?.groupSize !== undefined;
+  const isUniform = isGrouped || recipe.privacy !== undefined;
   return createPlan(
     {
       seed,
@@ -164,7 +179,7 @@ function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
       quorum,
       selection: recipe.selection === undefined ? undefined : plannedSelection(recipe.selection),
       localSteps,
-      weighting: recipe.privacy === undefined ? 'examples' : 'uniform',
+      weighting: isUniform ? 'uniform' : 'examples',
       privacy: recipe.privacy,
       serverLearningRate,
       ...(recipe.secureAggregation === undefined
@@ -177,7 +192,7 @@ function planOf(recipe: TinyRecipe, initialParams: string, owners: Owners) {
       test: recipe.evaluated,
       pace: { ...pace, asked },
     },
-    method,
+    isGrouped ? robust : method,
   );
 }
 

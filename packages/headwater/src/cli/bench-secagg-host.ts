@@ -4,7 +4,7 @@ import { ed25519FromSeed, ed25519Verify } from '../base/ed25519-node.ts';
 import type { Reached } from '../privacy/secure-aggregation/secagg-plus/attempt.ts';
 import { localMember } from '../privacy/secure-aggregation/secagg-plus/local-member.ts';
 import type { MemberParts } from '../privacy/secure-aggregation/secagg-plus/member.ts';
-import type { FromHost, HostedClient, ToHost } from './bench-secagg-messages.ts';
+import type { FromHost, HostedClient, ToHost, Usage } from './bench-secagg-messages.ts';
 import { vectorOf } from './bench-secagg-vectors.ts';
 
 let length = 0;
@@ -42,7 +42,7 @@ function partsOf({ identity, vector }: HostedClient): MemberParts {
 }
 
 async function answerTo(message: Exclude<ToHost, { type: 'begin' | 'end' }>): Promise<FromHost['answer']> {
-  if (message.type === 'cpu') return cpuMs();
+  if (message.type === 'usage') return usage();
   const member = members.get(message.owner)!;
   if (message.type === 'advertise') return member.advertise();
   if (message.type === 'ask') return member.ask(message.told);
@@ -50,7 +50,7 @@ async function answerTo(message: Exclude<ToHost, { type: 'begin' | 'end' }>): Pr
   return Float32Array.from(new Int32Array(words.buffer), (word) => word * 2 ** -31);
 }
 
-function cpuMs(): number {
+function usage(): Usage {
   const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
+  return { cpuMs: (user + system) / 1000, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
 }

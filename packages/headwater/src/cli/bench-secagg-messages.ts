@@ -21,12 +21,18 @@ export type ToHost =
   | { readonly type: 'ask'; readonly id: number; readonly owner: string; readonly told: Told }
   /** Its vector as it is, as floats: what a client sends without secure aggregation. */
   | { readonly type: 'plain'; readonly id: number; readonly owner: string }
-  | { readonly type: 'cpu'; readonly id: number }
+  | { readonly type: 'usage'; readonly id: number }
   | { readonly type: 'end' };
 
 export interface FromHost {
   readonly type: 'answer';
   readonly id: number;
   /** Undefined: the client is gone. */
-  readonly answer: Advert | Said | Float32Array | number | undefined;
+  readonly answer: Advert | Said | Float32Array | Usage | undefined;
+}
+
+/** Of a process since it began. */
+export interface Usage {
+  readonly cpuMs: number;
+  readonly peakRssBytes: number;
 }

@@ -15,7 +15,7 @@ import { type Outcome, type Reached, runAttempt } from '../privacy/secure-aggreg
 import type { Drop } from '../privacy/secure-aggregation/secagg-plus/local-member.ts';
 import type { Said } from '../privacy/secure-aggregation/secagg-plus/member.ts';
 import type { Advert, Attempt } from '../privacy/secure-aggregation/secagg-plus/messages.ts';
-import type { FromHost, HostedClient, ToHost } from './bench-secagg-messages.ts';
+import type { FromHost, HostedClient, ToHost, Usage } from './bench-secagg-messages.ts';
 import { sumOfVectors } from './bench-secagg-vectors.ts';
 
 export interface TrialOptions {
@@ -48,8 +48,8 @@ export interface Hosts {
       | { readonly type: 'advertise' | 'plain' }
       | Omit<Extract<ToHost, { type: 'ask' }>, 'id' | 'owner'>,
   ): Promise<FromHost['answer']>;
-  /** Of all together. */
-  cpuMs(): Promise<number>;
+  /** Of each. */
+  usage(): Promise<Usage[]>;
 }
 
 const STEPS: readonly Drop[] = ['advertise', 'share', 'mask', 'confirm', 'unmask'];
@@ -90,9 +90,9 @@ export function hostsOf(children: readonly ChildProcess[]): Hosts {
         });
     },
     ask: (owner, message) => call(childOf.get(owner)!, (id) => ({ ...message, id, owner }) as ToHost),
-    async cpuMs() {
-      const all = await Promise.all(children.map((child) => call(child, (id) => ({ type: 'cpu', id }))));
-      return (all as number[]).reduce((sum, ms) => sum + ms, 0);
+    async usage() {
+      const all = children.map((child) => call(child, (id) => ({ type: 'usage', id })));
+      return (await Promise.all(all)) as Usage[];
     },
   };
 }
@@ -145,13 +145,14 @@ export async function plainTrial(
 }
 
 async function started(hosts: Hosts) {
-  const hostsBefore = await hosts.cpuMs();
+  const hostsMs = async () => (await hosts.usage()).reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  const hostsBefore = await hostsMs();
   const wallBefore = performance.now();
   const before = process.cpuUsage();
   return async () => {
     const { user, system } = process.cpuUsage(before);
     const wallMs = performance.now() - wallBefore;
-    return { wallMs, serverMs: (user + system) / 1000, hostsMs: (await hosts.cpuMs()) - hostsBefore };
+    return { wallMs, serverMs: (user + system) / 1000, hostsMs: (await hostsMs()) - hostsBefore };
   };
 }
 

@@ -34,16 +34,27 @@ export async function benchSecagg(options: SecaggBenchOptions): Promise<void> {
   try {
     const plain = await plainTrial(hosts, options, rng(seed, 'plain'));
     const results: TrialResult[] = [];
+    const server = process.memoryUsage.rss();
     for (let number = 1; number <= trials; number++) {
       const result = await secureTrial(hosts, options, number, rng(seed, 'trial', number));
       results.push(result);
       if (!json) console.log(lineOf(number, result));
     }
-    show(results, plain, options);
+    const memory = { server, hosts: (await hosts.usage()).map(({ peakRssBytes }) => peakRssBytes) };
+    show(results, plain, memory, options);
   } finally {
     for (const child of children) if (child.connected) child.send({ type: 'end' });
   }
 }
+
+interface Memory {
+  /** Of this process when the trials began, in bytes. */
+  readonly server: number;
+  /** Peaks of the processes with clients. */
+  readonly hosts: readonly number[];
+}
+
+const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
 
 function checkOptions({ clients, drops, processes }: SecaggBenchOptions): void {
   if (clients < 3 || drops > clients || processes > clients)
@@ -64,6 +75,7 @@ function lineOf(number: number, { outcome, reason, survivors, wallMs }: TrialRes
 function show(
   results: readonly TrialResult[],
   plain: Pick<TrialResult, 'wallMs' | 'serverMs' | 'clientMs'>,
+  memory: Memory,
   options: SecaggBenchOptions,
 ): void {
   const counts = { exact: 0, abandoned: 0, wrong: 0 };
@@ -85,7 +97,11 @@ function show(
     uploadBytes: of(({ upBytes }) => upBytes),
     uploadOverPlain: Number((of(({ upBytes }) => upBytes) / plainBytes).toFixed(4)),
     downloadBytes: of(({ downBytes }) => downBytes),
-    peakRssMB: Math.round(process.resourceUsage().maxRSS / 1024),
+    // What the trials added to a process that had added plain updates before.
+    serverPeakRssMB: megabytes(process.resourceUsage().maxRSS * 1024),
+    serverAddedRssMB: megabytes(process.resourceUsage().maxRSS * 1024 - memory.server),
+    clientProcessPeakRssMB: megabytes(Math.max(...memory.hosts)),
+    clientsInAProcess: Math.ceil(options.clients / options.processes),
   };
   const rows = Object.entries(report).map(([name, value]) => [name, String(value)]);
   if (options.json) console.log(JSON.stringify(report));

@@ -486,6 +486,11 @@ export interface SecureRoundData {
                * @max 9007199254740991
                */
               minOwners: number;
+              /**
+               * @exclusiveMin 0
+               * @max 9007199254740991
+               */
+              groupSize?: number;
               assumed: {
                 /**
                  * @min 0

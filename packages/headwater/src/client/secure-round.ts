@@ -132,6 +132,9 @@ async function checkAttempt(
       throw aborted('not-as-signed', `${key} is ${attempt[key as keyof Attempt]}, expected ${value}`);
   if (attempt.minOwners < manifest.minCohort)
     throw aborted('not-as-signed', `a sum of ${attempt.minOwners} owners, signed: ${manifest.minCohort}`);
+  const { groupSize } = termsOf(manifest).secureAggregation ?? {};
+  if (attempt.groupSize !== groupSize)
+    throw aborted('not-as-signed', `groups of ${attempt.groupSize ?? 'all'}, signed: ${groupSize ?? 'all'}`);
   for (const rate of ['adversaries', 'dropouts'] as const)
     if (attempt.assumed[rate] !== agreed[rate])
       throw aborted('not-as-signed', `${rate} is ${attempt.assumed[rate]}, signed: ${agreed[rate]}`);

@@ -16,14 +16,14 @@ import {
   type UnmaskRequest,
   unmaskOrder,
 } from '../federation/wire/helper.ts';
-import { openMaskStream } from '../privacy/secure-aggregation/mask-stream.ts';
+import { addMasks, type MaskTerm } from '../privacy/secure-aggregation/mask-stream.ts';
 import {
   maskKeyOf,
   openSeed,
   signedBytes,
   twoServerContext,
 } from '../privacy/secure-aggregation/two-server/envelope.ts';
-import { addWords, bytesOfWords } from '../privacy/secure-aggregation/words.ts';
+import { bytesOfWords } from '../privacy/secure-aggregation/words.ts';
 import type { Records } from '../storage/store.ts';
 
 export interface HelperParts {
@@ -163,7 +163,7 @@ async function remember(records: Records, order: UnmaskOrderMessage): Promise<vo
   if ((kept.value as { readonly set: string }).set !== set) throw new Refused('other-set');
 }
 
-/** Words made at once: 1 MiB. */
+/** Words sent at once: 1 MiB. */
 const PIECE_WORDS = 2 ** 18;
 
 async function* sumsOf(
@@ -171,10 +171,10 @@ async function* sumsOf(
   words: number,
 ): AsyncGenerator<Uint8Array> {
   for (const keys of groups) {
-    const streams = await Promise.all(keys.map(openMaskStream));
+    const masks = keys.map((key): MaskTerm => ({ key, sign: 1 }));
     for (let at = 0; at < words; at += PIECE_WORDS) {
       const sum = new Uint32Array(Math.min(PIECE_WORDS, words - at));
-      for (const stream of streams) addWords(sum, await stream.words(at, sum.length));
+      await addMasks(sum, masks, at);
       yield bytesOfWords(sum);
     }
   }

@@ -11,12 +11,12 @@ import { encodeParams } from '../federation/params.ts';
 import { median } from '../federation/robust/median.ts';
 import { bindRule } from '../federation/robust/rule.ts';
 import { withRobustRule } from '../federation/robust/with-rule.ts';
-import { addMask } from '../privacy/secure-aggregation/mask-stream.ts';
+import { addMask, type MaskTerm } from '../privacy/secure-aggregation/mask-stream.ts';
 import { bytesOfWords } from '../privacy/secure-aggregation/words.ts';
 import { memoryBlobs } from '../storage/memory-blobs.ts';
 import { aggregateMembers } from './aggregation.ts';
 import { aggregateMasked } from './masked-aggregation.ts';
-import { asSent, type MaskTerm } from './masking.ts';
+import { asSent } from './masking.ts';
 
 const TENSORS = [
   { name: 'b', shape: [3, 2] },

@@ -11,7 +11,7 @@ import { type PartialSum, takeMean } from '../federation/fixed-point.ts';
 import { addMaskedStream, unmaskedSum } from '../federation/masking/masked-sum.ts';
 import { maskedLayout } from '../federation/masking/masked-vector.ts';
 import { UpdateFault } from '../federation/update-reader.ts';
-import { addMask } from '../privacy/secure-aggregation/mask-stream.ts';
+import { removeMasks } from '../privacy/secure-aggregation/mask-stream.ts';
 import { addWords, wordsOfBytes } from '../privacy/secure-aggregation/words.ts';
 import type { TrainableTensor } from '../tuning/kind.ts';
 import {
@@ -108,7 +108,7 @@ async function takeMasksAway(
   group: number,
 ): Promise<void> {
   if (!('sums' in masks)) {
-    for (const { key, sign } of masks[group]!) await addMask(words, key, sign === 1 ? -1 : 1);
+    await removeMasks(words, masks[group]!);
     return;
   }
   const bytes = words.byteLength;

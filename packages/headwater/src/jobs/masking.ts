@@ -9,7 +9,7 @@ import type { Masking, SecureAggregation } from '../federation/masking/secure-ag
 import { decodeParams } from '../federation/params.ts';
 import type { RunPlan } from '../federation/plan.ts';
 import { labelledHash } from '../privacy/secure-aggregation/context.ts';
-import { addMask } from '../privacy/secure-aggregation/mask-stream.ts';
+import { addMasks, type MaskTerm, removeMasks } from '../privacy/secure-aggregation/mask-stream.ts';
 import { wordsOfBytes } from '../privacy/secure-aggregation/words.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import {
@@ -17,12 +17,6 @@ import {
   DEFAULT_DROPOUTS,
   DEFAULT_STEP_SECONDS,
 } from '../recipe/secure-aggregation-schema.ts';
-
-/** sign · PRG(key), modulo 2³². */
-export interface MaskTerm {
-  readonly key: Uint8Array;
-  readonly sign: 1 | -1;
-}
 
 export interface MaskOrder extends Masking {
   readonly terms: readonly MaskTerm[];
@@ -68,7 +62,7 @@ export async function openedUpdate(
   const { header, words: count, begins } = maskedLayout(tensors);
   const words = wordsOfBytes(bytes.slice(header.byteLength));
   assert(words.length === count, 'a masked update has the words of its tensors');
-  for (const { key, sign } of terms) await addMask(words, key, sign === 1 ? -1 : 1);
+  await removeMasks(words, terms);
   const unit = 2 ** -fractionBits / weight;
   const entries = tensors.map(({ name, shape }): [string, Tensor<'float32'>] => {
     const begin = begins.get(name)!;
@@ -88,7 +82,7 @@ export async function openedUpdate(
 /** A plain update as the file that travels instead. Throws UPDATE_REJECTED for values that are no numbers. */
 async function maskedUpdate(update: Uint8Array, { terms, ...masking }: MaskOrder): Promise<Uint8Array> {
   const { bytes, words } = unmaskedFile(decodeParams(update), masking);
-  for (const { key, sign } of terms) await addMask(words, key, sign);
+  await addMasks(words, terms);
   return bytes;
 }
 

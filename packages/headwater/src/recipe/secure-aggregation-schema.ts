@@ -58,6 +58,6 @@ export const secureAggregation = z.strictObject({
     .min(3)
     .optional()
     .describe(
-      'Random groups of at least so many updates: only their sums are opened, and federation.robust is a rule over their means. Needs more than 2 · byzantine + 3 groups. Default: one sum of all.',
+      'Random groups of at least so many updates: only their sums are opened, and federation.robust is a rule over their means. Needs more than 2 · byzantine + 3 groups. secagg-plus draws as many groups as federation.quorum fills when the keys are fixed, and an owner is protected by those of its group: too many dropouts in one give the attempt up. Default: one sum of all.',
     ),
 });

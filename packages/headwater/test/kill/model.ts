@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
+import { maskedRound, maskFactsOf } from '../../sim/works.ts';
 import { digestJson } from '../../src/base/canonical.ts';
 import { type Rng, rng } from '../../src/base/random.ts';
 import { type Params, sizeOf, tensor } from '../../src/base/tensor.ts';
@@ -12,6 +13,7 @@ import type { Trainer } from '../../src/client/ports.ts';
 import type { RunWorks } from '../../src/coordinator/ports.ts';
 import { aggregateRound } from '../../src/federation/aggregate.ts';
 import type { AggregateWork } from '../../src/federation/events.ts';
+import { checkMaskedStream } from '../../src/federation/masking/masked-sum.ts';
 import { bindMethod } from '../../src/federation/method.ts';
 import { fedavg } from '../../src/federation/methods/fedavg.ts';
 import { decodeParams, encodedBytes, encodeParams } from '../../src/federation/params.ts';
@@ -30,6 +32,8 @@ export interface KillRecipe {
   readonly cohortSize: number;
   readonly quorum: number;
   readonly pace: Partial<Pace>;
+  /** The owners of a round open the masks together. */
+  readonly masked?: true;
   /** Where the result goes. */
   readonly out: string;
 }
@@ -38,6 +42,9 @@ export const RUN = 'demo';
 const NAME = 'layers.0.q_proj.lora_A';
 const BASE_MODEL = digestJson('the base model of the kill matrix');
 const method = bindMethod(fedavg, {});
+const ASSUMED = { adversaries: 0.1, dropouts: 0.2 };
+/** As clients read it. */
+const AGREED_MASKS = { privacy: { secureAggregation: { mode: 'secagg-plus', ...ASSUMED } } };
 
 const shapeOf = ({ rows }: KillRecipe) => [rows, 1024] as const;
 
@@ -83,7 +90,7 @@ export function killWorks(recipe: KillRecipe, blobs: Blobs): RunWorks {
   return {
     manifest: {
       seed: recipe.seed,
-      recipe: { rounds: recipe.rounds },
+      recipe: { rounds: recipe.rounds, ...(recipe.masked ? AGREED_MASKS : {}) },
       model: { source: 'matrix', digest: BASE_MODEL, files: [] },
       minCohort: recipe.quorum,
       metrics: ['loss'],
@@ -100,8 +107,11 @@ export function killWorks(recipe: KillRecipe, blobs: Blobs): RunWorks {
       provenance: null,
     }),
     updateBytes: () => encodedBytes(matrix(recipe, () => undefined)),
-    check: (plan, _, source) => checkUpdateStream(source, plan.tensors),
-    async aggregate(work, plan) {
+    ...(recipe.masked ? { maskFacts: (plan: RunPlan) => maskFactsOf(plan) } : {}),
+    check: (plan, _, source) =>
+      recipe.masked ? checkMaskedStream(source, plan.tensors) : checkUpdateStream(source, plan.tensors),
+    async aggregate(work, plan, _, unmask) {
+      if (unmask !== undefined) return maskedRound(blobs, work, plan, unmask);
       const params = await blobs.get(work.params);
       const output = await aggregated(work, plan, params, (digest) => blobs.get(digest));
       const { report, aggregateNorm } = output;
@@ -134,7 +144,9 @@ function planOf(
       method: { kind: 'fedavg' },
       weighting: 'examples',
       serverLearningRate: 1,
-      fixedPoint: { fractionBits: 30, range: 8 },
+      ...(recipe.masked
+        ? { fixedPoint: {}, secureAggregation: { mode: 'secagg-plus', assumed: ASSUMED } as const }
+        : { fixedPoint: { fractionBits: 30, range: 8 } }),
       earlyStopping: null,
       keepBest: false,
       validateEveryRounds: 2,

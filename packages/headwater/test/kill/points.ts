@@ -42,6 +42,7 @@ const record =
     of === collection && holds(value as Record<string, unknown>);
 const redeemed = record('tokens', ({ redeemedBy }) => (redeemedBy as string[]).length > 0);
 const over = record('runs', (value) => value.over !== null);
+const said = (kind: string) => record('secure-rounds', (value) => value.kind === kind);
 const request =
   (method: string, path: RegExp) =>
   ([given]: readonly unknown[]) => {
@@ -126,6 +127,40 @@ export const POINTS: readonly KillPoint[] = [
   client('receipt remembered', 'after', 'folder.save', { matches: saved(/^memory$/), nth: 5 }),
 ];
 
+/** Of rounds whose owners open the masks together: in each step, in the second of three rounds. */
+export const MASKED_POINTS: readonly KillPoint[] = [
+  coordinator('attempt begun', 'after', 'records.put', { matches: said('begun'), nth: 2 }),
+  coordinator('a key in the store', 'after', 'records.put', { matches: said('advert'), nth: 5 }),
+  coordinator('before the keys are fixed', 'before', 'journal.append', {
+    matches: appends('keys-fixed'),
+    nth: 2,
+  }),
+  coordinator('keys fixed', 'after', 'journal.append', { matches: appends('keys-fixed'), nth: 2 }),
+  coordinator('shares in the store', 'after', 'records.put', { matches: said('shares'), nth: 5 }),
+  coordinator('members present', 'after', 'records.put', { matches: said('present'), nth: 2 }),
+  coordinator('a masked update in the journal', 'after', 'journal.append', {
+    matches: appends('update-received'),
+    nth: 5,
+  }),
+  coordinator('a confirmation in the store', 'after', 'records.put', { matches: said('confirmed'), nth: 5 }),
+  coordinator('shares of the secrets in the store', 'after', 'records.put', {
+    matches: said('unmasked'),
+    nth: 5,
+  }),
+  coordinator('masks opened, before the sum', 'before', 'works.aggregate', { nth: 2 }),
+  client('secrets of an attempt saved', 'after', 'folder.save', { matches: saved(/^secure$/), nth: 8 }),
+  client('shares given, answer lost', 'after', 'send', {
+    matches: ([given]) => asks(given, 'unmask'),
+    nth: 2,
+  }),
+];
+
+function asks(given: unknown, step: string): boolean {
+  const { path, body } = given as { path: string; body?: Uint8Array };
+  if (body === undefined || !path.endsWith('/secure-round')) return false;
+  return Buffer.from(body).includes(`"step":"${step}"`);
+}
+
 export function pointNamed(name: string | null): KillPoint | undefined {
-  return POINTS.find((candidate) => candidate.name === name);
+  return [...POINTS, ...MASKED_POINTS].find((candidate) => candidate.name === name);
 }

@@ -104,7 +104,7 @@ async function whileOpening(view: AttemptView, open: OpenRound, owner: string): 
     return tell({ step: 'confirm', survivors: [...sets.survivors], dropped: [...sets.dropped] });
   const holders = session.graph.holders(owner);
   const confirmed = holders.filter((name) => view.confirmations.has(name));
-  if (confirmed.length < session.graph.threshold) return WAIT;
+  if (confirmed.length < session.graph.threshold(owner)) return WAIT;
   const confirmations = confirmationsFor(session, owner, [...view.confirmations.values()]);
   return tell({ step: 'unmask', confirmations: confirmations.map((item) => ({ ...item })) });
 }

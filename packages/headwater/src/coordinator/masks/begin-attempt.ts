@@ -31,6 +31,8 @@ async function attemptFor(
     const client = entryOf(open.lost, owner) === undefined ? members.clientOf(owner) : undefined;
     return client === undefined || client.revoked !== null ? [] : [{ owner, identity: client.publicKey }];
   });
-  const assumed = plan.secureAggregation!.assumed!;
-  return { run, round: open.round, attempt, length: words, layout, minOwners: plan.quorum, assumed, roster };
+  const { assumed, groupSize } = plan.secureAggregation!;
+  const about = { run, round: open.round, attempt, length: words, layout, minOwners: plan.quorum };
+  const grouped = groupSize === undefined ? {} : { groupSize };
+  return { ...about, ...grouped, assumed: assumed!, roster };
 }

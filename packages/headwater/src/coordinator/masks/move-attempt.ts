@@ -6,13 +6,13 @@
 import { attemptOf } from '../../federation/masking/masking-of.ts';
 import { awaits } from '../../federation/rounds.ts';
 import type { OpenRound, RunState } from '../../federation/state.ts';
-import { graphParameters } from '../../privacy/secure-aggregation/graph.ts';
+import type { UnmaskOrder } from '../../jobs/masking.ts';
 import {
   withEnoughHolders,
   withoutEnoughHolders,
 } from '../../privacy/secure-aggregation/secagg-plus/server.ts';
-import type { Session } from '../../privacy/secure-aggregation/secagg-plus/session.ts';
-import { openMasks } from '../../privacy/secure-aggregation/secagg-plus/unmask.ts';
+import { areWhole, canBegin, type Session } from '../../privacy/secure-aggregation/secagg-plus/session.ts';
+import { type Mask, openMasks } from '../../privacy/secure-aggregation/secagg-plus/unmask.ts';
 import { type AttemptView, sessionOf, setsOf } from './attempt-view.ts';
 import { lose, type SecureRoundsParts, wakeAll, write } from './secure-round-parts.ts';
 import type { StepClock } from './step-clock.ts';
@@ -55,8 +55,9 @@ async function fixKeys(moves: Moves, { state, open, known }: Place): Promise<boo
   const awaited = open.cohort.filter((owner) => awaits(open, owner));
   const ready = awaited.filter((owner) => known.adverts.has(owner));
   const late = open.extension > 0;
-  const enough =
-    ready.length >= quorum && graphParameters(ready.length, secureAggregation!.assumed!) !== undefined;
+  const { assumed, groupSize } = secureAggregation!;
+  const grouped = groupSize === undefined ? {} : { groupSize };
+  const enough = canBegin({ minOwners: quorum, assumed: assumed!, ...grouped }, ready.length);
   if (enough && (ready.length === awaited.length || ready.length >= cohortSize || late)) {
     await parts.submit({ type: 'keys-fixed', round: open.round, attempt: known.number, owners: ready });
     wakeAll(parts, open.cohort);
@@ -99,7 +100,7 @@ async function fixShares(
   const sent = awaited.filter((owner) => known.shares.has(owner));
   if (sent.length < awaited.length && !hasExpired(moves, { state, open, known }, 'shares')) return false;
   const members = withEnoughHolders(session, sent);
-  if (members.length < session.attempt.minOwners) {
+  if (members.length < session.attempt.minOwners || !areWhole(session, members)) {
     const gone = awaited.filter((owner) => !sent.includes(owner));
     return abandon(moves, open, known, gone, `${sent.length} owners shared their keys, too few`);
   }
@@ -115,6 +116,8 @@ async function openWhenPossible(moves: Moves, { state, open, known }: Place): Pr
   if (session === undefined || sets === undefined)
     return abandon(moves, open, known, [], 'what was said before is lost');
   const present = known.present!;
+  if (!areWhole(session, sets.survivors))
+    return abandon(moves, open, known, [], 'a group has fewer members left than its sum must be over');
   const answered = [...known.unmaskings.keys()];
   const silent = sets.survivors.filter((owner) => !known.unmaskings.has(owner));
   const expired = hasExpired(moves, { state, open, known }, 'opening', 2);
@@ -135,9 +138,15 @@ async function openWhenPossible(moves: Moves, { state, open, known }: Place): Pr
   }
   for (const { of, holders } of found.blamed)
     parts.log.warn('wrong-shares', { run: parts.run, round: open.round, of, holders: holders.join(' ') });
-  const groups = [open.members!.map((_, place) => place)];
-  moves.settle({ kind: 'opened', order: { groups, masks: [found.masks] }, blob: undefined });
+  moves.settle({ kind: 'opened', order: orderOf(session, open, found.masks), blob: undefined });
   return false;
+}
+
+/** By group: who is in its sum, and the masks that are. */
+function orderOf({ graph }: Session, { members }: OpenRound, masks: readonly Mask[]): UnmaskOrder {
+  const sets = graph.groups.map((group) => new Set(group));
+  const groups = sets.map((set) => members!.flatMap(({ owner }, place) => (set.has(owner) ? [place] : [])));
+  return { groups, masks: sets.map((set) => masks.filter(({ of }) => set.has(of))) };
 }
 
 async function abandon(

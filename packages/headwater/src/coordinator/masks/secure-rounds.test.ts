@@ -10,14 +10,18 @@ import type { ClientEvent, Trainer } from '../../client/ports.ts';
 import { webcryptoEntropy } from '../../client/webcrypto.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import { addUpdate, emptySum, takeMean } from '../../federation/fixed-point.ts';
+import { addMaskedStream } from '../../federation/masking/masked-sum.ts';
+import { maskedLayout, unmaskedFile } from '../../federation/masking/masked-vector.ts';
 import { planRing } from '../../federation/masking/ring.ts';
 import { decodeParams } from '../../federation/params.ts';
 import type { SecureTold } from '../../federation/wire/secure-rounds.ts';
+import { removeMasks } from '../../privacy/secure-aggregation/mask-stream.ts';
+import { addWords } from '../../privacy/secure-aggregation/words.ts';
 import { memoryStore } from '../../storage/memory.ts';
 import { memoryBlobs } from '../../storage/memory-blobs.ts';
 import type { Store } from '../../storage/store.ts';
 import { createCoordinator } from '../core.ts';
-import type { Coordinator } from '../ports.ts';
+import type { Coordinator, RunWorks } from '../ports.ts';
 
 const RUN = 'demo';
 const OWNERS = ['ann', 'ben', 'cid', 'dan', 'eve'];
@@ -43,6 +47,7 @@ interface World {
   events(): Promise<readonly RunEvent[]>;
   join(owner: string, client?: Partial<TinyClient>): Promise<unknown>;
   params(digest: string): Promise<Params>;
+  file(digest: string): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -50,6 +55,7 @@ interface World {
 async function startWorld(
   change: Partial<TinyRecipe> = {},
   dieAfter: (what: string) => boolean = () => false,
+  onAggregate: (...asked: Parameters<RunWorks['aggregate']>) => Promise<void> = async () => undefined,
 ): Promise<World> {
   const [store, blobs] = [memoryStore(), memoryBlobs()];
   const published: string[] = [];
@@ -68,7 +74,14 @@ async function startWorld(
         });
       }),
       ...{ blobs, clock: systemClock, timers: hasty, entropy: webcryptoEntropy },
-      openWorks: async () => tinyWorks(whole, blobs, (params) => published.push(params)),
+      async openWorks() {
+        const works = tinyWorks(whole, blobs, (params) => published.push(params));
+        const aggregate: RunWorks['aggregate'] = async (...asked) => {
+          await onAggregate(...asked);
+          return works.aggregate(...asked);
+        };
+        return { ...works, aggregate };
+      },
       log: { info: () => undefined, warn: () => undefined },
       ...{ node: 'one', exclusive: true },
       signatures: { verify: verifyHere, signer: ed25519FromSeed },
@@ -83,6 +96,7 @@ async function startWorld(
     ...{ published, end: end.signal, opened, truth },
     events: async () => (await coordinator.operator.events(RUN, 0, 1000)).map(({ event }) => event),
     params: async (digest) => decodeParams(await blobs.get(digest)),
+    file: (digest) => blobs.get(digest),
     async join(owner, client = {}) {
       const token = { run: RUN, owner, uses: 1, ttlMs: 60_000 };
       const { text } = await coordinator.operator.createToken(token);
@@ -258,6 +272,51 @@ describe('owners who open the masks together, with dropouts', () => {
     await world.close();
   });
 });
+
+describe('sixteen owners in groups', () => {
+  const crowd = Array.from({ length: 16 }, (_, i) => `o${String(i).padStart(2, '0')}`);
+  const secureAggregation = { ...recipe.secureAggregation!, groupSize: 3 };
+
+  it('each group gives the exact sum of its members, one of which is lost, and nothing else is opened', async () => {
+    const sums: (readonly string[])[] = [];
+    const world = await startWorld(
+      { cohortSize: 16, quorum: 12, minOwners: 16, secureAggregation },
+      undefined,
+      async ({ members }, plan, _, unmask) => {
+        const { groups, masks } = unmask!;
+        for (const [g, places] of groups.entries()) {
+          const owners = places.map((place) => members[place]!);
+          sums.push(owners.map(({ owner }) => owner));
+          const [sum, expected] = [0, 0].map(() => new Uint32Array(maskedLayout(TINY_TENSORS).words));
+          for (const { owner, update, aggregationWeight } of owners) {
+            await addMaskedStream(sum!, once(await world.file(update)), TINY_TENSORS);
+            const { fractionBits, range } = plan.fixedPoint.tensors[0]!;
+            const scale = { fractionBits, range, weight: aggregationWeight };
+            addWords(expected!, unmaskedFile(world.truth.get(`1 ${owner}`)!, scale).words);
+          }
+          if ('sums' in masks) throw new Error('owners open their masks themselves');
+          await removeMasks(sum!, masks[g]!);
+          expect(sum).toEqual(expected);
+        }
+      },
+    );
+    const gone = new AbortController();
+    const onEvent = (event: ClientEvent) => {
+      if (event.type === 'secure-round' && event.step === 'share') gone.abort();
+    };
+    const lost = world.join('o15', { signal: gone.signal, onEvent }).catch((cause) => cause.code);
+    const outcomes = await Promise.all(crowd.slice(0, 15).map((owner) => world.join(owner)));
+    expect(outcomes).toMatchObject(crowd.slice(0, 15).map(() => ({ status: 'finished' })));
+    expect(await lost).toBe('INTERRUPTED');
+    expect(sums.map(({ length }) => length).sort()).toEqual([3, 4, 4, 4]);
+    expect(sums.flat().sort()).toEqual(crowd.slice(0, 15));
+    await world.close();
+  });
+});
+
+async function* once(bytes: Uint8Array) {
+  yield bytes;
+}
 
 const POINTS = [
   'begun',

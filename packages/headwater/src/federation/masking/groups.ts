@@ -4,6 +4,7 @@
  */
 
 import { rng, shuffled } from '../../base/random.ts';
+import { numGroupsOf } from '../../privacy/secure-aggregation/graph.ts';
 
 /** Places in a list of `count`, in groups of at least `groupSize`, sizes as equal as they can be. One group where there is room for one. */
 export function groupsOf(
@@ -18,9 +19,4 @@ export function groupsOf(
   const groups = Array.from({ length: numGroups }, (): number[] => []);
   for (const [i, place] of drawn.entries()) groups[i % numGroups]!.push(place);
   return groups.map((group) => group.sort((a, b) => a - b));
-}
-
-/** How many sums are opened of so many updates. */
-export function numGroupsOf(count: number, groupSize: number | null): number {
-  return groupSize === null ? 1 : Math.max(1, Math.floor(count / groupSize));
 }

@@ -3,11 +3,10 @@
  * look at single updates. Each refusal says what it would break and what to choose instead. It knows no method and no rule by name.
  */
 
-import { graphParameters } from '../../privacy/secure-aggregation/graph.ts';
+import { graphExists, numGroupsOf } from '../../privacy/secure-aggregation/graph.ts';
 import type { TrainableTensor } from '../../tuning/kind.ts';
 import type { ClientPrivacy } from '../client-privacy.ts';
 import type { BoundMethod } from '../method.ts';
-import { numGroupsOf } from './groups.ts';
 import { MAX_SECURE_COHORT, type SecureAggregation } from './secure-aggregation.ts';
 
 export interface SecureAggregationFacts {
@@ -70,7 +69,7 @@ function methodMistakes({ tensors, owners }: SecureAggregationFacts, method: Bou
 /** Of all sizes that a round may have, the largest and the least are looked at. */
 function graphMistakes(
   { quorum, cohortSize, pace }: SecureAggregationFacts,
-  { assumed }: SecureAggregation,
+  { assumed, groupSize }: SecureAggregation,
 ): string[] {
   if (assumed === undefined) return [];
   const asked = pace?.asked ?? cohortSize;
@@ -78,7 +77,8 @@ function graphMistakes(
     return [
       `${PATH}.mode: secagg-plus is for at most ${MAX_SECURE_COHORT} owners in a round, got ${asked}; lower federation.cohortSize, or choose mode: two-server`,
     ];
-  const sizes = [asked, cohortSize, quorum].filter((size) => graphParameters(size, assumed) === undefined);
+  const numGroups = numGroupsOf(quorum, groupSize);
+  const sizes = [asked, cohortSize, quorum].filter((size) => !graphExists(size, numGroups, assumed));
   if (sizes.length === 0) return [];
   return [
     `${PATH} finds no neighbourhoods among ${sizes[0]} owners for adversaries: ${assumed.adversaries} and dropouts: ${assumed.dropouts}; lower one of the two`,
@@ -139,7 +139,7 @@ function privacyMistakes({ privacy }: SecureAggregationFacts, { groupSize }: Sec
 
 function groupMistakes(
   { quorum }: SecureAggregationFacts,
-  { mode, groupSize }: SecureAggregation,
+  { groupSize }: SecureAggregation,
   { rule }: BoundMethod,
 ): string[] {
   if (groupSize === undefined) {
@@ -152,10 +152,6 @@ function groupMistakes(
   if (rule === undefined)
     mistakes.push(
       `${PATH}.groupSize opens more sums than one, which only federation.robust needs; leave it out, or choose a rule`,
-    );
-  if (mode !== 'two-server')
-    mistakes.push(
-      `${PATH}.groupSize is for mode: two-server, whose groups are drawn when everybody has answered`,
     );
   const groups = numGroupsOf(quorum, groupSize);
   const byzantine = rule?.byzantine ?? 0;

@@ -3,7 +3,7 @@
  * nothing that a rule cannot honour. Each refusal says what to choose instead. It knows no rule and no method by name.
  */
 
-import { numGroupsOf } from '../masking/groups.ts';
+import { numGroupsOf } from '../../privacy/secure-aggregation/graph.ts';
 import type { BoundMethod, RunFacts } from '../method.ts';
 import type { BoundRule } from './rule.ts';
 

@@ -29,6 +29,7 @@ export const secureAttempt = z.strictObject({
   /** SHA-256 of what the words mean. */
   layout: z.string().regex(/^[0-9a-f]{64}$/),
   minOwners: number,
+  groupSize: number.exactOptional(),
   assumed: z.strictObject({ adversaries: z.number().min(0).max(1), dropouts: z.number().min(0).max(1) }),
   roster: listOf(z.strictObject({ owner: name, identity: publicKey })),
 });

@@ -19,6 +19,8 @@ export interface AggregationContext {
   readonly numOwners: number;
   /** Least number of owners in a sum. */
   readonly minOwners: number;
+  /** Where sums are over groups, their least size. */
+  readonly groupSize?: number;
   /** Rates that neighbourhoods and thresholds follow from, in one-server mode. */
   readonly assumed?: { readonly adversaries: number; readonly dropouts: number };
   /** Words of the vector. */

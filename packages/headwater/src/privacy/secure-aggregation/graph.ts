@@ -20,11 +20,19 @@ export interface Rates {
 
 export interface Neighbourhoods {
   readonly complete: boolean;
-  readonly threshold: number;
+  /** Shares that open the member's secrets. */
+  threshold(member: string): number;
   /** Sorted, without the member itself. */
   neighbours(member: string): readonly string[];
   /** Who holds shares of the member's secrets, sorted. */
   holders(member: string): readonly string[];
+  /** That share nothing with each other: each has a sum of its own. Sorted members; one group unless several are asked for. */
+  readonly groups: readonly (readonly string[])[];
+}
+
+/** How many groups of at least `groupSize` there are of so many; undefined: all are one. */
+export function numGroupsOf(count: number, groupSize: number | undefined): number {
+  return groupSize === undefined ? 1 : Math.max(1, Math.floor(count / groupSize));
 }
 
 /** Degree `numMembers` − 1: the complete graph. Undefined: no graph keeps the promises with 255 shares. */
@@ -37,6 +45,46 @@ export function graphParameters(numMembers: number, rates: Rates): GraphParamete
   if (numMembers > MAX_SHARES) return undefined;
   // More than two thirds, so that two sets of them share an honest one as long as less than a third is not.
   return { degree: numMembers - 1, threshold: Math.max(2, Math.floor((2 * numMembers) / 3) + 1) };
+}
+
+/** Sizes of so many members in groups as equal as they can be: the largest, and the smallest where there is another. */
+function groupSizes(numMembers: number, numGroups: number): number[] {
+  const [most, least] = [Math.ceil(numMembers / numGroups), Math.floor(numMembers / numGroups)];
+  return most === least ? [most] : [most, least];
+}
+
+/** Whether members in so many groups have graphs. */
+export function graphExists(numMembers: number, numGroups: number, rates: Rates): boolean {
+  return groupSizes(numMembers, numGroups).every((size) => graphParameters(size, rates) !== undefined);
+}
+
+/**
+ * Members in groups that the beacon draws, each with a graph of its own. Undefined: none keeps the promises. Whoever is in a group
+ * is protected by those in it alone.
+ */
+export async function groupedNeighbourhoods(
+  members: readonly string[],
+  numGroups: number,
+  rates: Rates,
+  beacon: Uint8Array,
+): Promise<Neighbourhoods | undefined> {
+  if (!graphExists(members.length, numGroups, rates)) return undefined;
+  if (numGroups === 1) return neighbourhoods(members, graphParameters(members.length, rates)!, beacon);
+  const drawn = await shuffledBy(members, labelledHash('groups', beacon));
+  const groups = Array.from({ length: numGroups }, (_, g) =>
+    drawn.filter((_, i) => i % numGroups === g).sort(),
+  );
+  const graphs = await Promise.all(
+    groups.map((group) => neighbourhoods(group, graphParameters(group.length, rates)!, beacon)),
+  );
+  const graphOf = new Map(groups.flatMap((group, g) => group.map((member) => [member, graphs[g]!])));
+  return {
+    complete: graphs.every(({ complete }) => complete),
+    threshold: (member) => graphOf.get(member)!.threshold(member),
+    neighbours: (member) => graphOf.get(member)!.neighbours(member),
+    holders: (member) => graphOf.get(member)!.holders(member),
+    groups,
+  };
 }
 
 /** `members`: sorted and distinct. `beacon`: 32 bytes. */
@@ -58,9 +106,10 @@ export async function neighbourhoods(
   };
   return {
     complete,
-    threshold,
+    threshold: () => threshold,
     neighbours,
     holders: (member) => (complete ? [...members] : neighbours(member)),
+    groups: [members],
   };
 }
 

@@ -215,7 +215,7 @@ describe('the graph of neighbours', () => {
     const other = await neighbourhoods(members, parameters, counting(33).subarray(1));
     expect(other.neighbours('m00')).not.toEqual(graph.neighbours('m00'));
     const small = await neighbourhoods(members.slice(0, 5), graphParameters(5, rates)!, counting(32));
-    expect(small.threshold).toBe(4);
+    expect(small.threshold('m00')).toBe(4);
     expect(small.neighbours('m02')).toEqual(['m00', 'm01', 'm03', 'm04']);
     expect(small.holders('m02')).toEqual(members.slice(0, 5));
     expect(graphParameters(3000, { adversaries: 0.4, dropouts: 0.3 })).toBeUndefined();

@@ -3,6 +3,7 @@
  * dropped out. For simulations and measurements; it keeps nothing, so that a crash loses the attempt.
  */
 
+import { removeMasks } from '../mask-stream.ts';
 import { addWords } from '../words.ts';
 import type { Said, Told } from './member.ts';
 import type { Advert, Attempt, Confirmation, SealedShares, Unmasking } from './messages.ts';
@@ -16,8 +17,8 @@ import {
   withEnoughHolders,
   withoutEnoughHolders,
 } from './server.ts';
-import { openSession, type Session, type Verify } from './session.ts';
-import { type Blame, openMasks, removeMasks } from './unmask.ts';
+import { areWhole, openSession, type Session, type Verify } from './session.ts';
+import { type Blame, openMasks } from './unmask.ts';
 
 /** A member as the server sees it; undefined: it does not answer, now or later. */
 export interface Reached {
@@ -69,10 +70,12 @@ async function run(
   const shares = await gatherShares(session, members, adverts);
   const present = withEnoughHolders(session, Object.keys(shares).sort());
   enough(attempt, present.length, 'shared keys');
+  demandWhole(session, present);
   onStep('share');
   const { sum, uploaded } = await gatherVectors(session, members, present, shares);
   const sets = survivorSets(present, uploaded);
   enough(attempt, sets.survivors.length, 'sent a vector');
+  demandWhole(session, sets.survivors);
   demandHolders(session, present, sets.survivors);
   onStep('mask');
   const confirmations = await gatherConfirmations(
@@ -103,11 +106,16 @@ function enough({ minOwners }: Attempt, count: number, did: string): void {
   if (count < minOwners) throw new Abandoned(`${count} ${did}, at least ${minOwners} must`);
 }
 
+function demandWhole(session: Session, members: readonly string[]): void {
+  if (areWhole(session, members)) return;
+  throw new Abandoned(`a group has fewer members left than the ${session.attempt.groupSize} of a sum`);
+}
+
 function demandHolders(session: Session, members: readonly string[], present: readonly string[]): void {
   const lacking = withoutEnoughHolders(session, members, present);
   if (lacking.length > 0)
     throw new Abandoned(
-      `too few who hold shares of ${lacking.join(', ')} are left (${session.graph.threshold} must)`,
+      `too few who hold shares of ${lacking.join(', ')} are left (${session.graph.threshold(lacking[0]!)} must)`,
     );
 }
 

@@ -10,7 +10,7 @@ import { aborted } from '../abort.ts';
 import { NONCE_BYTES, seal, unseal } from '../aes-gcm.ts';
 import type { Bytes } from '../hkdf.ts';
 import { KEY_BYTES, keyAgreement } from '../key-agreement.ts';
-import { addMask, MASK_KEY_BYTES } from '../mask-stream.ts';
+import { addMasks, MASK_KEY_BYTES, type MaskTerm } from '../mask-stream.ts';
 import { SHARE_BYTES, shareSecret } from '../shamir.ts';
 import type { Advertised, Answered, Confirmed, EntrustedShare, Masked, Shared } from './client-state.ts';
 import {
@@ -30,6 +30,7 @@ import {
 } from './messages.ts';
 import {
   advertChecker,
+  areWhole,
   checkDistinctKeys,
   intersection,
   openSession,
@@ -100,7 +101,7 @@ export async function shareKeys(
   const check = advertChecker(attempt, verify);
   for (const advert of adverts) await check(advert);
   const holders = session.graph.holders(owner);
-  const { threshold } = session.graph;
+  const threshold = session.graph.threshold(owner);
   if (holders.length < threshold) throw aborted('neighbourhood-size', `${holders.length} of ${threshold}`);
   const seed = entropy(MASK_KEY_BYTES);
   const keyShares = await shareSecret(bytesOf(state.maskSecret), holders.length, threshold);
@@ -165,14 +166,16 @@ function checkMembers(session: Session, owner: string, members: readonly string[
   const known = new Set(session.members);
   if (!isSortedSet(members) || members.some((name) => !known.has(name))) throw aborted('bad-sets', 'U2');
   if (!present.has(owner)) throw aborted('own-keys', 'not in U2');
-  if (members.length < session.attempt.minOwners) throw aborted('too-few-members', `${members.length} in U2`);
+  if (members.length < session.attempt.minOwners || !areWhole(session, members))
+    throw aborted('too-few-members', `${members.length} in U2`);
   checkHolders(session, owner, present);
   return present;
 }
 
 function checkHolders({ graph }: Session, owner: string, present: ReadonlySet<string>): void {
   const holders = intersection(graph.holders(owner), present).length;
-  if (holders < graph.threshold) throw aborted('neighbourhood-size', `${holders} of ${graph.threshold}`);
+  const threshold = graph.threshold(owner);
+  if (holders < threshold) throw aborted('neighbourhood-size', `${holders} of ${threshold}`);
 }
 
 async function opened(
@@ -199,11 +202,12 @@ async function maskedVector(
   input: Uint32Array,
 ): Promise<Uint32Array<ArrayBuffer>> {
   const masked = new Uint32Array(input);
-  await addMask(masked, bytesOf(seed), 1);
+  const masks: MaskTerm[] = [{ key: bytesOf(seed), sign: 1 }];
   for (const other of neighbours) {
     const key = await pairKey(session, 'pairwise', bytesOf(maskSecret), session.keysOf(other).maskKey);
-    await addMask(masked, key, pairSign(owner, other));
+    masks.push({ key, sign: pairSign(owner, other) });
   }
+  await addMasks(masked, masks);
   return masked;
 }
 
@@ -230,7 +234,7 @@ function checkSets(session: Session, { owner, members }: Masked, { survivors, dr
   if (union.length !== members.length || union.some((name, i) => name !== members[i]))
     throw aborted('bad-sets', 'they are not U2');
   if (!alive.has(owner)) throw aborted('not-a-survivor', owner);
-  if (survivors.length < session.attempt.minOwners)
+  if (survivors.length < session.attempt.minOwners || !areWhole(session, survivors))
     throw aborted('too-few-members', `${survivors.length} survivors`);
   checkHolders(session, owner, alive);
 }
@@ -244,8 +248,8 @@ export async function unmask(
   const { attempt, owner, sets } = state;
   const session = await openSession(attempt, state.adverts);
   const count = await countConfirmations(session, state, confirmations, verify);
-  if (count < session.graph.threshold)
-    throw aborted('inconsistent-survivors', `${count} of ${session.graph.threshold}`);
+  const threshold = session.graph.threshold(owner);
+  if (count < threshold) throw aborted('inconsistent-survivors', `${count} of ${threshold}`);
   const alive = new Set(sets.survivors);
   const own = state.ownShare === null ? [] : [{ of: owner, share: state.ownShare }];
   const seeds = state.entrusted

@@ -29,6 +29,8 @@ export interface Attempt {
   readonly layout: string;
   /** Fewer owners are never summed. */
   readonly minOwners: number;
+  /** Not all are summed, but groups of at least so many, drawn when the keys are fixed. */
+  readonly groupSize?: number;
   readonly assumed: Rates;
   /** Who may take part; sorted by owner. */
   readonly roster: readonly RosterMember[];

@@ -86,6 +86,31 @@ describe('the sum of those who sent a vector', () => {
     );
   });
 
+  it('in groups is exact as long as each keeps its least size, and nobody is tied to another group', async () => {
+    const attempt = attemptOf(13, 11, { minOwners: 9, groupSize: 3 });
+    const whole = await trial(
+      attempt,
+      names(13).map(() => undefined),
+      5,
+    );
+    expect(whole.outcome.sum).toEqual(whole.expected);
+    const adverts = await Promise.all(
+      names(13).map(async (owner, i) => (await advertise(attempt, owner, identityOf(i), entropy)).message),
+    );
+    const { graph } = await openSession(attempt, adverts);
+    expect(graph.groups.map(({ length }) => length).sort()).toEqual([4, 4, 5]);
+    expect(graph.groups.flat().sort()).toEqual(names(13));
+    for (const group of graph.groups)
+      for (const member of group) {
+        expect([member, ...graph.neighbours(member)].sort()).toEqual(group);
+        expect(graph.threshold(member)).toBeLessThanOrEqual(graph.holders(member).length);
+      }
+    // Nine are as many as a sum of all must have, but of groups of four and five one or another has lost two.
+    const few = names(13).map((_, i): Drop => (i < 4 ? 'mask' : undefined));
+    const { outcome } = await trial(attempt, few, 6);
+    expect(outcome).toEqual({ sum: undefined, reason: expect.stringMatching(/too few|fewer members/) });
+  });
+
   it('is exact in a Harary graph, with dropouts at every step; a lost neighbourhood is noticed', async () => {
     const attempt = attemptOf(33, 500);
     const drops: Drop[] = names(33).map(() => undefined);
@@ -102,7 +127,7 @@ describe('the sum of those who sent a vector', () => {
     const [first] = session.members;
     const around = session.graph.neighbours(first!);
     const left = session.members.filter((name) => !around.slice(0, 7).includes(name));
-    expect(session.graph.threshold).toBe(around.length - 6);
+    expect(session.graph.threshold(first!)).toBe(around.length - 6);
     expect(withoutEnoughHolders(session, session.members, left)).toContain(first);
     expect(withEnoughHolders(session, left)).not.toContain(first);
     expect(withoutEnoughHolders(session, [first!], [...left, around[0]!])).toEqual([]);

@@ -68,7 +68,9 @@ export function withEnoughHolders({ graph }: Session, present: readonly string[]
   let kept = [...present];
   for (;;) {
     const set = new Set(kept);
-    const next = kept.filter((owner) => intersection(graph.holders(owner), set).length >= graph.threshold);
+    const next = kept.filter(
+      (owner) => intersection(graph.holders(owner), set).length >= graph.threshold(owner),
+    );
     if (next.length === kept.length) return kept;
     kept = next;
   }
@@ -81,7 +83,7 @@ export function withoutEnoughHolders(
   present: readonly string[],
 ): string[] {
   const set = new Set(present);
-  return members.filter((owner) => intersection(graph.holders(owner), set).length < graph.threshold);
+  return members.filter((owner) => intersection(graph.holders(owner), set).length < graph.threshold(owner));
 }
 
 /** What `owner` is told in step 2. `members`: U2, sorted. */

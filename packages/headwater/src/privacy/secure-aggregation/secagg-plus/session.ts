@@ -5,7 +5,7 @@
 
 import { assert } from '../../../base/errors.ts';
 import { aborted } from '../abort.ts';
-import { graphParameters, type Neighbourhoods, neighbourhoods } from '../graph.ts';
+import { graphExists, groupedNeighbourhoods, type Neighbourhoods, numGroupsOf } from '../graph.ts';
 import { type Bytes, hkdfSha256 } from '../hkdf.ts';
 import { KEY_BYTES, keyAgreement } from '../key-agreement.ts';
 import {
@@ -38,19 +38,39 @@ export async function openSession(attempt: Attempt, adverts: readonly Advert[]):
   if (!isSortedSet(members)) throw aborted('bad-sets', 'the members are not a sorted set');
   if (members.length < Math.max(attempt.minOwners, 2))
     throw aborted('too-few-members', `${members.length} of at least ${attempt.minOwners}`);
-  const parameters = graphParameters(members.length, attempt.assumed);
-  if (parameters === undefined) throw aborted('neighbourhood-size', `no graph for ${members.length} members`);
   const id = sessionBytes(attemptContext(attempt), adverts);
+  const graph = await groupedNeighbourhoods(members, numGroupsIn(attempt), attempt.assumed, id);
+  if (graph === undefined) throw aborted('neighbourhood-size', `no graph for ${members.length} members`);
   const keys = new Map(adverts.map((advert) => [advert.owner, decodedKeys(advert)]));
   return {
-    ...{ attempt, id, members },
-    graph: await neighbourhoods(members, parameters, id),
+    ...{ attempt, id, members, graph },
     keysOf(owner) {
       const found = keys.get(owner);
       assert(found !== undefined, `${owner} has no keys`);
       return found;
     },
   };
+}
+
+type Grouped = Pick<Attempt, 'minOwners' | 'groupSize' | 'assumed'>;
+
+/** As many as the fewest owners of a sum would fill: what drops out of a group then leaves it whole. */
+function numGroupsIn({ minOwners, groupSize }: Pick<Attempt, 'minOwners' | 'groupSize'>): number {
+  return numGroupsOf(minOwners, groupSize);
+}
+
+/** Whether an attempt among so many members can begin. */
+export function canBegin(attempt: Grouped, numMembers: number): boolean {
+  return numMembers >= attempt.minOwners && graphExists(numMembers, numGroupsIn(attempt), attempt.assumed);
+}
+
+/** Whether each group has as many of `members` as its sum must be over. */
+export function areWhole({ attempt, graph }: Session, members: readonly string[]): boolean {
+  const { groupSize } = attempt;
+  const set = new Set(members);
+  return (
+    groupSize === undefined || graph.groups.every((group) => intersection(group, set).length >= groupSize)
+  );
 }
 
 function decodedKeys({ owner, channelKey, maskKey }: Advert): { channelKey: Bytes; maskKey: Bytes } {

@@ -1,21 +1,20 @@
 /**
- * From the members' shares to the sum: secrets are put together and compared with what was committed to, then the masks that
- * did not cancel are taken from the sum, piece by piece. All of it or nothing: without one secret there is no sum.
+ * From the members' shares to the masks that did not cancel: secrets are put together and compared with what was committed to. All
+ * of them or none: without one secret there is no sum.
  */
 
 import { fromBase64url, toBase64url } from '../../../base/base64url.ts';
 import type { Bytes } from '../hkdf.ts';
 import { keyAgreement } from '../key-agreement.ts';
-import { addMask } from '../mask-stream.ts';
+import type { MaskTerm } from '../mask-stream.ts';
 import { type HeldShare, recoverSecret } from '../shamir.ts';
 import { type SealedShares, type SurvivorSets, seedCommitment, type Unmasking } from './messages.ts';
 import { intersection, pairKey, pairSign, type Session } from './session.ts';
 
 /** A mask that is still in the sum of the survivors' vectors. */
-export interface Mask {
-  readonly key: Bytes;
-  /** With which it is in the sum. */
-  readonly sign: 1 | -1;
+export interface Mask extends MaskTerm {
+  /** Whose it is; its group has it in its sum. */
+  readonly of: string;
 }
 
 /** Shares of `of` that `holders` gave and that do not fit: of each pair one is at fault. */
@@ -48,7 +47,7 @@ export async function openMasks(session: Session, input: OpenInput): Promise<Ope
     const found = await recoverSeed(session, input, owner);
     if (found.secret === undefined) missing.push(owner);
     else {
-      masks.push({ key: found.secret, sign: 1 });
+      masks.push({ key: found.secret, of: owner, sign: 1 });
       noted(owner, found.wrong);
     }
   }
@@ -67,7 +66,7 @@ function recoverSeed(session: Session, { shares, unmaskings }: OpenInput, owner:
   const held = heldShares(session, owner, unmaskings, 'seeds');
   const { commitment } = shares[owner]!;
   const fits = (seed: Bytes) => toBase64url(seedCommitment(session.id, seed)) === commitment;
-  return recoverSecret(held, session.graph.threshold, fits);
+  return recoverSecret(held, session.graph.threshold(owner), fits);
 }
 
 function recoverMaskSecret(session: Session, { unmaskings }: OpenInput, owner: string) {
@@ -75,7 +74,7 @@ function recoverMaskSecret(session: Session, { unmaskings }: OpenInput, owner: s
   const maskKey = toBase64url(session.keysOf(owner).maskKey);
   const fits = async (secret: Bytes) =>
     toBase64url(await (await keyAgreement()).publicKey(secret)) === maskKey;
-  return recoverSecret(held, session.graph.threshold, fits);
+  return recoverSecret(held, session.graph.threshold(owner), fits);
 }
 
 /** Only from those whom the owner gave one. */
@@ -105,12 +104,7 @@ async function pairMasks(
   const masks: Mask[] = [];
   for (const other of others) {
     const key = await pairKey(session, 'pairwise', secret, session.keysOf(other).maskKey);
-    masks.push({ key, sign: pairSign(other, dropped) });
+    masks.push({ key, of: dropped, sign: pairSign(other, dropped) });
   }
   return masks;
-}
-
-/** sum −= Σ sign · PRG(key), modulo 2³², in place. `first`: where in the whole vector `sum` begins. */
-export async function removeMasks(sum: Uint32Array, masks: readonly Mask[], first = 0): Promise<void> {
-  for (const { key, sign } of masks) await addMask(sum, key, sign === 1 ? -1 : 1, first);
 }
