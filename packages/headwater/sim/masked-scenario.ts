@@ -19,7 +19,7 @@ export function maskedSometimes(scenario: Scenario, isReliable: (owner: OwnerSce
   const { recipe, owners } = scenario;
   const reliable = owners.filter(isReliable).length;
   if (random.uniform() >= SHARE || recipe.pace.mode === 'buffered' || reliable < FEWEST) return scenario;
-  const mode = random.uniform() < 0.6 ? 'secagg-plus' : 'two-server';
+  const mode = random.uniform() < 0.5 ? 'secagg-plus' : 'two-server';
   return {
     ...scenario,
     recipe: maskedRecipe(recipe, random, mode),

@@ -42,6 +42,8 @@ describe('scenarios', () => {
       'wrong clock': ({ owners }) => owners.some(({ clockOffsetMs }) => clockOffsetMs !== 0),
       operator: ({ operator }) => operator.length > 0,
       adversary: ({ adversary }) => adversary,
+      'masks that owners open': ({ recipe }) => recipe.secureAggregation?.mode === 'secagg-plus',
+      'masks that a helper opens': ({ recipe }) => recipe.secureAggregation?.mode === 'two-server',
     };
     for (const [name, holds] of Object.entries(kinds)) expect(share(holds), name).toBeGreaterThan(0.04);
   });

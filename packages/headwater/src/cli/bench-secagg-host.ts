@@ -47,7 +47,9 @@ async function answerTo(message: Exclude<ToHost, { type: 'begin' | 'end' }>): Pr
   if (message.type === 'advertise') return member.advertise();
   if (message.type === 'ask') return member.ask(message.told);
   const words = await vectorOf(clients.get(message.owner)!.vector, length);
-  return Float32Array.from(new Int32Array(words.buffer), (word) => word * 2 ** -31);
+  const floats = new Float32Array(length);
+  for (let i = 0; i < length; i++) floats[i] = (words[i]! | 0) * 2 ** -31;
+  return floats;
 }
 
 function usage(): Usage {

@@ -94,10 +94,13 @@ export function simulatedMask({ seed }: RunPlan, work: TrainWork): MaskOrder | u
 }
 
 export function simulatedUnmasking(plan: RunPlan, work: AggregateWork): UnmaskOrder | undefined {
-  const { secureAggregation, seed } = plan;
+  const { secureAggregation, seed, quorum } = plan;
   const { round, members, membership, attempt = 1 } = work;
   if (secureAggregation === undefined) return undefined;
-  const groups = groupsOf(members.length, secureAggregation.groupSize ?? null, membership);
+  const { mode, groupSize = null } = secureAggregation;
+  // Owners draw groups before it is known who drops out.
+  const filledBy = mode === 'secagg-plus' ? quorum : members.length;
+  const groups = groupsOf(members.length, groupSize, membership, filledBy);
   const term = (place: number) => simulatedTerm(seed, round, attempt, members[place]!.owner);
   return { groups, masks: groups.map((places) => places.map(term)) };
 }

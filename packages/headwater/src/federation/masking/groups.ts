@@ -6,16 +6,20 @@
 import { rng, shuffled } from '../../base/random.ts';
 import { numGroupsOf } from '../../privacy/secure-aggregation/graph.ts';
 
-/** Places in a list of `count`, in groups of at least `groupSize`, sizes as equal as they can be. One group where there is room for one. */
+/**
+ * Places in a list of `count`, in groups of at least `groupSize`, sizes as equal as they can be. One group where there is room for one.
+ * `filledBy`: how many the groups are counted for, where some may be missing.
+ */
 export function groupsOf(
   count: number,
   groupSize: number | null,
   digest: string,
+  filledBy = count,
 ): readonly (readonly number[])[] {
   const places = Array.from({ length: count }, (_, i) => i);
   if (groupSize === null) return [places];
   const drawn = shuffled(places, rng('secure-aggregation-groups', digest));
-  const numGroups = numGroupsOf(count, groupSize);
+  const numGroups = numGroupsOf(filledBy, groupSize);
   const groups = Array.from({ length: numGroups }, (): number[] => []);
   for (const [i, place] of drawn.entries()) groups[i % numGroups]!.push(place);
   return groups.map((group) => group.sort((a, b) => a - b));
