@@ -58,7 +58,7 @@ export async function auditLog(log: WholeLog, verify: Verify): Promise<AuditedLo
     begins(entries),
     ...(await headFindings(log, tree, verify)),
     ...(await seenFindings(log, tree, verify)),
-    inOrder(releases),
+    inOrder(releases, entries),
     madeOfEntries(entries),
     ...unlearnings(entries),
     ...(await receiptFindings(log, entries, tree, verify)),
@@ -125,10 +125,19 @@ async function seenFindings(
   return findings;
 }
 
-/** Releases come round by round; whoever keeps an older one has kept it from here. */
-function inOrder(releases: readonly Entry[]): Finding {
-  const wrong = releases.findIndex(({ event }, i) => event.round !== i + 1);
+/** Releases come round by round; whoever keeps an older one has kept it from here. Rounds that were passed over have none. */
+function inOrder(releases: readonly Entry[], entries: readonly (Entry | undefined)[]): Finding {
+  const passed = new Set(
+    entries.flatMap((entry) => (entry?.event.passedOver === true ? [entry.event.round] : [])),
+  );
+  let round = 0;
+  const wrong = releases.findIndex(({ event }) => {
+    do round += 1;
+    while (passed.has(round));
+    return event.round !== round;
+  });
   const last = releases.at(-1)?.event;
+  const without = passed.size === 0 ? '' : `, passed over: round ${[...passed].join(', ')}`;
   return {
     what: 'one release for each round, in order',
     holds: wrong < 0,
@@ -136,8 +145,8 @@ function inOrder(releases: readonly Entry[]): Finding {
       wrong >= 0
         ? `release ${wrong + 1} says round ${String(releases[wrong]!.event.round)}`
         : last === undefined
-          ? 'none yet'
-          : `${releases.length}, the last is ${String(last.params)}`,
+          ? `none yet${without}`
+          : `${releases.length}, the last is ${String(last.params)}${without}`,
   };
 }
 

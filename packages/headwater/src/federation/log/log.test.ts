@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ed25519FromSeed, ed25519Verify } from '../../base/ed25519-node.ts';
 import type { RunEvent } from '../events.ts';
+import { auditLog } from './audit.ts';
 import { entryHash, entryText, parseEntry } from './entry.ts';
 import { headBytes, headOf, isSignedHead, signHead } from './head.ts';
 import { createMerkleTree, EMPTY_ROOT, leafHash, type MerkleTree } from './merkle.ts';
@@ -170,6 +171,26 @@ describe('entries', () => {
     expect(JSON.stringify(told)).not.toContain('secretish');
     expect(publicPart({ ...receipt, observed: { tookMs: 2 } } as unknown as RunEvent)).toEqual(told);
   });
+});
+
+it('a round that was passed over has no release, and a missing one that was not is noticed', async () => {
+  const abandoned = { type: 'attempt-abandoned', round: 1, attempt: 2, gone: ['a'], reason: 'r' };
+  const aggregated = { type: 'aggregated', round: 2, membership: 'm', params: 'p', serverState: null };
+  const orderIn = async (event: object) => {
+    const events = [update({ round: 1 }), event, update({}), { ...aggregated, report: {} }] as RunEvent[];
+    const key = new Uint8Array(32).fill(7);
+    const texts = events.map((item, i) => entryText(i + 1, item, key, 'demo'));
+    const { findings } = await auditLog(
+      { run: 'demo', texts, signed: undefined, seen: [] },
+      async () => true,
+    );
+    return findings.find(({ what }) => what === 'one release for each round, in order');
+  };
+  expect(await orderIn({ ...abandoned, passedOver: true })).toMatchObject({
+    holds: true,
+    detail: '1, the last is p, passed over: round 1',
+  });
+  expect(await orderIn(abandoned)).toMatchObject({ holds: false, detail: 'release 1 says round 2' });
 });
 
 it('a head is the operator’s for its run, size and root, and for nothing else', async () => {

@@ -51,6 +51,10 @@ export function publicPart(event: RunEvent): Public {
         report: digestJson(event.report),
         ...(event.excluded === undefined ? {} : { excluded: digestJson(event.excluded) }),
       };
+    case 'attempt-abandoned':
+      // A round without a release is told; anything else of an attempt concerns nobody outside.
+      if (event.passedOver !== true) return byDigest(event);
+      return { type, round: event.round, attempt: event.attempt, passedOver: true };
     case 'evaluated':
       return { type, evaluation: event.evaluation, result: digestJson(event.result) };
     case 'cohort-drawn':
