@@ -26,7 +26,7 @@ export interface ClientPrivacy {
 }
 
 /** Each owner is in a round’s cohort with the same probability, on its own. */
-export interface PoissonCohort {
+interface PoissonCohort {
   /** q: the expected cohort over the population. */
   readonly rate: number;
 }

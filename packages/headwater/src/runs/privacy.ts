@@ -125,7 +125,7 @@ function drawnStatement(privacy: ClientPrivacy, times: number): string {
   return (
     `It is about all ${times} releases, for each of which an owner was drawn with probability ${significant(poisson!.rate)}, against whoever ` +
     `sees the released params and not who was drawn. Whoever learns that (the transparency log shows owners how many answered) is held ` +
-    `to (ε, δ) = (${known === undefined ? '–' : significant(known)}, ${delta}), whether an owner contributed or sent nothing in at most ${times} releases; ` +
+    `to (ε, δ) = (${known === undefined ? '–' : significant(known)}, ${delta}), whether an owner contributed or sent nothing in at most ${counted(times, 'release')}; ` +
     `the coordinator itself saw each clipped update. How many examples an owner said it had is not hidden.`
   );
 }
@@ -134,9 +134,13 @@ function against(privacy: ClientPrivacy | undefined, times: number, quorum: numb
   if (privacy?.tree === undefined) return AGAINST[privacy?.trust ?? 'central'](times, quorum);
   const { leaves } = privacy.tree;
   return (
-    `It is about at most ${times} updates of an owner, one in each tree of noise over ${leaves} releases (DP-FTRL), against whoever sees ` +
+    `It is about at most ${counted(times, 'update')} of an owner, one in each tree of noise over ${leaves} releases (DP-FTRL), against whoever sees ` +
     `the released params; the coordinator itself saw each clipped update.`
   );
+}
+
+function counted(times: number, what: string): string {
+  return `${times} ${what}${times === 1 ? '' : 's'}`;
 }
 
 /** Whom a guarantee is against, by who added the noise. */
@@ -144,13 +148,13 @@ const AGAINST: Readonly<
   Record<'central' | 'local' | 'distributed', (times: number, quorum: number) => string>
 > = {
   central: (times) =>
-    `It is about the updates of an owner in at most ${times} releases, against whoever sees the released params; the coordinator itself ` +
+    `It is about the updates of an owner in at most ${counted(times, 'release')}, against whoever sees the released params; the coordinator itself ` +
     `saw each clipped update.`,
   local: (times) =>
-    `It is about at most ${times} updates of an owner, against everybody else, the coordinator included: owners add the noise before ` +
+    `It is about at most ${counted(times, 'update')} of an owner, against everybody else, the coordinator included: owners add the noise before ` +
     `anything leaves them.`,
   distributed: (times, quorum) =>
-    `It is about the updates of an owner in at most ${times} sums, against whoever sees the sums, the coordinator included, as long as ` +
+    `It is about the updates of an owner in at most ${counted(times, 'sum')}, against whoever sees the sums, the coordinator included, as long as ` +
     `the masks hold and ${quorum} owners in each sum add their part of the noise.`,
 };
 

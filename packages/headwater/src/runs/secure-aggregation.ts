@@ -21,7 +21,7 @@ export interface AbandonedAttempt {
   readonly passedOver: boolean;
 }
 
-type MaskedPlan = Pick<RunPlan, 'secureAggregation' | 'quorum' | 'pace'>;
+type MaskedPlan = Pick<RunPlan, 'secureAggregation' | 'quorum' | 'pace' | 'privacy'>;
 
 /** Undefined: nothing was masked. `events`: of the run so far. */
 export function secureAggregationOf(
@@ -33,7 +33,7 @@ export function secureAggregationOf(
   const { mode, groupSize = null } = secureAggregation;
   const simulated = pace.evaluatedBy === 'shell';
   const abandoned = events.flatMap(abandonedIn);
-  const told = [hidden(plan), opened(mode), ...givenUp(abandoned), SHOWN].join(' ');
+  const told = [hidden(plan), opened(mode), ...givenUp(abandoned), shown(plan)].join(' ');
   const statement = simulated ? SIMULATED : told;
   return { mode, groupSize, stamp: simulated ? 'SIMULATED' : null, statement, abandoned };
 }
@@ -78,6 +78,13 @@ function opened(mode: RunSecureAggregation['mode']): string {
     ? 'The masks were opened by a helper of another party, which saw no update; the two together could read every one.'
     : 'The masks were opened by the owners together; the coordinator could read an update only with more of them on its side than the run assumes.';
 }
+
+function shown({ privacy }: MaskedPlan): string {
+  return privacy === undefined ? SHOWN : SHOWN_WITH_NOISE;
+}
+
+const SHOWN_WITH_NOISE =
+  'That an owner took part, and how many examples it said it had, is not hidden; the sums carry the noise of privacy.clientLevel, and losses are withheld.';
 
 const SHOWN =
   'The sums themselves, that an owner took part, and the counts and losses that it told are not hidden; a sum says less about one owner only with noise (privacy.clientLevel).';
