@@ -9,6 +9,7 @@ import { type Params, type Tensor, tensor } from '../../base/tensor.ts';
 import type { TokenizedExample } from '../../data/types.ts';
 import { addScaled, differenceOf, l2Norm } from '../../federation/params.ts';
 import { npoWeight, projected, withoutPart } from '../../federation/unlearning/steps.ts';
+import { forgettingTarget } from './forgetting-target.ts';
 import { meanUpdate, othersIn, requirePlainMean, type Trainers } from './local-rounds.ts';
 import type { Bench } from './measure.ts';
 import { judged, type Restraint, restraintOf } from './restraint.ts';
@@ -54,10 +55,7 @@ export async function ascended(
   if (first === undefined) return { params: last, steps: 0, ended: 'forgotten' };
   const ball = options.kind === 'ascent' ? await ballOf(trainers, owner) : undefined;
   const begin = ball?.centre ?? last;
-  // Without anything unseen, back to what it was before the owner took part.
-  const target =
-    (await bench.unseenLoss(begin)) ??
-    (await bench.losses([{ params: await stored.params(first - 1), weight: 1 }])).forget;
+  const target = (await forgettingTarget(stored, bench, owner, begin))!;
   const before = await bench.losses([{ params: last, weight: 1 }]);
   const restraint = restraintOf(target, before, options.tolerance);
   const firstStep = options.rate * l2Norm(differenceOf(last, await stored.params(0)));

@@ -91,19 +91,24 @@ export function othersIn({ state }: StoredRun, round: number, owner: string): st
 }
 
 /** Methods whose rounds are mean updates of their params, and nothing else. Throws OPTION_INVALID. */
-export function requirePlainMean({ method, state }: StoredRun, what: string): void {
+export function requirePlainMean(stored: StoredRun, what: string): void {
+  if (isPlainMean(stored)) return;
+  const { method, state } = stored;
+  throw new HeadwaterError(
+    'OPTION_INVALID',
+    `${what} replays mean updates, and ${state.plan.realign === undefined ? `${method.id} makes something else of them` : 'federation.realign trains what they give'}`,
+    {
+      hint: 'Use --method retrain, which replays any method.',
+    },
+  );
+}
+
+export function isPlainMean({ method, state }: StoredRun): boolean {
   const { tensors } = state.plan;
   const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
   const travelling = method.wire(tensors, 1, state.plan.owners[0]!.owner);
   const plain = travelling.every(({ name, shape }) => sameShape(shapes.get(name) ?? [], shape));
   const { combine, serverStep, client } = method;
   const isMean = combine === undefined && serverStep === undefined && client === undefined && plain;
-  if (isMean && state.plan.realign === undefined) return;
-  throw new HeadwaterError(
-    'OPTION_INVALID',
-    `${what} replays mean updates, and ${isMean ? 'federation.realign trains what they give' : `${method.id} makes something else of them`}`,
-    {
-      hint: 'Use --method retrain, which replays any method.',
-    },
-  );
+  return isMean && state.plan.realign === undefined;
 }

@@ -21,6 +21,7 @@ import type { Blobs } from '../../storage/blobs.ts';
 import { openFileBlobs } from '../../storage/file-blobs.ts';
 import { type Ascent, ascended } from './ascend.ts';
 import { erased } from './erase.ts';
+import { forgettingTarget } from './forgetting-target.ts';
 import { othersIn, type Trainers } from './local-rounds.ts';
 import type { Bench, WeightedParams } from './measure.ts';
 import { judged, restraintOf } from './restraint.ts';
@@ -158,7 +159,7 @@ async function replayed(place: Workplace, options: UnlearnOptions): Promise<Made
 }
 
 const ENDS: Record<Ascent['ended'], (tolerance: number) => string> = {
-  forgotten: () => 'until its loss on them was that on rows that nobody trained on',
+  forgotten: () => 'until its loss on them was what others without them would have',
   'held-back': (tolerance) =>
     `which ended where one more would have cost the others more than ${percentOf(tolerance)} of validation loss`,
   steps: () => 'which were used up before it had forgotten them',
@@ -241,9 +242,13 @@ async function negated(place: Workplace, bench: Bench, options: UnlearnOptions):
   const chosen = chosenRound(stored.state)?.round ?? stored.state.closed.length;
   const whole = { params: await stored.params(chosen), weight: 1 };
   const own = decodeParams(await blobs.get(result.params));
-  const factor = await bearableFactor(bench, options, (weight) => [whole, { params: own, weight: -weight }]);
+  const target = (await forgettingTarget(stored, bench, owner, whole.params)) ?? Number.POSITIVE_INFINITY;
+  const factor = await bearableFactor(bench, options, target, (weight) => [
+    whole,
+    { params: own, weight: -weight },
+  ]);
   const weighted = [whole, { params: own, weight: -factor }];
-  const statement = `Approximate: an adapter trained on the owner’s examples alone is subtracted ${factor} times, the most that keeps the others’ validation loss within ${percentOf(options.tolerance)} and forgets no more than rows that nobody trained on.`;
+  const statement = `Approximate: an adapter trained on the owner’s examples alone is subtracted ${factor} times, the most that keeps the others’ validation loss within ${percentOf(options.tolerance)} and forgets no more than others without them would not know.`;
   return written(place, options, weighted, { exact: false, statement });
 }
 
@@ -251,11 +256,11 @@ async function negated(place: Workplace, bench: Bench, options: UnlearnOptions):
 async function bearableFactor(
   bench: Bench,
   { factor, tolerance }: UnlearnOptions,
+  target: number,
   subtracted: (factor: number) => readonly WeightedParams[],
 ): Promise<number> {
   const [whole] = subtracted(0) as [WeightedParams];
   const before = await bench.losses([whole]);
-  const target = (await bench.unseenLoss(whole.params)) ?? Number.POSITIVE_INFINITY;
   const restraint = restraintOf(target, before, tolerance);
   for (let tried = factor; tried > factor / 100; tried /= 2)
     if (judged(await bench.losses(subtracted(tried)), restraint) !== 'too-far') return tried;
