@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { TINY_TENSORS } from '../../../sim/tiny-model.ts';
 import { type TinyRecipe, tinyWorks } from '../../../sim/works.ts';
-import { type TinyClient, tinyClient, tinyTrainer, transportTo } from '../../../test/support/client-world.ts';
+import {
+  type ClientFolder,
+  type TinyClient,
+  tinyClient,
+  tinyTrainer,
+  transportTo,
+} from '../../../test/support/client-world.ts';
 import { verifyHere } from '../../../test/support/verify-here.ts';
 import { systemClock, systemTimers, type Timers } from '../../base/clock.ts';
 import { ed25519FromSeed } from '../../base/ed25519-node.ts';
@@ -17,6 +23,7 @@ import { decodeParams } from '../../federation/params.ts';
 import type { SecureTold } from '../../federation/wire/secure-rounds.ts';
 import { removeMasks } from '../../privacy/secure-aggregation/mask-stream.ts';
 import { addWords } from '../../privacy/secure-aggregation/words.ts';
+import { secureAggregationOf } from '../../runs/secure-aggregation.ts';
 import { memoryStore } from '../../storage/memory.ts';
 import { memoryBlobs } from '../../storage/memory-blobs.ts';
 import type { Store } from '../../storage/store.ts';
@@ -269,6 +276,43 @@ describe('owners who open the masks together, with dropouts', () => {
       { type: 'attempt-abandoned', attempt: 1, reason: expect.stringMatching(/too few/) },
     ]);
     expect(about.at(-1)).toMatchObject({ type: 'keys-fixed', owners: OWNERS.slice(0, 3) });
+    await world.close();
+  });
+});
+
+describe('owners who were asked for their shares', () => {
+  it('open no second sum of the round: it is passed over, nothing of it is used, and the next one is whole', async () => {
+    const secureAggregation = { ...recipe.secureAggregation!, stepMs: 400 };
+    const few = { cohortSize: 3, quorum: 3, minOwners: 3, rounds: 2, secureAggregation };
+    const world = await startWorld(few);
+    const folder: ClientFolder = new Map();
+    const gone = new AbortController();
+    const onEvent = (event: ClientEvent) => {
+      if (event.type === 'secure-round' && event.step === 'unmask') gone.abort();
+    };
+    const next = Promise.withResolvers<void>();
+    const watching = (event: ClientEvent) => {
+      if (event.type === 'task' && event.task.kind === 'train' && event.task.round === 2) next.resolve();
+    };
+    const others = ['ann', 'ben'].map((owner) => world.join(owner, { onEvent: watching }));
+    expect(await world.join('cid', { folder, signal: gone.signal, onEvent }).catch(({ code }) => code)).toBe(
+      'INTERRUPTED',
+    );
+    await next.promise;
+    const back = await world.join('cid', { folder });
+    expect(await Promise.all([...others, back])).toMatchObject(Array(3).fill({ status: 'finished' }));
+    const events = await world.events();
+    const ends = events.filter((event) => 'passedOver' in event || event.type === 'aggregated');
+    expect(ends).toMatchObject([
+      { type: 'attempt-abandoned', round: 1, attempt: 1, gone: ['cid'], passedOver: true },
+      { type: 'aggregated', round: 2 },
+    ]);
+    const state = await world.coordinator.operator.state(RUN);
+    expect(state!.closed.map(({ members }) => Object.keys(members))).toEqual([[], ['ann', 'ben', 'cid']]);
+    expect(state!.closed[0]!.params).toBe(state!.plan.initialParams);
+    expect(secureAggregationOf(state!.plan, events)!.statement).toContain(
+      'Passed over, because too few owners were left while masks were opened: round 1;',
+    );
     await world.close();
   });
 });
