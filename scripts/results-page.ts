@@ -1,6 +1,6 @@
 /**
  * docs/results.md: the words of docs/results/page.md with the tables that `headwater compare` stored in docs/results. Where a
- * table is wanted, the words say `<!-- table: NAME -->`. No number of a table is written by hand.
+ * table is wanted, the words say `<!-- table: NAME -->`, or `<!-- unlearning -->` for those of unlearning. No number of a table is written by hand.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,14 +10,22 @@ import type { ArmSummary, Comparison } from '../packages/headwater/src/experimen
 import { loadExperiment } from '../packages/headwater/src/experiments/load.ts';
 import { nameOf, scoreText } from '../packages/headwater/src/experiments/table.ts';
 import { formatScore, metricLabel } from '../packages/headwater/src/report/metrics.ts';
+import { unlearningTables } from './unlearning-table.ts';
 
 export const STORED = join(import.meta.dirname, '../docs/results');
+
+/** What `npm run results:unlearning` stores; no experiment of `headwater compare`. */
+export const STORED_UNLEARNING = join(STORED, 'unlearning/results.json');
 
 const EXPERIMENTS = join(import.meta.dirname, '../packages/headwater/recipes/experiments');
 
 export function resultsPage(): string {
   const words = readFileSync(join(STORED, 'page.md'), 'utf8');
-  return words.replaceAll(/<!-- table: ([a-z0-9-]+) -->/g, (_, name: string) => tableOf(stored(name)));
+  return words
+    .replaceAll('<!-- unlearning -->', () =>
+      unlearningTables(JSON.parse(readFileSync(STORED_UNLEARNING, 'utf8'))),
+    )
+    .replaceAll(/<!-- table: ([a-z0-9-]+) -->/g, (_, name: string) => tableOf(stored(name)));
 }
 
 /** The names of the experiments whose figures are stored. */
