@@ -9,6 +9,7 @@ import { setup, TRAIN, toyExamples } from '../../headwater/test/training-setup.t
 import type { Backend } from '../src/engine/backend.ts';
 import { launchChromium } from './support/chromium.ts';
 import {
+  type EnginePage,
   modelFiles,
   openEnginePage,
   paramsOf,
@@ -49,6 +50,13 @@ describe.each<[Backend, number]>([
   ['wasm', 1e-5],
   ['webgpu', 1e-4],
 ])('on %s', (backend, tolerance) => {
+  // One for all models: a worker that starts loads ONNX Runtime, which takes longer than these models.
+  let tab: EnginePage;
+  beforeAll(async () => {
+    tab = await openEnginePage(browser, server);
+  });
+  afterAll(() => tab?.close());
+
   test.each(CASES)(
     '%s under %s: loss, gradients, scores and three AdamW steps',
     async (folder, kind, options) => {
@@ -57,7 +65,6 @@ describe.each<[Backend, number]>([
         bound.bind(bound.options.parse(options), definition),
       );
       const examples = toyExamples([9, 24, 17], model.definition.shape.vocabSize);
-      const tab = await openEnginePage(browser, server);
       const url = `/fixtures/huggingface/${folder}`;
       const opened = await tab.call('open', {
         ...{ backend, threads: 2, model: url, files: modelFiles(url), tuning: { kind, options } },
@@ -73,7 +80,6 @@ describe.each<[Backend, number]>([
       const reference = await engine.train(params, examples, THREE_STEPS);
       await tab.call('train', THREE_STEPS);
       expect(worst(paramsOf(await tab.call('trained', null)), reference.params)).toBeLessThan(10 * tolerance);
-      await tab.close();
     },
   );
 });

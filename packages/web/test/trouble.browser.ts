@@ -121,10 +121,11 @@ test('an invitation that was revoked, and none', async () => {
   await alert(page, 'this is no join token');
 });
 
-test('a client that is excluded while it waits is told so, and keeps its files', async () => {
+test('a client that is shown another log, or excluded, while it waits is told so, and keeps its files', async () => {
   const page = await lookAt('never', 'fay');
   await accept(page, yes('ann'));
   await doing(page, /Waiting for the other owners/);
+  await forkLog(page);
   const [client] = (await scene.server.operator.clients('never')).filter(({ owner }) => owner === 'fay');
   await scene.server.operator.revokeClient(client!.clientId);
   // Told with the next answer, which may wait for half a minute.
@@ -133,7 +134,26 @@ test('a client that is excluded while it waits is told so, and keeps its files',
   await alert(page, 'Your files have not left this machine');
 });
 
-test('no storage left: for a file, for the model; with space it goes on where it was', async () => {
+/** A log whose head the operator did not sign; what the owner can do about it; and the true one again. */
+async function forkLog(page: Page): Promise<void> {
+  const log = /\/v1\/runs\/never\/log/;
+  await context.route(log, async (route) => {
+    const response = await route.fetch();
+    const answer = (await response.json()) as { head: { signature: string } };
+    answer.head.signature = `${answer.head.signature.startsWith('A') ? 'B' : 'A'}${answer.head.signature.slice(1)}`;
+    return route.fulfill({ response, json: answer });
+  });
+  await page.reload();
+  await alert(page, 'The run’s log is not the one that was seen before');
+  await alert(page, 'its head is not signed by the operator');
+  await page.getByRole('button', { name: 'Save both signed heads' }).click();
+  await page.getByText('There are no two heads that contradict each other').waitFor();
+  await context.unroute(log);
+  await page.getByRole('button', { name: 'Take the log as it is now' }).click();
+  await doing(page, /Waiting for the other owners/);
+}
+
+test('no storage left, then a model that arrives damaged: each is told, and with space and a whole model it goes on where it was', async () => {
   const page = await lookAt('alone', 'ann');
   const session = await page.context().newCDPSession(page);
   const space = (quotaSize?: number) =>
@@ -151,31 +171,21 @@ test('no storage left: for a file, for the model; with space it goes on where it
   await page.getByRole('button', { name: 'Accept and take part' }).and(page.locator(':enabled')).click();
   await alert(page, 'no storage left for this page');
   await alert(page, 'what is there already is kept');
-  await space();
-  // The browser may need a moment to notice that there is space.
-  const retry = page.getByRole('button', { name: 'Try again' });
-  const finished = page.getByRole('heading', { level: 2, name: 'The run is finished' });
-  await until(async () => {
-    if (await retry.isVisible()) await retry.click();
-    return finished.isVisible();
-  });
-});
-
-test('a model that arrives damaged is refused with the reason; when it comes whole it goes on', async () => {
-  await scene.createRun('damaged', [
-    'deployment.minOwners=1',
-    'federation.rounds=1',
-    'federation.localSteps=1',
-  ]);
-  const page = await lookAt('damaged', 'ann');
   let isDamaged = true;
-  await context.route(/\/v1\/runs\/damaged\/blobs\//, async (route) => {
+  await context.route(/\/v1\/runs\/alone\/blobs\//, async (route) => {
     if (!isDamaged) return route.continue();
     const response = await route.fetch();
     return route.fulfill({ response, body: Buffer.from(await response.body()).fill(7, 1000, 1010) });
   });
-  await accept(page, yes('ann'));
-  await alert(page, '3 times with other bytes than announced');
+  await space();
+  // The browser may need a moment to notice that there is space.
+  const retry = page.getByRole('button', { name: 'Try again' });
+  const refused = page.getByRole('alert').getByText('3 times with other bytes than announced').first();
+  await until(async () => {
+    if (await refused.isVisible()) return true;
+    if (await retry.isVisible()) await retry.click();
+    return false;
+  });
   await alert(page, 'What was loaded so far is kept');
   isDamaged = false;
   await again(page);

@@ -16,10 +16,12 @@ import { createEngine } from '../../headwater/src/training/engine-core.ts';
 import { lora } from '../../headwater/src/tuning/lora.ts';
 import { relativeError } from '../../headwater/test/support/op-cases.ts';
 import { FIXTURES, toyExamples } from '../../headwater/test/training-setup.ts';
+import type { Backend } from '../src/engine/backend.ts';
 import type { OpenRequest } from './pages/commands.ts';
 import { launchChromium } from './support/chromium.ts';
 import { assets, clincExamples } from './support/clinc.ts';
 import {
+  type EnginePage,
   modelFiles,
   openEnginePage,
   paramsOf,
@@ -32,6 +34,8 @@ import type { StaticServer } from './support/static-server.ts';
 
 let browser: Browser;
 let server: StaticServer;
+/** One for each backend: a worker that starts loads ONNX Runtime, which takes longer than these models. */
+const tabs = new Map<Backend, Promise<EnginePage>>();
 
 beforeAll(async () => {
   server = await startEngineServer();
@@ -102,17 +106,24 @@ const noText = async () => {
   throw new Error('no kind here asks for text');
 };
 
-type Form = Pick<OpenRequest, 'backend' | 'weights' | 'quantized' | 'noFallback' | 'maxWeightBytes'>;
+type Form = Pick<OpenRequest, 'weights' | 'quantized' | 'noFallback' | 'maxWeightBytes'> & {
+  readonly backend: Backend;
+};
+
+function tabOf(backend: Backend): Promise<EnginePage> {
+  const tab = tabs.get(backend) ?? openEnginePage(browser, server);
+  tabs.set(backend, tab);
+  return tab;
+}
 
 async function inTab({ model, examples }: Case, form: Form, params: Params) {
-  const tab = await openEnginePage(browser, server);
+  const tab = await tabOf(form.backend);
   await tab.call('open', {
     ...{ model, files: modelFiles(model), tuning: { kind: 'lora', options: OPTIONS } },
     ...form,
   });
   await tab.call('take', { params: paramsText(params), examples: examples.map(plain) });
   const { loss, grads } = await tab.call('gradients', { maxLength: 64 });
-  await tab.close();
   return { loss, grads: paramsOf(grads) };
 }
 
@@ -151,7 +162,7 @@ describe('a tiny checkpoint in bfloat16', async () => {
     expect(worst(actual.grads, expected.grads)).toBeLessThan(1e-3);
   });
 
-  test.each<[string, Form]>([
+  test.each<[string, Omit<Form, 'backend'>]>([
     ['int8', { quantized: { bits: 8, blockSize: 32 } }],
     ['int4', { quantized: { bits: 4, blockSize: 32 } }],
   ])('%s on WebGPU computes what WebAssembly computes, no operator on the CPU', async (_, form) => {

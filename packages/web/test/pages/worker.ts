@@ -17,7 +17,7 @@ import type { Commands, PlainExample } from './commands.ts';
 import { fixedBytes, hideX25519, secureTranscript } from './secure-transcript.ts';
 
 let engine: Engine;
-let executor: Executor;
+let executor: Executor | undefined;
 let subject: { readonly params: Params; readonly examples: readonly TokenizedExample[] };
 let trained: Params;
 let downloaded = 0;
@@ -26,6 +26,8 @@ const commands: Commands = {
   facts: browserFacts,
 
   async open(request) {
+    // What another test opened in this worker.
+    await executor?.dispose();
     const started = performance.now();
     const store = await openBlobStore();
     const fetched: string[] = [];
@@ -103,7 +105,7 @@ const commands: Commands = {
     const x = graph.input('x', 'float32', [rows, inner]);
     const w = graph.input('w', 'float32', [inner, columns]);
     graph.output('y', matmul(x, w));
-    const session = await executor.load(graph, { locate: () => Promise.reject() as never });
+    const session = await executor!.load(graph, { locate: () => Promise.reject() as never });
     const feeds = new Map([
       ['x', tensor('float32', [rows, inner], new Float32Array(rows * inner).fill(0.1))],
       ['w', tensor('float32', [inner, columns], new Float32Array(inner * columns).fill(0.1))],
