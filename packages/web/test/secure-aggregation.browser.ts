@@ -15,7 +15,7 @@ import { launchChromium } from './support/chromium.ts';
 import { openEnginePage, startEngineServer } from './support/engine-page.ts';
 import { accept, isFinished, look } from './support/owner-page.ts';
 import { type OwnerScene, openOwnerScene } from './support/owner-scene.ts';
-import { domains } from './support/subjects.ts';
+import { animals } from './support/subjects.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -68,7 +68,7 @@ describe('from the same randomness', () => {
 });
 
 describe('a run of a tab and two Node clients', () => {
-  const subject = domains();
+  const subject = animals();
   let scene: OwnerScene;
   let helper: HelperServer;
   beforeAll(async () => {

@@ -137,7 +137,7 @@ function noted(
 }
 
 /** What the masks hide: any 32 bits. */
-export function vectorOf(owner: string): Uint32Array {
+function vectorOf(owner: string): Uint32Array {
   return new Uint32Array(fixedBytes(`vector of ${owner}`)(4 * LENGTH).buffer);
 }
 
