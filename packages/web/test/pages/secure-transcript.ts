@@ -3,11 +3,10 @@
  * the sealed seed of two servers. The same code runs in Node and in a tab, so that what they make can be compared byte by byte.
  */
 
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { fromBase64url, toBase64url } from '../../../headwater/src/base/base64url.ts';
 import { joinBytes } from '../../../headwater/src/base/bytes.ts';
-import { canonicalJson } from '../../../headwater/src/base/canonical.ts';
+import { canonicalJson, digestBytes } from '../../../headwater/src/base/canonical.ts';
+import { rng } from '../../../headwater/src/base/random.ts';
 import type { Signer } from '../../../headwater/src/client/ports.ts';
 import { webcryptoSigner, webcryptoVerify } from '../../../headwater/src/client/webcrypto.ts';
 import {
@@ -41,15 +40,10 @@ export interface SecureTranscript {
   readonly sum: readonly number[];
 }
 
-/** Keystream of SHA-256, so that it needs nothing of what it tests. */
+/** From a generator for simulations: the same everywhere, and nothing of what is tested. */
 export function fixedBytes(name: string): (count: number) => Uint8Array<ArrayBuffer> {
-  let at = 0;
-  return (count) => {
-    const bytes = new Uint8Array(count);
-    for (let from = 0; from < count; from += 32)
-      bytes.set(sha256(utf8ToBytes(`${name} ${at++}`)).subarray(0, count - from), from);
-    return bytes;
-  };
+  const random = rng('secure-transcript', name);
+  return (count) => Uint8Array.from({ length: count }, () => random.uint32() & 255);
 }
 
 const LENGTH = 5000;
@@ -71,8 +65,9 @@ export function hideX25519(): void {
 /** Whoever calls it has replaced the randomness of shares, which is not given as an argument. */
 export async function secureTranscript(): Promise<SecureTranscript> {
   const made: string[] = [];
-  const note = (what: string, bytes: Uint8Array) => made.push(`${what} ${bytesToHex(sha256(bytes))}`);
-  const noteJson = (what: string, value: unknown) => note(what, utf8ToBytes(canonicalJson(value)));
+  const note = (what: string, bytes: Uint8Array) => made.push(`${what} ${digestBytes(bytes)}`);
+  const noteJson = (what: string, value: unknown) =>
+    note(what, new TextEncoder().encode(canonicalJson(value)));
   const agreement = await keyAgreement();
   const sum = await secaggPlus(note, noteJson);
   await twoServer(note);
@@ -176,7 +171,7 @@ async function twoServer(note: Note): Promise<void> {
   const masked = vectorOf('tab');
   await addMask(masked, maskKeyOf(seed, context), 1);
   note('masked vector of two servers', new Uint8Array(masked.buffer));
-  const submission = { owner: 'tab', update: bytesToHex(sha256(new Uint8Array(masked.buffer))) };
+  const submission = { owner: 'tab', update: digestBytes(new Uint8Array(masked.buffer)) };
   const sealed = await sealSeed(helper, context, submission, seed, random(32));
   note('sealed seed', sealed);
   note('signature', await (await fixedSigner('tab')).sign(signedBytes(context, submission, sealed)));
