@@ -1,13 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { boundMethod } from '../../test/support/bound-method.ts';
 import { digestJson } from '../base/canonical.ts';
 import { rng } from '../base/random.ts';
 import { gaussianSource } from '../privacy/gaussian.ts';
 import type { RunEvent } from './events.ts';
 import { emptySum, planFixedPoint } from './fixed-point.ts';
 import { replay, start, step } from './machine.ts';
-import { bindMethod, type Method } from './method.ts';
-import { methods } from './methods/registry.ts';
 import { nodesClosedBy, nodesOf } from './noise-tree.ts';
 import { addReleaseNoise, sensitivityOf } from './noisy-release.ts';
 import { outstandingWork } from './outstanding.ts';
@@ -111,12 +110,7 @@ describe('the noise of a tree', () => {
   });
 });
 
-const fedavg = bound('fedavg');
-function bound(id: string) {
-  const record = methods.get(id) as Method<unknown>;
-  return bindMethod(record, record.options.parse({}));
-}
-
+const fedavg = boundMethod('fedavg');
 function planWith(change: Partial<PlanInput> = {}) {
   return createPlan(
     {
@@ -215,14 +209,14 @@ describe('what a tree does not go with', () => {
   } as const;
 
   it.each(['fedavg', 'ffa-lora', 'fedprox', 'ditto'])('%s composes', (id) => {
-    expect(privacyMistakes(facts, bound(id))).toEqual([]);
+    expect(privacyMistakes(facts, boundMethod(id))).toEqual([]);
   });
 
   it.each([
     ['fedadam', 'does more with a round’s mean than add it'],
     ['rolora', 'take turns in what they send'],
   ])('%s is refused', (id, reason) => {
-    expect(privacyMistakes(facts, bound(id))).toEqual([expect.stringContaining(reason)]);
+    expect(privacyMistakes(facts, boundMethod(id))).toEqual([expect.stringContaining(reason)]);
   });
 
   it('too few owners, adaptive clips and noise of owners are refused with the nearest choice', () => {

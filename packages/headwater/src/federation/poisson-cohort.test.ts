@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { boundMethod } from '../../test/support/bound-method.ts';
 import { digestJson } from '../base/canonical.ts';
 import { rng } from '../base/random.ts';
 import { tensor } from '../base/tensor.ts';
@@ -10,8 +11,6 @@ import type { RunEvent } from './events.ts';
 import { planFixedPoint } from './fixed-point.ts';
 import { publicPart } from './log/public-part.ts';
 import { replay, start, step } from './machine.ts';
-import { bindMethod, type Method } from './method.ts';
-import { methods } from './methods/registry.ts';
 import { outstandingWork } from './outstanding.ts';
 import { createPlan, type PlanInput } from './plan.ts';
 import { countedReleases, guaranteeFor } from './privacy-ledger.ts';
@@ -24,12 +23,7 @@ const privacy = {
   ...{ clipNorm: 1, noiseMultiplier: 1.2, maxParticipations: 9, delta: 1e-3, population: 8 },
   poisson: { rate: 2 / 8 },
 };
-const fedavg = bound('fedavg');
-
-function bound(id: string) {
-  const record = methods.get(id) as Method<unknown>;
-  return bindMethod(record, record.options.parse({}));
-}
+const fedavg = boundMethod('fedavg');
 
 function planWith(change: Partial<PlanInput> = {}) {
   return createPlan(

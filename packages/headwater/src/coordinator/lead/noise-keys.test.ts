@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { type TinyRecipe, tinyWorks } from '../../../sim/works.ts';
 import {
   begunWorld,
   createWorld,
@@ -9,11 +8,11 @@ import {
   type World,
 } from '../../../test/support/coordinator-world.ts';
 import { settled } from '../../../test/support/fake-time.ts';
+import { stuckRelease } from '../../../test/support/stuck-release.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import { mostParticipations } from '../../federation/privacy-ledger.ts';
 import { runPrivacy } from '../../runs/privacy.ts';
 import type { Records } from '../../storage/store.ts';
-import type { CoordinatorParts } from '../ports.ts';
 import { createNoiseKeys, forbidReleases } from './noise-keys.ts';
 
 const privacy = { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 10, delta: 1e-3 };
@@ -29,28 +28,12 @@ async function releasesOf(world: World) {
   return (await eventsOf(world)).flatMap((event) => (event.type === 'aggregated' ? [event] : []));
 }
 
-/** Works that make a round's release and then are stopped before anybody hears of it. */
-function stuck(made: string[]): (world: World) => Partial<CoordinatorParts> {
-  return (world) => ({
-    openWorks: async (_, recipe) => {
-      const works = tinyWorks(recipe as TinyRecipe, world.blobs, () => undefined);
-      return {
-        ...works,
-        async aggregate(...given) {
-          made.push((await works.aggregate(...given)).params);
-          return new Promise<never>(() => undefined);
-        },
-      };
-    },
-  });
-}
-
 /** Both owners have answered in a coordinator that dies before its release is in the journal. */
 async function diedAggregating() {
   const made: string[] = [];
   const world = await createWorld({ privacy, rounds: 1 });
   const [ann, ben] = [await world.client('ann'), await world.client('ben')];
-  await world.restart(stuck(made)(world));
+  await world.restart(stuckRelease(made, world));
   for (const client of [ann, ben]) await client.train((await client.task()).task!);
   await settled();
   return { world, made, clients: [ann, ben] };
@@ -61,7 +44,7 @@ describe('the noise of a deployment', () => {
     const { world, made, clients } = await diedAggregating();
     const { key } = (await keyOf(world, 1))!;
     expect(key).toHaveLength(43);
-    await world.restart(stuck(made)(world));
+    await world.restart(stuckRelease(made, world));
     await settled();
     expect((await keyOf(world, 1))!.key).toBe(key);
     await world.restart();

@@ -1,10 +1,9 @@
 import { expect, it } from 'vitest';
-import { type TinyRecipe, tinyWorks } from '../../../sim/works.ts';
 import { createWorld, RUN, type TestClient, type World } from '../../../test/support/coordinator-world.ts';
 import { settled } from '../../../test/support/fake-time.ts';
+import { stuckRelease } from '../../../test/support/stuck-release.ts';
 import { mostParticipations } from '../../federation/privacy-ledger.ts';
 import { runPrivacy } from '../../runs/privacy.ts';
-import type { CoordinatorParts } from '../ports.ts';
 
 const privacy = {
   ...{ clipNorm: 1, noiseMultiplier: 1, maxParticipations: 2, delta: 1e-3 },
@@ -44,22 +43,6 @@ async function releasesOf(world: World) {
   return events.flatMap(({ event }) => (event.type === 'aggregated' ? [event] : []));
 }
 
-/** Makes a release and is stopped before anybody hears of it. */
-function stuck(made: string[], world: World): Partial<CoordinatorParts> {
-  return {
-    openWorks: async (_, recipe) => {
-      const works = tinyWorks(recipe as TinyRecipe, world.blobs, () => undefined);
-      return {
-        ...works,
-        async aggregate(...given) {
-          made.push((await works.aggregate(...given)).params);
-          return new Promise<never>(() => undefined);
-        },
-      };
-    },
-  };
-}
-
 it('a tree keeps the keys of its live nodes and no others; its last release destroys them all', async () => {
   const { world, players } = await fourOwners(5);
   const kept: number[][] = [];
@@ -78,10 +61,10 @@ it('a release of a tree is made again after a crash to the same bits, and charge
   const { world, players } = await fourOwners(4);
   for (let round = 1; round <= 3; round++) await playRound(world, players);
   const made: string[] = [];
-  await world.restart(stuck(made, world));
+  await world.restart(stuckRelease(made, world));
   await playRound(world, players);
   expect(await keptKeys(world)).toEqual([2, 3, 4]);
-  await world.restart(stuck(made, world));
+  await world.restart(stuckRelease(made, world));
   await settled();
   await world.restart();
   await settled();
