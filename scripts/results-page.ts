@@ -1,6 +1,6 @@
 /**
  * docs/results.md: the words of docs/results/page.md with the tables that `headwater compare` stored in docs/results. Where a
- * table is wanted, the words say `<!-- table: NAME -->`, or `<!-- unlearning -->` for those of unlearning. No number of a table is written by hand.
+ * table is wanted, the words say `<!-- table: NAME -->`, `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { formatBytes } from '../packages/headwater/src/base/format.ts';
 import type { ArmSummary, Comparison } from '../packages/headwater/src/experiments/comparison.ts';
 import { loadExperiment } from '../packages/headwater/src/experiments/load.ts';
-import { nameOf, scoreText } from '../packages/headwater/src/experiments/table.ts';
+import { detectionTable, nameOf, scoreText } from '../packages/headwater/src/experiments/table.ts';
 import { formatScore, metricLabel } from '../packages/headwater/src/report/metrics.ts';
 import { unlearningTables } from './unlearning-table.ts';
 
@@ -25,7 +25,14 @@ export function resultsPage(): string {
     .replaceAll('<!-- unlearning -->', () =>
       unlearningTables(JSON.parse(readFileSync(STORED_UNLEARNING, 'utf8'))),
     )
-    .replaceAll(/<!-- table: ([a-z0-9-]+) -->/g, (_, name: string) => tableOf(stored(name)));
+    .replaceAll(/<!-- table: ([a-z0-9-]+) -->/g, (_, name: string) => tableOf(stored(name)))
+    .replaceAll(/<!-- detection: ([a-z0-9-]+) -->/g, (_, name: string) => detectionOf(stored(name)));
+}
+
+function detectionOf(comparison: Comparison): string {
+  const { head, rows } = detectionTable(comparison)!;
+  const lines = [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows.map(({ cells }) => cells)];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 /** The names of the experiments whose figures are stored. */
