@@ -124,8 +124,8 @@ export async function gtgShapley(players: number, utility: Utility, options: Gtg
  */
 function halfWidthOfTurns(values: readonly number[], player: number, players: number): number | null {
   const later = values.filter((_, i) => i % players !== player);
-  const halfWidth = meanInterval(later)?.halfWidth;
   if (later.length === 0) return 0;
+  const halfWidth = meanInterval(later)?.halfWidth;
   return halfWidth == null ? null : (halfWidth * later.length) / values.length;
 }
 
@@ -135,6 +135,7 @@ type Game = GtgOptions & { readonly whole: Worth; readonly nothing: Worth };
 async function permutationsPlayed(all: readonly number[], utility: Utility, game: Game): Promise<Worth[][]> {
   const { together = 1, affords = () => true, mostPermutations, fewestPermutations, random } = game;
   const played: Worth[][] = [];
+  const values: number[][] = [];
   const means: number[][] = [];
   while (played.length < mostPermutations) {
     const most = Math.min(together, mostPermutations - played.length);
@@ -146,7 +147,8 @@ async function permutationsPlayed(all: readonly number[], utility: Utility, game
     );
     for (const marginals of await Promise.all(orders.map((order) => marginalsOf(order, utility, game)))) {
       played.push(marginals);
-      means.push(all.map((k) => meanOf(played.map((row) => meanOfRows(row[k]!)))));
+      values.push(marginals.map(meanOfRows));
+      means.push(all.map((k) => meanOf(values.map((row) => row[k]!))));
       if (played.length >= fewestPermutations && isSettled(means)) return played;
     }
   }
