@@ -26,7 +26,7 @@ export function benchRecipe(
   return {
     name: 'bench',
     model: MODEL,
-    data: { train: { files: 'none.jsonl' }, schema: { kind: 'text', column: 'text' } },
+    data: { train: { files: 'none.jsonl' }, schema: { kind: 'text', column: 'text' }, validationFraction: 0 },
     tuning: { kind: 'lora', rank, alpha: rank, targetModules },
     training: { batchSize: 1, optimizer: { learningRate: 1e-3 } },
     federation: { rounds, localSteps: 1, cohortSize: cohort, fixedPoint: { range: 1 } },

@@ -46,6 +46,8 @@ export interface StepInput {
 export interface RoundInput extends StepInput {
   /** Sorted by owner. */
   readonly members: readonly Member[];
+  /** Whether the method's figures are asked for; omitted: none are made. */
+  readonly figures?: boolean | undefined;
 }
 
 export interface RoundOutput {
@@ -173,13 +175,14 @@ function outputOf(method: BoundMethod, input: RoundInput, aggregate: Params): Ro
   return stepped(method, input, { aggregate, norm: l2Norm(aggregate), report });
 }
 
-/** With the method’s figures in its report. */
+/** With the method’s figures in its report, where they are asked for. */
 function told(
   method: BoundMethod,
-  { params }: RoundInput,
+  { params, figures: asked }: RoundInput,
   updates: readonly WeightedUpdate[],
   output: RoundOutput,
 ): RoundOutput {
+  if (asked !== true) return output;
   const figures = method.figures?.(updates, { before: params, after: output.params });
   if (figures === undefined || Object.keys(figures).length === 0) return output;
   return { ...output, report: { ...output.report, figures } };

@@ -266,6 +266,8 @@ export interface AggregateWork {
   readonly excluded?: readonly Excluded[];
   /** In runs that watch for free-riders. */
   readonly watch?: WatchWork;
+  /** Its report has the method's figures. */
+  readonly figures?: true;
 }
 
 export interface TrainArmWork {

@@ -19,7 +19,7 @@ import {
   testId,
   validationId,
 } from './state.ts';
-import { chosenRound, isValidated } from './stopping.ts';
+import { chosenRound, isValidated, tellsFigures } from './stopping.ts';
 import { treeReleaseOf } from './tree-rounds.ts';
 
 /** In canonical order. Nothing for a run that has finished or failed. */
@@ -116,6 +116,7 @@ function aggregateWork(state: RunState, open: OpenRound): AggregateWork {
     ...treeOf(state),
     ...(open.excluded === undefined ? {} : { excluded: open.excluded }),
     ...watchOf(state),
+    ...(tellsFigures(state.plan, open.round) ? { figures: true } : {}),
   };
 }
 

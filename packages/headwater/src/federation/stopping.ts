@@ -10,6 +10,11 @@ export function isValidated(plan: Pick<RunPlan, 'validateEveryRounds' | 'rounds'
   return round % plan.validateEveryRounds === 0 || round === plan.rounds;
 }
 
+/** Whether a round says what its aggregation lost: those that are validated, and the last in any case. Costs a second look at all updates. */
+export function tellsFigures(plan: Pick<RunPlan, 'validateEveryRounds' | 'rounds'>, round: number): boolean {
+  return isValidated(plan, round) || round === plan.rounds;
+}
+
 /** True after a validated round when the validation loss has not improved by more than minDelta for patienceRounds rounds. */
 export function shouldStop(state: RunState): boolean {
   const { earlyStopping } = state.plan;

@@ -61,7 +61,7 @@ export async function roundInMemory(
   const { method } = parts;
   const step = await stepInputOf(parts, job);
   const reference = await referenceOf(parts, job, step.params);
-  const input = { ...step, reference, members: job.work.members };
+  const input = { ...step, reference, members: job.work.members, figures: job.work.figures };
   const load = (digest: string, owner: string) => loadUpdate(parts, job, digest, owner);
   const output = await aggregateRound(method, job.fixedPoint, input, load);
   assert(
@@ -146,9 +146,10 @@ async function stepOfSum(
 /** Elements of a cohort’s updates up to which figures are made: 32 MiB, for LoRA of rank 8 about a second or two. */
 const FIGURES_ELEMENTS = 2 ** 23;
 
-/** Of a linear method's round, from the updates themselves. Undefined where it has none to say or they are too many. */
+/** Of a linear method's round, from the updates themselves. Undefined where none are asked for, it has none to say, or they are too many. */
 async function figuresOf(parts: AggregationParts, job: AggregationJob, after: string) {
   const { method, blobs } = parts;
+  if (job.work.figures !== true) return undefined;
   // Figures get no noise, and masked updates show none.
   if (job.release?.noise.kind === 'secret' || job.unmask !== undefined) return undefined;
   const { members, params } = job.work;

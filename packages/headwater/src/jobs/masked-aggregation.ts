@@ -58,7 +58,7 @@ async function aggregateGroups(
   }
   const step = await stepInputOf(parts, job);
   const reference = await referenceOf(parts, job, step.params);
-  const input = { ...step, reference, members };
+  const input = { ...step, reference, members, figures: job.work.figures };
   const output = await aggregateRound(method, job.fixedPoint, input, async (name) => means.get(name)!);
   const told = { clamped, coordinates, quantisationErrorBound, groups: members.length };
   const report = { ...output.report, ...told, numUpdates: job.work.members.length };

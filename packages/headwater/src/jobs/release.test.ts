@@ -18,7 +18,7 @@ const filled = (value: number) =>
     ),
   );
 
-async function released(noise: NoiseOrder) {
+async function released(noise: NoiseOrder, figures: { readonly figures?: true } = { figures: true }) {
   const blobs = memoryBlobs();
   const members = await Promise.all(
     [9, 0.1].map(async (value, i) => ({
@@ -28,7 +28,15 @@ async function released(noise: NoiseOrder) {
     })),
   );
   const params = await blobs.put(filled(1));
-  const common = { round: 1, params, serverState: null, members, membership: 'm', participation: 1 };
+  const common = {
+    round: 1,
+    params,
+    serverState: null,
+    members,
+    membership: 'm',
+    participation: 1,
+    ...figures,
+  };
   const work = { kind: 'aggregate', id: 'aggregate/1', ...common } as const;
   const privacy = { clipNorm: 1, noiseMultiplier: 1, maxParticipations: 9 };
   const job = { work, fixedPoint, serverLearningRate: 1, release: { ...privacy, denominator: 2, noise } };
@@ -57,5 +65,8 @@ describe('a release', () => {
   it('of a simulation says what it did', async () => {
     const { report } = await released(simulatedNoise(3, { round: 1 }));
     expect(report.release!.observed).toMatchObject({ clippedByServer: 1 });
+    expect(report.figures).toMatchObject({ averagingError: expect.any(Number) });
+    const unasked = await released(simulatedNoise(3, { round: 1 }), {});
+    expect(unasked.report.figures).toBeUndefined();
   });
 });

@@ -56,7 +56,7 @@ export function nodeDisk(root: string, options: NodeDiskOptions = {}): Disk {
     },
     open: async (path, mode) => open(path, mode),
     rename: async (from, to) => fs.renameSync(full(from), full(to)),
-    remove: async (path) => ifThere(() => fs.unlinkSync(full(path))),
+    remove: (path) => operations.remove(full(path)),
     truncate: async (path, bytes) => fs.truncateSync(full(path), bytes),
     syncFolder: async (path) => {
       if (durable) await syncFolder(full(path));
@@ -68,9 +68,13 @@ function ifThere<T>(find: () => T): T | undefined {
   try {
     return find();
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return systemErrorCode(error) === 'ENOENT';
 }
 
 /** The number of bytes that were moved, fewer than asked for at the end of a file or of the disk. */
@@ -80,6 +84,8 @@ interface Operations {
   readonly read: Move;
   readonly write: Move;
   readonly sync: (file: number) => Promise<void>;
+  /** Of a file that need not be there. A file system may have much to give back. */
+  readonly remove: (path: string) => Promise<void>;
 }
 
 function operationsOf(blocking: 'short' | 'all'): Operations {
@@ -96,6 +102,13 @@ function operationsOf(blocking: 'short' | 'all'): Operations {
     sync: async (file) => {
       if (blocking === 'all') fs.fsyncSync(file);
       else await handedOver((done) => fs.fsync(file, (error) => done(error, undefined)));
+    },
+    remove: async (path) => {
+      if (blocking === 'all') ifThere(() => fs.unlinkSync(path));
+      else
+        await handedOver((done) =>
+          fs.unlink(path, (error) => done(isMissing(error) ? null : error, undefined)),
+        );
     },
   };
 }

@@ -3,6 +3,7 @@
 import { Agent, EnvHttpProxyAgent, request } from 'undici';
 import { HeadwaterError } from '../../base/errors.ts';
 import { isLoopback } from '../../base/hosts.ts';
+import { DRAW_HEADER } from '../../federation/wire/helper.ts';
 import type { CoordinatorParts } from '../ports.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -32,6 +33,11 @@ export function createAskHelper(options: {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
-    return { status: answer.statusCode, body: answer.body };
+    const draw = answer.headers[DRAW_HEADER];
+    return {
+      status: answer.statusCode,
+      draw: typeof draw === 'string' ? draw : undefined,
+      body: answer.body,
+    };
   };
 }

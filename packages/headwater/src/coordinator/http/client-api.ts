@@ -14,6 +14,7 @@ import type { WireResponse } from '../../federation/wire/transport.ts';
 import type { Coordinator, IncomingRequest } from '../ports.ts';
 import { internal, nothing, refusalAnswer } from '../requests/answers.ts';
 import { decodedBody, pacedBody } from './body.ts';
+import { type TakeTurn, turns } from './turns.ts';
 import { addWebPages } from './web-pages.ts';
 
 export interface ClientApiOptions {
@@ -36,6 +37,9 @@ const KEEP_ALIVE_MS = 75_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Answers up to this size are sent in one piece. */
 const SMALL_BYTES = 2 ** 18;
+/** Such bodies are not worth waiting for a turn. */
+const SHORT_BYTES = 2 ** 14;
+const BODIES_PER_TURN = 8;
 
 /** Not listening yet. Throws STORAGE_FAILED when a certificate cannot be read. */
 export function createClientApi(handle: Coordinator['handle'], options: ClientApiOptions): FastifyInstance {
@@ -65,8 +69,9 @@ export function createClientApi(handle: Coordinator['handle'], options: ClientAp
   });
   addWebPages(app, { index: 'join.html', folder: options.pagesFolder });
   app.setErrorHandler((_error, _request, reply) => reply.code(500).send(internal().body()));
-  app.setNotFoundHandler((request, reply) => answer(handle, options, request, reply));
-  app.all('/v1/*', (request, reply) => answer(handle, options, request, reply));
+  const answering = { handle, clock: options.clock, takeTurn: turns(BODIES_PER_TURN) };
+  app.setNotFoundHandler((request, reply) => answer(answering, request, reply));
+  app.all('/v1/*', (request, reply) => answer(answering, request, reply));
   return app;
 }
 
@@ -112,9 +117,15 @@ function addHeaders(app: FastifyInstance, { corsOrigins, tlsCert }: ClientApiOpt
   });
 }
 
+interface Answering {
+  readonly handle: Coordinator['handle'];
+  readonly clock: Clock;
+  /** Of answers with more than a few bytes. */
+  readonly takeTurn: TakeTurn;
+}
+
 async function answer(
-  handle: Coordinator['handle'],
-  options: ClientApiOptions,
+  { handle, clock, takeTurn }: Answering,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -125,11 +136,13 @@ async function answer(
   });
   let response: WireResponse;
   try {
-    response = await handle(incoming(request, options.clock, controller.signal));
+    response = await handle(incoming(request, clock, controller.signal));
   } catch (cause) {
     if (!(cause instanceof Refusal)) throw cause;
     response = refusalAnswer(cause);
   }
+  if (!(Number(response.headers['content-length'] ?? Number.POSITIVE_INFINITY) <= SHORT_BYTES))
+    await takeTurn();
   return send(request, reply, response);
 }
 
@@ -183,7 +196,9 @@ async function send(
 async function whole(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const piece of body) pieces.push(piece);
-  return Buffer.concat(pieces);
+  const [first] = pieces;
+  if (first === undefined || pieces.length > 1) return Buffer.concat(pieces);
+  return Buffer.from(first.buffer, first.byteOffset, first.byteLength);
 }
 
 /** For who asks for it; messages go as they are. */
