@@ -78,7 +78,7 @@ export function startHelper(world: World): AskFrom {
         watch.masks.helped(answer.order);
         const pieces: Uint8Array[] = [];
         for await (const piece of answer.sums) pieces.push(piece);
-        return { status: 200, body: inPieces(pieces) };
+        return { status: 200, draw: answer.draw, body: inPieces(pieces) };
       });
   };
 }

@@ -4,7 +4,8 @@
  */
 
 import { fromBase64url, toBase64url } from '../base/base64url.ts';
-import { HeadwaterError } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
+import type { Params } from '../base/tensor.ts';
 import { layoutDigest, unmaskedFile } from '../federation/masking/masked-vector.ts';
 import type { Masking } from '../federation/masking/secure-aggregation.ts';
 import { decodeParams } from '../federation/params.ts';
@@ -21,7 +22,7 @@ import {
 import { notAsAgreed } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { Identity } from './identity.ts';
-import type { ClientParts, TrainTask } from './ports.ts';
+import type { ClientParts, Trainer, TrainTask } from './ports.ts';
 import { type AgreedMasking, termsOf } from './terms.ts';
 
 export type MaskingIdentity = Pick<Identity, 'owner' | 'operatorKey' | 'signer' | 'manifest'>;
@@ -42,13 +43,17 @@ export function maskingWords(manifest: Manifest): string | undefined {
       : `groups of at least ${groupSize} owners`;
   const opened =
     mode === 'two-server'
-      ? `the helper at ${helper?.url} (key ${helper?.key}) opens the masks and sees no update; only both together could`
+      ? `the helper at ${helper?.url} (key ${helper?.key}) opens the masks and sees no update; only both together could read yours, or the coordinator with all others of a sum on its side`
       : 'the owners of a round open the masks together';
   return `what you send is masked: the coordinator sees sums over ${sums}; ${opened}`;
 }
 
 /** Undefined: this run masks nothing. Throws JOIN_REFUSED where the coordinator asks for something else than was signed. */
-export function agreedMasking(manifest: Manifest, { masking }: TrainTask): Masking | undefined {
+export function agreedMasking(
+  manifest: Manifest,
+  { masking }: Pick<TrainTask, 'masking'>,
+  counts: Trainer['counts'],
+): Masking | undefined {
   const { secureAggregation, weighting } = termsOf(manifest);
   if (secureAggregation === undefined) {
     if (masking === undefined) return undefined;
@@ -57,13 +62,32 @@ export function agreedMasking(manifest: Manifest, { masking }: TrainTask): Maski
   if (masking === undefined)
     throw notAsAgreed('an update without a mask; the signed run has secure aggregation');
   const { weight, fractionBits, range } = masking;
-  if (weighting === 'uniform' && weight !== 1)
-    throw notAsAgreed(`an update that counts ${weight} times; signed: all count the same`);
+  // Whoever counts far more than the others shines through their sum.
+  const most = mostWeight(weighting, counts);
+  if (weight > most)
+    throw notAsAgreed(`an update that counts ${weight} times; by what was signed it is ${most} at most`);
   if (weight * range * 2 ** fractionBits > 2 ** 31 - 1)
     throw notAsAgreed(
       `a weight of ${weight} with ${fractionBits} bits up to ${range}, which 32 bits do not hold`,
     );
   return masking;
+}
+
+/** Weights are counts over a common divisor, scaled down where they must be. */
+function mostWeight(weighting: string | undefined, { numExamples, numTokens }: Trainer['counts']): number {
+  if (weighting === 'uniform') return 1;
+  return weighting === 'tokens' ? numTokens : numExamples;
+}
+
+/** What was trained, as params. Throws UPDATE_REJECTED for values that are no numbers, which nobody could see behind a mask. */
+export function checkMaskable(update: Uint8Array): Params {
+  try {
+    return decodeParams(update);
+  } catch (cause) {
+    throw new HeadwaterError('UPDATE_REJECTED', `the update cannot be masked: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
 }
 
 /** Throws UPDATE_REJECTED for values that are no numbers. */
@@ -76,7 +100,7 @@ export async function maskedUpdate(
 ): Promise<MaskedUpdate> {
   const { manifest, owner, signer } = identity;
   const helper = helperOf(termsOf(manifest).secureAggregation!);
-  const params = decodeParams(update);
+  const params = checkMaskable(update);
   const { bytes, words } = unmaskedFile(params, masking);
   const tensors = [...params].map(([name, { shape }]) => ({ name, shape }));
   const layout = { words: words.length, layout: layoutDigest(tensors, masking) };

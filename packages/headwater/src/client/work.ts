@@ -12,7 +12,7 @@ import type { ExampleLedger } from './example-ledger.ts';
 import { interrupted, notAsAgreed, refusalCode } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { LogWatch } from './log-watch.ts';
-import { agreedMasking, type MaskingIdentity, maskedUpdate } from './masking.ts';
+import { agreedMasking, checkMaskable, type MaskingIdentity, maskedUpdate } from './masking.ts';
 import type { Memory } from './memory.ts';
 import type { EvaluateTask, FetchBlob, Trainer, TrainingCost, TrainTask } from './ports.ts';
 import { jittered } from './retry.ts';
@@ -47,7 +47,7 @@ interface Bytes {
 export async function trainTask(desk: Desk, task: TrainTask): Promise<void> {
   const { session, manifest, memory } = desk;
   checkAsked(manifest, task);
-  const masking = agreedMasking(manifest, task);
+  const masking = agreedMasking(manifest, task, desk.trainer.counts);
   if (masking !== undefined && termsOf(manifest).secureAggregation?.mode === 'secagg-plus')
     return trainTogether(desk, task, masking);
   const result = await trainedResult(desk, task, async (trained) =>
@@ -76,7 +76,10 @@ async function trainTogether(desk: Desk, task: TrainTask, masking: Masking): Pro
     return;
   }
   if (isSame) return takePart(desk, await secure.change(before, { masking }));
-  const result = await trainedResult(desk, task, async ({ update }) => ({ update }));
+  const result = await trainedResult(desk, task, async ({ update }) => {
+    checkMaskable(update);
+    return { update };
+  });
   if (result === undefined) return;
   const { update: updateBytes, kept: keptBytes, stats } = result;
   await takePart(desk, await secure.begin({ round, taskId, base, stats, masking, updateBytes, keptBytes }));

@@ -146,14 +146,18 @@ export interface CoordinatorParts {
   /** Hands a request to the process that leads its run; absent: the client is told to come again. */
   readonly forward?: (node: string, request: IncomingRequest) => Promise<WireResponse>;
   /** Asks the helper at the address to open a sum of masks; absent: runs that need one are refused. */
-  readonly askHelper?: (
-    url: string,
-    request: UnmaskRequest,
-  ) => Promise<{ readonly status: number; readonly body: AsyncIterable<Uint8Array> }>;
+  readonly askHelper?: (url: string, request: UnmaskRequest) => Promise<HelperResponse>;
   readonly observe?: (fact: CoordinatorFact) => void;
   /** Default: the round machine. The fault simulation plants faults here. */
   readonly machine?: Machine;
   readonly limits?: Partial<CoordinatorLimits>;
+}
+
+export interface HelperResponse {
+  readonly status: number;
+  /** What the groups of the sums were drawn by. */
+  readonly draw?: string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
 }
 
 /** Ed25519. */

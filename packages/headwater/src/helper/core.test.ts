@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { fromBase64url, toBase64url } from '../base/base64url.ts';
 import { canonicalJson, digestBytes } from '../base/canonical.ts';
 import { ed25519FromSeed, ed25519Verify } from '../base/ed25519-node.ts';
-import type { UnmaskOrderMessage } from '../federation/wire/helper.ts';
+import { groupsOf } from '../federation/masking/groups.ts';
+import { setDigest, type UnmaskOrderMessage } from '../federation/wire/helper.ts';
 import { addMask } from '../privacy/secure-aggregation/mask-stream.ts';
 import {
   maskKeyOf,
@@ -112,8 +113,18 @@ describe('the helper', () => {
     expect(words.length).toBe(2 * WORDS);
     const whole = words.slice(0, WORDS).map((word, i) => word + words[WORDS + i]!);
     expect(whole).toEqual(await masksOf(owners, contextOf(context)));
+    const again = await ask(owners, { context });
+    const { draw, order } = again as Extract<HelperAnswer, { kind: 'opened' }>;
+    const [first] = groupsOf(owners.length, 3, draw);
+    const inFirst = first!.map((place) => owners[place]!);
+    expect(words.slice(0, WORDS)).toEqual(await masksOf(inFirst, contextOf(context)));
+    // The set alone tells nobody who stands with whom.
+    expect(draw).not.toBe(setDigest(order));
     const small = await ask(owners, { context: { round: 4, groupSize: 2 } });
     expect(small).toMatchObject({ kind: 'refused', body: { error: { code: 'too-few' } } });
+    // Fewer than a group, though as many as a sum must have.
+    const lone = await ask(THREE, { context: { round: 4, groupSize: 4 } });
+    expect(lone).toMatchObject({ kind: 'refused', body: { error: { code: 'too-few' } } });
   });
 
   it('names whose seeds it cannot open, and forgets that it was asked', async () => {

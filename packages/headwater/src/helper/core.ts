@@ -3,7 +3,7 @@
  * It never sees an update, masked or not, and lets no two different sets of one round be subtracted from each other.
  */
 
-import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { fromBase64url, toBase64url } from '../base/base64url.ts';
 import { assert } from '../base/errors.ts';
 import { groupsOf } from '../federation/masking/groups.ts';
@@ -16,6 +16,7 @@ import {
   type UnmaskRequest,
   unmaskOrder,
 } from '../federation/wire/helper.ts';
+import { hkdfSha256 } from '../privacy/secure-aggregation/hkdf.ts';
 import { addMasks, type MaskTerm } from '../privacy/secure-aggregation/mask-stream.ts';
 import {
   maskKeyOf,
@@ -45,6 +46,8 @@ export type HelperAnswer =
       readonly bytes: number;
       readonly sums: AsyncIterable<Uint8Array>;
       readonly order: UnmaskOrderMessage;
+      /** What groups were drawn by, hex. */
+      readonly draw: string;
     }
   | { readonly kind: 'refused'; readonly body: HelperRefusalBody };
 
@@ -88,12 +91,22 @@ async function unmasked(parts: HelperParts, request: UnmaskRequest): Promise<Hel
   checkNumbers(parts, order);
   const keys = await keysOf(parts, order);
   await remember(parts.records, order);
-  const groups = groupsOf(members.length, context.groupSize, setDigest(order));
+  const draw = drawOf(parts.secret, order);
+  const groups = groupsOf(members.length, context.groupSize, draw);
   const sums = sumsOf(
     groups.map((places) => places.map((place) => keys[place]!)),
     context.words,
   );
-  return { kind: 'opened', bytes: groups.length * context.words * 4, sums, order };
+  return { kind: 'opened', bytes: groups.length * context.words * 4, sums, order, draw };
+}
+
+/**
+ * The same for the same set, and nobody else can foresee it: a coordinator that could would try members until an owner stood among its
+ * friends alone.
+ */
+function drawOf(secret: Uint8Array, order: UnmaskOrderMessage): string {
+  const set = utf8ToBytes(setDigest(order));
+  return bytesToHex(hkdfSha256(secret, set, 'headwater/secure-aggregation/v1/two-server/groups'));
 }
 
 async function signedOrder(
@@ -118,7 +131,8 @@ function jsonOf(text: string): unknown {
 }
 
 function checkNumbers({ minUpdates }: HelperParts, { context, members }: UnmaskOrderMessage): void {
-  const least = Math.max(minUpdates, context.minUpdates);
+  // Fewer than a group would be one group that is too small.
+  const least = Math.max(minUpdates, context.minUpdates, context.groupSize ?? 0);
   if (members.length < least) throw new Refused('too-few', `${members.length} of at least ${least}`);
   if (context.groupSize !== null && context.groupSize < minUpdates)
     throw new Refused('too-few', `groups of ${context.groupSize}, at least ${minUpdates}`);

@@ -21,7 +21,7 @@ import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { hostInUrl } from '../base/hosts.ts';
 import { checkListening, readPem } from '../base/listening-node.ts';
 import { makePrivateFolder } from '../base/make-folder-node.ts';
-import { HELPER_REFUSALS, unmaskRequest } from '../federation/wire/helper.ts';
+import { DRAW_HEADER, HELPER_REFUSALS, unmaskRequest } from '../federation/wire/helper.ts';
 import { openSqliteStore } from '../storage/sqlite-store.ts';
 import { createHelper, type Helper, type HelperAnswer } from './core.ts';
 import { openHelperKey } from './open-key.ts';
@@ -52,6 +52,8 @@ export interface HelperServer {
 
 /** 100 000 members. */
 const MAX_BODY_BYTES = 2 ** 26;
+/** Of all requests that are read or answered at one time: anybody may send some. */
+const MAX_HELD_BYTES = 4 * MAX_BODY_BYTES;
 const REQUEST_TIMEOUT_MS = 600_000;
 
 /** Throws OPTION_INVALID, STORAGE_FAILED, RUN_CORRUPT. */
@@ -65,9 +67,8 @@ export async function serveHelper(options: ServeHelperOptions): Promise<HelperSe
     const { minUpdates, members } = options;
     const helper = createHelper({ records, ...key, verify: ed25519Verify, minUpdates, members });
     const publicKey = toBase64url(key.publicKey);
-    const server = listening(options, (request, response) =>
-      answer({ helper, publicKey, options }, request, response),
-    );
+    const desk = { helper, publicKey, options, held: { bytes: 0 } };
+    const server = listening(options, (request, response) => answer(desk, request, response));
     const port = await listen(server, options);
     const scheme = options.tlsCert === undefined ? 'http' : 'https';
     return {
@@ -111,13 +112,17 @@ interface Desk {
   readonly helper: Helper;
   readonly publicKey: string;
   readonly options: ServeHelperOptions;
+  readonly held: { bytes: number };
 }
 
 function answer(desk: Desk, request: IncomingMessage, response: ServerResponse): void {
   route(desk, request, response).catch((cause) => {
     desk.options.onError?.(messageOf(cause));
     if (response.headersSent) response.destroy();
-    else sendJson(response, 500, { error: { code: 'internal', message: 'the helper failed' } });
+    else
+      sendJson(response, 500, {
+        error: { code: 'internal', message: 'the helper failed; its own output says why' },
+      });
   });
 }
 
@@ -129,34 +134,48 @@ async function route(desk: Desk, request: IncomingMessage, response: ServerRespo
   return sendJson(response, 404, { error: { code: 'not-found', message: 'there is nothing at this path' } });
 }
 
-async function unmask(
-  { helper, options }: Desk,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const body = unmaskRequest.safeParse(await jsonBody(request));
-  if (!body.success)
-    return sendJson(response, 400, { error: { code: 'malformed', message: HELPER_REFUSALS.malformed } });
+async function unmask(desk: Desk, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { held } = desk;
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const piece of request) {
+      bytes += piece.byteLength;
+      held.bytes += piece.byteLength;
+      if (bytes > MAX_BODY_BYTES) return refuse(response, 413, 'malformed', HELPER_REFUSALS.malformed);
+      if (held.bytes > MAX_HELD_BYTES)
+        return refuse(response, 503, 'busy', 'the helper has too many orders at once; ask again');
+      pieces.push(piece);
+    }
+    await opened(desk, Buffer.concat(pieces), response);
+  } finally {
+    held.bytes -= bytes;
+  }
+}
+
+async function opened({ helper, options }: Desk, bytes: Buffer, response: ServerResponse): Promise<void> {
+  const body = unmaskRequest.safeParse(jsonOf(bytes));
+  if (!body.success) return refuse(response, 400, 'malformed', HELPER_REFUSALS.malformed);
   const result = await helper.unmask(body.data);
   options.onAnswer?.(result);
   if (result.kind === 'refused') return sendJson(response, 409, result.body);
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': result.bytes });
+  const about = { 'content-type': 'application/octet-stream', [DRAW_HEADER]: result.draw };
+  response.writeHead(200, { ...about, 'content-length': result.bytes });
   await pipeline(Readable.from(result.sums, { objectMode: false }), response);
 }
 
-async function jsonBody(request: IncomingMessage): Promise<unknown> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of request) {
-    bytes += piece.byteLength;
-    if (bytes > MAX_BODY_BYTES) return undefined;
-    pieces.push(piece);
-  }
+function jsonOf(bytes: Buffer): unknown {
   try {
-    return JSON.parse(Buffer.concat(pieces).toString('utf8'));
+    return JSON.parse(bytes.toString('utf8'));
   } catch {
     return undefined;
   }
+}
+
+/** Also of a body that is not read to its end: the connection goes with it. */
+function refuse(response: ServerResponse, status: number, code: string, message: string): void {
+  response.setHeader('connection', 'close');
+  sendJson(response, status, { error: { code, message } });
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TabEvent } from './messages.ts';
-import { NO_PROGRESS, progressed } from './progress.ts';
+import { mayBeHonest, NO_PROGRESS, progressed } from './progress.ts';
 
 const after = (...events: TabEvent[]) =>
   events.reduce((progress, event) => progressed(progress, event, 0), NO_PROGRESS);
@@ -32,4 +32,10 @@ test('a training that the privacy budget forbids is a round without an update', 
   expect(notes).toEqual([
     { round: 4, loss: null, accepted: false, reason: expect.stringMatching(/not trained/) },
   ]);
+});
+
+test('what an honest coordinator never asks for is not told as harmless', () => {
+  expect(['too-few-members: …', 'wrong-step: …'].map(mayBeHonest)).toEqual([true, true]);
+  const others = ['inconsistent-survivors', 'not-a-survivor', 'missing-share', 'bad-sets', 'bad-signature'];
+  expect(others.filter((reason) => mayBeHonest(`${reason}: …`))).toEqual([]);
 });

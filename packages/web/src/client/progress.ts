@@ -140,6 +140,11 @@ const DOING: Readonly<Record<SecureEvent['step'], Progress['doing']>> = {
   ...{ unmask: 'waiting', leave: 'waiting' },
 };
 
+/** An honest coordinator may run into this as well: owners went away, or one side was started again. It asks for nothing else. */
+export function mayBeHonest(reason: string): boolean {
+  return /^(too-few-members|wrong-step):/.test(reason);
+}
+
 /** A round that begins anew has fresh keys: nothing of an attempt before it counts. */
 function secured(before: SecureNote | undefined, { step, round, owners, reason }: SecureEvent): SecureNote {
   const isNew =

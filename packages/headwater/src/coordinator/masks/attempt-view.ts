@@ -18,8 +18,9 @@ import {
   confirmationsFor,
   sharesFor,
   survivorSets,
+  withoutEnoughHolders,
 } from '../../privacy/secure-aggregation/secagg-plus/server.ts';
-import { openSession, type Session } from '../../privacy/secure-aggregation/secagg-plus/session.ts';
+import { areWhole, openSession, type Session } from '../../privacy/secure-aggregation/secagg-plus/session.ts';
 
 export interface AttemptView {
   readonly round: number;
@@ -57,6 +58,15 @@ export function sessionOf(view: AttemptView, { keyed }: OpenRound): Promise<Sess
 export function setsOf({ present }: AttemptView, { members }: OpenRound): SurvivorSets | undefined {
   if (present === undefined || members === null) return undefined;
   return survivorSets(present, new Set(members.map(({ owner }) => owner)));
+}
+
+/** Whether the survivors alone could open the masks of all of U2, and each group still has the owners of a sum. */
+export function isOpenable(
+  session: Session,
+  present: readonly string[],
+  { survivors }: SurvivorSets,
+): boolean {
+  return areWhole(session, survivors) && withoutEnoughHolders(session, present, survivors).length === 0;
 }
 
 export interface Next {
@@ -100,8 +110,11 @@ async function whileOpening(view: AttemptView, open: OpenRound, owner: string): 
   const [session, sets] = [await sessionOf(view, open), setsOf(view, open)];
   if (session === undefined || sets === undefined) return OVER;
   if (!sets.survivors.includes(owner) || view.unmaskings.has(owner)) return OVER;
-  if (!view.confirmations.has(owner))
+  if (!view.confirmations.has(owner)) {
+    // About to be given up: owners would refuse such a set.
+    if (!isOpenable(session, view.present!, sets)) return WAIT;
     return tell({ step: 'confirm', survivors: [...sets.survivors], dropped: [...sets.dropped] });
+  }
   const holders = session.graph.holders(owner);
   const confirmed = holders.filter((name) => view.confirmations.has(name));
   if (confirmed.length < session.graph.threshold(owner)) return WAIT;

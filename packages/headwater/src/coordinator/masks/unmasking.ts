@@ -9,11 +9,11 @@ import { canonicalJson } from '../../base/canonical.ts';
 import { assert, HeadwaterError, messageOf } from '../../base/errors.ts';
 import type { AggregateWork } from '../../federation/events.ts';
 import { groupsOf } from '../../federation/masking/groups.ts';
-import { helperRefusal, setDigest, type UnmaskOrderMessage } from '../../federation/wire/helper.ts';
+import { helperRefusal, type UnmaskOrderMessage } from '../../federation/wire/helper.ts';
 import type { UnmaskOrder } from '../../jobs/masking.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import type { Context } from '../context.ts';
-import type { MaskFacts } from '../ports.ts';
+import type { HelperResponse, MaskFacts } from '../ports.ts';
 import type { RunRecord } from '../records.ts';
 import { helperContext, helperOf } from './context.ts';
 
@@ -51,12 +51,20 @@ export function createUnmasking(
           hint: 'Have its operator start `headwater helper` again; the round waits, and goes on with `headwater resume`.',
         });
       });
-      if (answer.status !== 200) return refused(await whole(answer.body), url);
-      const groups = groupsOf(order.members.length, order.context.groupSize, setDigest(order));
+      if (answer.status !== 200) return refused(answer, url);
+      const groups = groupsOf(order.members.length, order.context.groupSize, checkedDraw(answer, url));
       const blob = await stored(parts.blobs, answer.body, groups.length * facts.words * 4, url);
       return { kind: 'opened', order: { groups, masks: { sums: blob } }, blob };
     },
   };
+}
+
+function checkedDraw({ draw = '' }: HelperResponse, url: string): string {
+  if (/^[0-9a-f]{64}$/.test(draw)) return draw;
+  throw new HeadwaterError('CONNECTION_FAILED', 'the helper does not say by what it drew the groups', {
+    where: url,
+    hint: 'Have its operator install the version of Headwater that the coordinator has.',
+  });
 }
 
 function orderOf(
@@ -74,13 +82,18 @@ function orderOf(
   };
 }
 
-function refused(bytes: Uint8Array, url: string): Opened {
-  const text = new TextDecoder().decode(bytes);
+async function refused({ status, body }: HelperResponse, url: string): Promise<Opened> {
+  const text = new TextDecoder().decode(await whole(body));
   const { error } = helperRefusal.safeParse(jsonOf(text)).data ?? {};
   if (error === undefined)
-    throw new HeadwaterError('CONNECTION_FAILED', `what answers is no helper: ${text.slice(0, 200)}`, {
-      where: url,
-    });
+    throw new HeadwaterError(
+      'CONNECTION_FAILED',
+      `the helper opened nothing (HTTP ${status}): ${text.slice(0, 200)}`,
+      {
+        where: url,
+        hint: 'If this is not its address, what is there is no helper. Else its operator can read there why it failed.',
+      },
+    );
   if (error.code === 'bad-members' && error.owners !== undefined)
     return { kind: 'blamed', owners: error.owners, reason: `the helper cannot open the seed of its mask` };
   throw new HeadwaterError('RUN_CORRUPT', `the helper opens no sum of this round: ${error.message}`, {

@@ -1,6 +1,6 @@
 /**
- * Groups of a cohort whose sums are opened one by one: as many as there are whole groups of the least size, drawn by a digest that
- * nobody chooses alone. Coordinator and helper make the same ones. Pure.
+ * Groups of a cohort whose sums are opened one by one: as many as there are whole groups of the least size, drawn by a digest, which a
+ * helper tells only with the sums. Coordinator and helper make the same ones. Pure.
  */
 
 import { rng, shuffled } from '../../base/random.ts';

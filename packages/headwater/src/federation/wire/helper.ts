@@ -72,7 +72,10 @@ export type UnmaskOrderMessage = z.infer<typeof unmaskOrder>;
 export type UnmaskRequest = z.infer<typeof unmaskRequest>;
 export type HelperRefusalBody = z.infer<typeof helperRefusal>;
 
-/** Names whom a sum is of; groups are drawn by it. */
+/** With the sums: what their groups were drawn by, 32 bytes in hex. */
+export const DRAW_HEADER = 'headwater-draw';
+
+/** Names whom a sum is of. */
 export function setDigest({ context, members }: UnmaskOrderMessage): string {
   return digestBytes(utf8ToBytes(canonicalJson({ context, members })));
 }

@@ -25,6 +25,6 @@ export type AbortReason = keyof typeof ABORT_REASONS;
 /** `detail`: names and figures. */
 export function aborted(reason: AbortReason, detail: string): HeadwaterError {
   return new HeadwaterError('SECURE_AGGREGATION_ABORTED', `${reason}: ${ABORT_REASONS[reason]} (${detail})`, {
-    hint: 'Nothing that could open an update was sent. Ask the operator what happened in this round.',
+    hint: 'What was sent stays masked, and the secrets of this attempt are erased. Ask the operator what happened in this round.',
   });
 }

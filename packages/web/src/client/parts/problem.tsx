@@ -54,7 +54,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   SECURE_AGGREGATION_ABORTED: {
     title: 'This browser refused to go on with the masks',
     advice:
-      'It was asked for something that could have shown your update, so it stopped and erased the secrets of this attempt. Nothing that was sent can be opened. Ask the operator what happened.',
+      'It was asked for something that could have shown your update, so it stopped and erased the secrets of this attempt. What was sent stays masked. Ask the operator what happened.',
     again: 'Go on',
   },
   REQUEST_REFUSED: { title: 'The coordinator refused', again: 'Try again' },

@@ -2,7 +2,7 @@
 
 import { count } from '../../shared/format.ts';
 import type { MaskingInWords } from '../messages.ts';
-import type { SecureNote, SecureStep } from '../progress.ts';
+import { mayBeHonest, type SecureNote, type SecureStep } from '../progress.ts';
 
 interface SecureStepsProps {
   readonly masking: MaskingInWords;
@@ -65,16 +65,13 @@ export function whoSees({ mode, minSum, isGrouped, helper, adversaries }: Maskin
     : `the sum over at least ${count(minSum)} owners`;
   const opened =
     mode === 'two-server'
-      ? `The helper at ${helper?.url ?? 'another address'} opens the masks and sees no update. Only both together could read yours.`
-      : `The owners of a round open the masks together. The coordinator could read yours only with more than ${Math.round(100 * (adversaries ?? 0))} % of the owners on its side.`;
+      ? `The helper at ${helper?.url ?? 'another address'} opens the masks and sees no update. Only both together could read yours, or the coordinator with all others of a sum on its side.`
+      : `The owners of a round open the masks together. The coordinator could read yours only with more than ${Math.round(100 * (adversaries ?? 0))} % of them on its side, or with all others of a sum.`;
   return `The coordinator sees ${sums}, never your update alone. ${opened}`;
 }
 
-/** Where others were late or went away; everything else no honest coordinator asks for. */
-const HARMLESS = /^(too-few-members|missing-share|inconsistent-survivors|not-a-survivor|wrong-step):/;
-
 function Left({ round, reason }: { readonly round: number; readonly reason: string }) {
-  const isHarmless = HARMLESS.test(reason);
+  const isHarmless = mayBeHonest(reason);
   return (
     <div className={isHarmless ? 'note warn' : 'note bad'} role="alert">
       <p className="label">
@@ -84,10 +81,10 @@ function Left({ round, reason }: { readonly round: number; readonly reason: stri
       </p>
       <p>
         {isHarmless
-          ? 'As a rule because owners went away. '
+          ? 'As a rule because owners went away, or because one side was started again. '
           : 'It was asked for something that no honest coordinator asks for. Tell the operator, and other owners. '}
-        The secrets of this attempt are erased, and nothing that was sent can be opened. If the round is tried
-        again, it has fresh keys.
+        The secrets of this attempt are erased, and what was sent stays masked. If the round is tried again,
+        it has fresh keys.
       </p>
       <p className="hint lines">{reason}</p>
     </div>
