@@ -7,6 +7,7 @@ import type { Plant } from './plant.ts';
 import { clientPlants } from './plants/client.ts';
 import { machinePlants } from './plants/machine.ts';
 import { maskPlants } from './plants/masks.ts';
+import { noisePlants } from './plants/noise.ts';
 import { requestPlants } from './plants/requests.ts';
 import { storagePlants } from './plants/storage.ts';
 import { workPlants } from './plants/works.ts';
@@ -19,5 +20,6 @@ export const plants: ReadonlyMap<string, Plant> = new Map(
     ...requestPlants,
     ...clientPlants,
     ...maskPlants,
+    ...noisePlants,
   }),
 );

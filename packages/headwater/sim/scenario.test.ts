@@ -42,6 +42,10 @@ describe('scenarios', () => {
       'wrong clock': ({ owners }) => owners.some(({ clockOffsetMs }) => clockOffsetMs !== 0),
       operator: ({ operator }) => operator.length > 0,
       adversary: ({ adversary }) => adversary,
+      'fresh noise': ({ recipe: { privacy } }) =>
+        privacy !== undefined && privacy.tree === undefined && privacy.poisson === undefined,
+      'noise in a tree': ({ recipe }) => recipe.privacy?.tree !== undefined,
+      'secret cohorts': ({ recipe }) => recipe.privacy?.poisson !== undefined,
       'masks that owners open': ({ recipe }) => recipe.secureAggregation?.mode === 'secagg-plus',
       'masks that a helper opens': ({ recipe }) => recipe.secureAggregation?.mode === 'two-server',
     };

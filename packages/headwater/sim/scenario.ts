@@ -6,6 +6,7 @@
 import { type Rng, rng, sampled } from '../src/base/random.ts';
 import { selections } from '../src/federation/selection/registry.ts';
 import { maskedSometimes } from './masked-scenario.ts';
+import { privateSometimes } from './private-scenario.ts';
 import type { TinyRecipe } from './works.ts';
 
 /** What an owner's client does wrong on purpose. */
@@ -141,7 +142,7 @@ export function drawScenario(seed: number): Scenario {
     healsAtMs,
     exact,
   };
-  return maskedSometimes(scenario, isReliable);
+  return privateSometimes(maskedSometimes(scenario, isReliable), isReliable);
 }
 
 /** The same run in good weather: everybody there from the start, nothing breaks. */

@@ -49,7 +49,7 @@ function embeddedStorage({ disks, time, plant, watch, scenario }: World): OpenSt
     const clock = clockOf(time);
     const store = await openStore(disk, clock);
     const blobs = await openBlobs(disk, clock, rng(scenario.seed, 'names', life.incarnation));
-    return { store: watch.journals.watched(plant?.database?.(store) ?? store), blobs };
+    return { store: watch.watched(plant?.database?.(store) ?? store), blobs };
   };
 }
 
@@ -61,7 +61,7 @@ function sharedStorage(world: World): OpenStorage {
   };
   const database = addServer(world, 'database', async (life) => {
     const store = await openStore(disk(life, 'store'), clockOf(time));
-    return watch.journals.watched(plant?.database?.(store) ?? store);
+    return watch.watched(plant?.database?.(store) ?? store);
   });
   const bucket = addServer(world, 'bucket', (life) =>
     openBlobs(disk(life, 'blobs'), clockOf(time), rng(scenario.seed, 'names', life.incarnation)),
@@ -144,11 +144,11 @@ function coordinatorParts(
 ): CoordinatorParts {
   const { scenario, time, trace, watch, machine, plant } = world;
   const random = rng(scenario.seed, 'entropy', life.name, life.incarnation);
-  const say = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) =>
-    trace(
-      life.name,
-      `${level} ${event} ${fields === undefined ? '' : JSON.stringify({ ...fields, stack: undefined })}`,
-    );
+  const say = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) => {
+    const line = `${level} ${event} ${fields === undefined ? '' : JSON.stringify({ ...fields, stack: undefined })}`;
+    watch.noise.told('a log line', line);
+    trace(life.name, line);
+  };
   return {
     store,
     blobs,

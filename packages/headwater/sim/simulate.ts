@@ -93,6 +93,7 @@ function begin(world: World): () => Clients | undefined {
   network.onAnswered = (answer) => {
     watch.requests.answered(answer);
     watch.masks.answered(answer);
+    watch.noise.told('an answer', answer.body);
   };
   network.onSent = watch.masks.sent;
   if (scenario.intruder) void letIntrude(world);

@@ -7,9 +7,10 @@ import { decodeParams, encodeParams } from '../../src/federation/params.ts';
 import type { RunPlan } from '../../src/federation/plan.ts';
 import type { RunState } from '../../src/federation/state.ts';
 import type { Blobs } from '../../src/storage/blobs.ts';
-import { exactRound } from '../exact-mean.ts';
+import { type ExactRelease, exactRound } from '../exact-mean.ts';
 import type { KeptWatch } from './kept-watch.ts';
 import type { Committed } from './ledger.ts';
+import type { NoiseWatch } from './noise-watch.ts';
 import type { Report } from './violation.ts';
 
 export interface BlobWatch {
@@ -22,12 +23,15 @@ export interface BlobWatch {
   ): Promise<void>;
 }
 
-/** `safe`: what a power cut would leave; `seen`: what processes see; `trainingOf`: what is behind a mask. */
+/** What is behind a mask, and the noise of a release. */
+type Behind = Pick<KeptWatch, 'trainingOf'> & Pick<NoiseWatch, 'noiseOf'>;
+
+/** `safe`: what a power cut would leave; `seen`: what processes see. */
 export function watchBlobs(
   safe: Promise<Blobs>,
   seen: Promise<Blobs>,
   report: Report,
-  trainingOf: KeptWatch['trainingOf'],
+  { trainingOf, noiseOf }: Behind,
 ): BlobWatch {
   const contents = new Map<string, Uint8Array>();
 
@@ -40,6 +44,13 @@ export function watchBlobs(
     } catch (error) {
       report('blobs', `${what} is in the journal, and would not survive a power cut: ${String(error)}`);
     }
+  }
+
+  function releaseOf(round: number, plan: RunPlan): ExactRelease | undefined {
+    if (plan.privacy === undefined) return undefined;
+    const noise = noiseOf(round, plan);
+    if (noise === undefined) report('keys', `round ${round} was released without a key in the secret table`);
+    return { clipNorm: plan.privacy.clipNorm, denominator: plan.cohortSize, noise: noise ?? new Map() };
   }
 
   function checkSums({ round, before, params, members }: Committed, plan: RunPlan): void {
@@ -57,6 +68,7 @@ export function watchBlobs(
       updates,
       plan.fixedPoint.tensors[0]!,
       plan.serverLearningRate,
+      releaseOf(round, plan),
     );
     if (digestBytes(encodeParams(expected)) !== params)
       report('sums', `the params of round ${round} are not the mean of its ${members.length} members`);

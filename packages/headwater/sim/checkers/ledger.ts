@@ -118,7 +118,8 @@ export function createLedger(
 
   function checkMembers({ round, members }: AggregateWork): void {
     const { quorum, cohortSize } = plan!;
-    if (members.length < quorum || members.length > cohortSize)
+    const most = plan!.privacy?.poisson === undefined ? cohortSize : Number.POSITIVE_INFINITY;
+    if (members.length < quorum || members.length > most)
       report('quorum', `round ${round} has ${members.length} members, quorum ${quorum} of ${cohortSize}`);
     for (const [i, member] of members.entries()) {
       if (i > 0 && members[i - 1]!.owner >= member.owner)
@@ -167,6 +168,10 @@ export function createLedger(
   function checkWeight(member: Member, first: Member, staleness: number): void {
     const { stalenessExponent } = plan!.pace;
     const fresh = freshOf(member);
+    if (plan!.weighting === 'uniform') {
+      if (fresh !== 1) report('weights', `"${member.owner}" counts ${fresh} where everybody counts 1`);
+      return;
+    }
     if (fresh * examples.get(first.owner)! !== freshOf(first) * examples.get(member.owner)!)
       report('weights', `"${member.owner}" counts ${fresh}, "${first.owner}" ${freshOf(first)}`);
     const expected = Math.max(1, Math.round(fresh * (1 + staleness) ** -stalenessExponent));

@@ -20,6 +20,9 @@ export const CHECKERS = {
   result: 'With all owners honest and counted, the result is that of the run without faults.',
   masks:
     'Of an attempt one sum at most is opened, that of the committed updates; nobody gives away both kinds of shares.',
+  keys: 'A noise key is made once, lives as long as a release needs it, and stands in no event, line or answer.',
+  charge: 'A release is charged once to each owner in it, and to nobody more often than the plan allows.',
+  draws: 'Who is asked by secret coins was drawn by them, and nobody else is counted.',
   crash: 'No code throws where it promised not to.',
 } as const;
 

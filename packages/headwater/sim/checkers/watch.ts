@@ -4,12 +4,15 @@ import type { Machine, RunWorks } from '../../src/coordinator/ports.ts';
 import type { RunEvent } from '../../src/federation/events.ts';
 import type { RunState } from '../../src/federation/state.ts';
 import type { Blobs } from '../../src/storage/blobs.ts';
+import type { Store } from '../../src/storage/store.ts';
 import type { VirtualTime } from '../virtual-time.ts';
 import { watchBlobs } from './blob-watch.ts';
-import { type JournalWatch, watchJournals } from './journal-watch.ts';
+import { watchCharges } from './charge-watch.ts';
+import { watchJournals } from './journal-watch.ts';
 import { type KeptWatch, watchKept } from './kept-watch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { type MaskWatch, watchMasks } from './mask-watch.ts';
+import { type NoiseWatch, watchNoise } from './noise-watch.ts';
 import { type RequestWatch, watchRequests } from './request-watch.ts';
 import { type StateWatch, watchStates } from './state-watch.ts';
 import { type Report, Violation } from './violation.ts';
@@ -18,11 +21,13 @@ export interface Watch {
   readonly report: Report;
   readonly violation: Violation | undefined;
   readonly ledger: Ledger;
-  readonly journals: JournalWatch;
   readonly states: Pick<StateWatch, 'state' | 'shown'>;
   readonly requests: RequestWatch;
   readonly kept: KeptWatch;
   readonly masks: MaskWatch;
+  readonly noise: Pick<NoiseWatch, 'told'>;
+  /** The same store, watched. */
+  watched(store: Store): Store;
   /** The same works, watched. */
   works(works: RunWorks): RunWorks;
   published(params: string): void;
@@ -49,7 +54,9 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
   const kept = watchKept(report, (owner) => ledger.acceptedOf(owner), masks.isVoid);
   const ledger = createLedger(report, kept.trainingOf, masks);
   const states = watchStates(machine, report, masks.isVoid);
-  const blobs = watchBlobs(safe, seen, report, kept.trainingOf);
+  const noise = watchNoise(run, report);
+  const charges = watchCharges(report);
+  const blobs = watchBlobs(safe, seen, report, { trainingOf: kept.trainingOf, noiseOf: noise.noiseOf });
   const journals = watchJournals(
     () => time.nowMs,
     report,
@@ -57,9 +64,11 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
       if (journal !== run) return;
       const event = json as unknown as RunEvent;
       masks.durable(event);
+      noise.durable(event, states.state);
       ledger.durable(seq, event);
       states.durable(seq, event);
       const state = states.state!;
+      charges.durable(event, ledger.committed, state);
       onEvent(seq, event, state);
       const isLatest = () => states.state === state;
       blobs
@@ -78,16 +87,19 @@ export function createWatch({ time, run, machine, clocksAgree, safe, seen, onEve
       return violation;
     },
     ledger,
-    journals,
     states,
     requests,
     kept,
     masks,
+    noise,
+    watched: (store) => noise.watched(journals.watched(store)),
     works: (works) => ({
       ...works,
-      aggregate(work, ...rest) {
+      async aggregate(work, plan, ...rest) {
         ledger.aggregating(work);
-        return works.aggregate(work, ...rest);
+        const done = await works.aggregate(work, plan, ...rest);
+        if (plan.privacy !== undefined) noise.made(work.round, done.params);
+        return done;
       },
     }),
     published: (params) => ledger.published(params),

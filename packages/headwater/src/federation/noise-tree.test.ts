@@ -198,6 +198,31 @@ describe('rounds in trees', () => {
     expect(seen.map(({ began }) => began)).toEqual([1, 1, 3, 3, 5, 5]);
     expect(seen.map(({ leaf }) => leaf)).toEqual([1, 2, 1, 2, 1, 2]);
   });
+
+  it('begin a new tree where those that are not in the last one stay silent, and only where that helps', () => {
+    const pace = { belowQuorum: 'extend', deadlineMs: 1000, asked: 2 } as const;
+    const opened = start(planWith({ pace, quorum: 2, privacy: { ...privacy, tree: { leaves: 3 } } })).state;
+    const stepped = (state: RunState, ...events: RunEvent[]) =>
+      events.reduce((now, event) => step(now, event).state, state);
+    const deadline = (extension: number): RunEvent => ({ type: 'deadline', round: 2, extension });
+    const first = opened.open!.cohort;
+    const report = { totalWeight: 2, numUpdates: 2, clamped: 0, coordinates: 4, quantisationErrorBound: 0 };
+    const aggregated = stepped(opened, ...first.map((owner) => updateOf(1, owner)));
+    const membership = digestJson(aggregated.open!.members);
+    const released = { params: 'p1', serverState: null, report, aggregateNorm: 1 };
+    const second = stepped(aggregated, { type: 'aggregated', round: 1, membership, ...released });
+    // Three are left that are neither in the tree nor silent: enough.
+    const once = stepped(second, deadline(0));
+    expect(once.treeBegan).toBe(1);
+    // Of the five that are not in the tree, four were asked twice or once and said nothing.
+    const twice = stepped(once, deadline(1));
+    expect(twice.open).toMatchObject({ extension: 2 });
+    expect(twice.treeBegan).toBe(2);
+    expect(twice.open!.cohort.some((owner) => first.includes(owner))).toBe(true);
+    // With the first two gone a new tree would only cost.
+    const left = first.map((owner): RunEvent => ({ type: 'owner-left', owner, reason: 'gone' }));
+    expect(stepped(second, ...left, deadline(0), deadline(1)).treeBegan).toBe(1);
+  });
 });
 
 describe('what a tree does not go with', () => {

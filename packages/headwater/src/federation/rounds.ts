@@ -85,7 +85,9 @@ export function expire(state: RunState, open: OpenRound): RunState {
     (owner) => isActive(state, owner) || entryOf(open.accepted, owner) !== undefined,
   );
   const same = withOpen(state, { extension: open.extension + 1, cohort, lost: {} });
-  const extended = withTree(same, open.round, (owner) => !isSpent(state, owner));
+  // Who was silent is asked again, but nobody relies on it: a tree whose last owners are gone would wait for ever.
+  const mayCome = (owner: string) => !isSpent(state, owner) && entryOf(lost, owner) === undefined;
+  const extended = withTree(same, open.round, mayCome);
   return askMore(extended, state.plan.pace.asked - accepted);
 }
 

@@ -21,14 +21,20 @@ export function nodesStillNeeded({ plan, status, open, closed, treeBegan }: RunS
   return nodesOf(Math.max(0, closed.length - treeBegan + 1)).map((node) => treeBegan + node - 1);
 }
 
-/** With the tree that `round` belongs to: a new one where the last is full, or too few owners are left that are not in it. */
+/**
+ * With the tree that `round` belongs to: a new one where the last is full, or too few of those who `may` be asked are left that are not
+ * in it, and with the others they would be enough.
+ */
 export function withTree(state: RunState, round: number, may: (owner: string) => boolean): RunState {
   const { tree } = state.plan.privacy ?? {};
   if (tree === undefined) return state;
   const began = state.treeBegan;
   if (began === undefined || round - began >= tree.leaves) return { ...state, treeBegan: round };
-  const left = activeOwners(state).filter((owner) => may(owner) && !isInTree(state, owner)).length;
-  return left < state.plan.quorum && began < round ? { ...state, treeBegan: round } : state;
+  if (began === round) return state;
+  const { quorum } = state.plan;
+  const here = activeOwners(state).filter(may);
+  const left = here.filter((owner) => !isInTree(state, owner)).length;
+  return left < quorum && here.length >= quorum ? { ...state, treeBegan: round } : state;
 }
 
 /** Whether an owner was counted in the tree that goes on: one leaf of it is all that it may be in. */

@@ -7,7 +7,6 @@ import { messageOf } from '../../base/errors.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import type { Step } from '../../federation/machine.ts';
 import type { RunState } from '../../federation/state.ts';
-import { nodesStillNeeded } from '../../federation/tree-rounds.ts';
 import { LIMITS } from '../../federation/wire/messages.ts';
 import { lostLease } from '../../storage/failures.ts';
 import type { Journal } from '../../storage/journal.ts';
@@ -26,7 +25,8 @@ import { createDeadlines } from './deadlines.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
 import { type Followers, follow, oldestWelcome } from './follow.ts';
 import { createHandedOut, type HandedOut } from './handed-out.ts';
-import { createNoiseKeys, type NoiseKeys } from './noise-keys.ts';
+import { createKeyCleaning, type KeyCleaning } from './key-cleaning.ts';
+import { createNoiseKeys } from './noise-keys.ts';
 import { type Recovered, recover } from './recover.ts';
 import { createServerWork } from './server-work.ts';
 import { createUploadBook, type UploadBook } from './upload-book.ts';
@@ -99,7 +99,7 @@ interface Pieces extends Followers {
   readonly journal: Journal;
   readonly members: Members;
   readonly waitingRoom: WaitingRoom;
-  readonly noiseKeys: NoiseKeys;
+  readonly keyCleaning: KeyCleaning;
   readonly secureRounds: SecureRounds;
   /**
    * Records have no fence: whoever wrote one while another process took over, or this one took the run up anew, must not
@@ -155,6 +155,7 @@ async function openPieces(
         : helper.open(work, facts),
   };
   const noiseKeys = createNoiseKeys({ run, records: store.records, entropy: parts.entropy, confirm });
+  const keyCleaning = createKeyCleaning({ run, keys: noiseKeys, state, timers, log });
   let ending: Promise<void> = Promise.resolve();
   const { records } = store;
   const pieces: Pieces = {
@@ -167,9 +168,9 @@ async function openPieces(
     secureRounds,
     deadlines: createDeadlines(clock, timers, submit),
     uploads: createUploadBook(blobs.uploads, run, LIMITS.chunkBytes),
-    noiseKeys,
+    keyCleaning,
     serverWork: createServerWork({
-      ...{ run, works, state, submit, noiseKeys, unmasking, blobs, garbage, clock, timers, log },
+      ...{ run, works, state, submit, noiseKeys, keyCleaning, unmasking, blobs, garbage, clock, timers, log },
     }),
     members,
     waitingRoom: await openWaitingRoom({
@@ -185,10 +186,8 @@ async function openPieces(
     },
     conclude(last) {
       ending = (async () => {
-        await forgetNoise(noiseKeys, last).catch((cause) =>
-          log.warn('noise-keys-not-destroyed', { run, reason: messageOf(cause) }),
-        );
-        await writeEnd(context, desk, journal, last);
+        // What is over is not taken up again, which would destroy what is left.
+        if (await keyCleaning.untilDone()) await writeEnd(context, desk, journal, last);
       })();
       return ending;
     },
@@ -265,25 +264,12 @@ async function closePieces(pieces: Pieces): Promise<void> {
   pieces.deadlines.close();
   pieces.waitingRoom.close();
   pieces.secureRounds.close();
+  pieces.keyCleaning.close();
   await pieces.serverWork.close();
   await pieces.driver.close();
   await pieces.ending();
   await pieces.journal.close();
   await pieces.desk.closeWorks();
-}
-
-/** Keys that no further release needs: of those that are in the journal, and after the end of a run all. */
-async function forgetNoise(keys: NoiseKeys, state: RunState): Promise<void> {
-  if (state.plan.privacy === undefined) return;
-  const over = state.status !== 'running';
-  const all = over ? Number.POSITIVE_INFINITY : undefined;
-  await keys.destroyUpTo(all ?? state.closed.length, nodesStillNeeded(state));
-  if (state.plan.privacy.poisson !== undefined) await keys.destroyDraws(all ?? lastDrawn(state));
-}
-
-/** Latest round whose cohort is in the journal. */
-function lastDrawn({ open, closed }: RunState): number {
-  return open === undefined || open.undrawn === true ? closed.length : open.round;
 }
 
 /** Whatever was under way when the last process stopped. */
@@ -293,7 +279,7 @@ async function takeUp({ desk, waitingRoom, conclude, ...pieces }: Pieces): Promi
   const { driver, deadlines, serverWork, uploads } = pieces;
   const { state } = driver;
   if (state === undefined) return waitingRoom.tryToBegin();
-  await forgetNoise(pieces.noiseKeys, state);
+  await pieces.keyCleaning.now();
   if (state.status !== 'running') return conclude(state);
   await driver.submit({ type: 'resumed' });
   deadlines.arm(state, driver.times);

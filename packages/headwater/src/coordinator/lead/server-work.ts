@@ -8,7 +8,6 @@ import { HeadwaterError, messageOf } from '../../base/errors.ts';
 import type { AggregateWork, DrawWork, Effect, PublishWork, RunEvent } from '../../federation/events.ts';
 import { aggregationDigests, outstandingWork } from '../../federation/outstanding.ts';
 import type { RunState } from '../../federation/state.ts';
-import { nodesStillNeeded } from '../../federation/tree-rounds.ts';
 import type { UnmaskOrder } from '../../jobs/masking.ts';
 import type { NoiseOrder } from '../../jobs/release.ts';
 import type { Blobs } from '../../storage/blobs.ts';
@@ -17,6 +16,7 @@ import type { Opened, Unmasking } from '../masks/unmasking.ts';
 import type { Log, RunWorks } from '../ports.ts';
 import { toldReport } from '../requests/withheld.ts';
 import type { Garbage } from '../upkeep/garbage.ts';
+import type { KeyCleaning } from './key-cleaning.ts';
 import type { NoiseKeys } from './noise-keys.ts';
 import { drawnBy } from './secret-draw.ts';
 
@@ -35,6 +35,7 @@ export interface ServerWorkParts {
   readonly state: () => RunState | undefined;
   readonly submit: (event: RunEvent) => Promise<unknown>;
   readonly noiseKeys: NoiseKeys;
+  readonly keyCleaning: KeyCleaning;
   readonly unmasking: Unmasking;
   readonly blobs: Pick<Blobs, 'has'>;
   readonly garbage: Garbage;
@@ -74,7 +75,8 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
     parts.log.warn('work-failed', { run: parts.run, work: work.id, attempt, reason: messageOf(cause) });
     const waitMs = isDamage(cause) ? undefined : RETRY_MS[attempt];
     if (waitMs !== undefined) return again(work, attempt + 1, waitMs);
-    const reason = `${work.id} failed: ${messageOf(cause)}`;
+    const hint = cause instanceof HeadwaterError && cause.hint !== undefined ? `. ${cause.hint}` : '';
+    const reason = `${work.id} failed: ${messageOf(cause)}${hint}`;
     // When this cannot be written either, the driver breaks and the run is taken up anew.
     await parts.submit({ type: 'paused', reason }).catch(() => undefined);
   }
@@ -108,11 +110,14 @@ function performed(parts: ServerWorkParts, work: OwnWork, state: RunState): Prom
 }
 
 /** The journal has who was drawn before anybody is asked; then the key that drew them is destroyed. */
-async function draw({ noiseKeys, submit }: ServerWorkParts, work: DrawWork): Promise<void> {
-  const { round, owners, rate } = work;
+async function draw(
+  { noiseKeys, keyCleaning, submit }: ServerWorkParts,
+  { round, owners, rate }: DrawWork,
+): Promise<void> {
+  await keyCleaning.now();
   const key = await noiseKeys.ofDraw(round);
   await submit({ type: 'cohort-drawn', round, owners: drawnBy(key, owners, rate) });
-  await noiseKeys.destroyDraws(round);
+  await keyCleaning.untilDone();
 }
 
 async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<void> {
@@ -145,7 +150,7 @@ async function aggregateWith(
   const { round, membership } = work;
   const { privacy } = state.plan;
   const addsNoise = privacy !== undefined && privacy.trust === undefined;
-  const noise = addsNoise ? await noiseOf(parts.noiseKeys, work) : undefined;
+  const noise = addsNoise ? await noiseOf(parts, work) : undefined;
   const { observed, ...result } = await works.aggregate(work, state.plan, noise, unmask);
   const tookMs = parts.clock.nowMs() - startedMs;
   const digests = aggregationDigests(result);
@@ -161,15 +166,19 @@ async function aggregateWith(
       ...{ ...result, report: toldReport(state.plan, result.report) },
       observed: { tookMs, ...(observed as object | undefined) },
     });
-    // Now the release is in the journal. A crash before this line leaves it to whoever takes the run up.
-    if (noise !== undefined) await parts.noiseKeys.destroyUpTo(round, nodesStillNeeded(parts.state()!));
   } finally {
     for (const release of releases) release();
   }
+  // Now the release is in the journal, and is not made again. A crash before this line leaves it to whoever takes the run up.
+  if (noise !== undefined) await parts.keyCleaning.untilDone();
 }
 
 /** With a tree also the keys of the nodes that this release closes a larger one over. */
-async function noiseOf(keys: NoiseKeys, { round, membership, tree }: AggregateWork): Promise<NoiseOrder> {
+async function noiseOf(
+  { noiseKeys: keys, keyCleaning }: ServerWorkParts,
+  { round, membership, tree }: AggregateWork,
+): Promise<NoiseOrder> {
+  await keyCleaning.now();
   const key = await keys.of(round, membership);
   if (tree === undefined) return { kind: 'secret', key };
   return { kind: 'secret', key, removed: await Promise.all(tree.removes.map(keys.kept)) };
