@@ -47,7 +47,7 @@ const LONG_WAIT_MS = 3000;
 function createWords(): (event: JoinEvent) => Words {
   let round = '';
   let rounds = 0;
-  let waiting = -1;
+  let waiting = '';
   let lastLoss = Number.NaN;
   return (event) => {
     switch (event.type) {
@@ -66,17 +66,14 @@ function createWords(): (event: JoinEvent) => Words {
       }
       case 'lost-state':
         return { line: paint.warn('what was kept from earlier rounds is gone or damaged: starting as new') };
-      case 'waiting':
-        if (waiting === event.round) return {};
-        waiting = event.round;
-        return {
-          line:
-            event.round === 0
-              ? 'waiting for the run to begin'
-              : `waiting (round ${event.round} of ${event.rounds})`,
-        };
+      case 'waiting': {
+        const line = waitingText(event);
+        if (waiting === line) return {};
+        waiting = line;
+        return { line };
+      }
       case 'task':
-        waiting = -1;
+        waiting = '';
         if (event.task.kind === 'evaluate') return { now: `scoring your ${event.task.split} examples` };
         round = `round ${event.task.round}/${rounds}`;
         return { now: `${round}  training` };
@@ -111,12 +108,19 @@ function createWords(): (event: JoinEvent) => Words {
   };
 }
 
+function waitingText({ round, rounds, paused }: JoinEvent & { type: 'waiting' }): string {
+  if (round === 0) return 'waiting for the run to begin';
+  return `waiting (round ${round} of ${rounds}${paused === true ? '; the run is paused' : ''})`;
+}
+
+type SecureEvent = JoinEvent & { type: 'secure-round' };
+
 /** What the owner's machine did so that nobody sees its update. */
-function secureText({ step, round, owners = 0, reason = '' }: JoinEvent & { type: 'secure-round' }): string {
+function secureText({ step, round, attempt, owners = 0, reason = '' }: SecureEvent): string {
   const of = `round ${round}: `;
   switch (step) {
     case 'advertise':
-      return `${of}sent fresh keys; up to ${owners} owners mask their updates together`;
+      return `${of}${attempt === undefined ? '' : `begins again (attempt ${attempt}), `}sent fresh keys; up to ${owners} owners mask their updates together`;
     case 'share':
       return `${of}gave neighbours sealed shares of the secrets, in case this machine drops out (${owners} owners)`;
     case 'mask':
@@ -126,7 +130,7 @@ function secureText({ step, round, owners = 0, reason = '' }: JoinEvent & { type
     case 'unmask':
       return `${of}helped to open the sum and erased the secrets`;
     case 'leave':
-      return paint.warn(`${of}left the attempt, nothing of the update can be read: ${reason}`);
+      return paint.warn(`${of}left the attempt, what was sent stays masked: ${reason}`);
   }
 }
 

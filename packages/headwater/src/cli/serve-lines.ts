@@ -96,6 +96,12 @@ function lineOf(event: RunEvent, state: RunState): string | undefined {
       return `${event.owner} cannot train in round ${event.round}: ${event.reason}`;
     case 'deadline':
       return `round ${event.round}: time is up, ${state.open?.round === event.round && state.open.phase === 'training' ? 'too few answered: it is extended' : 'it closes with those who answered'}`;
+    case 'attempt-abandoned':
+      return event.passedOver === true
+        ? `round ${event.round} is passed over, its masks cannot be opened any more: ${event.reason}`
+        : `round ${event.round} begins again with fresh keys: ${event.reason}`;
+    case 'unmasking-failed':
+      return `round ${event.round} goes on without ${event.blamed.join(', ')}: ${event.reason}`;
     case 'owner-joined':
       return `${event.counts.owner} joined`;
     case 'owner-left':

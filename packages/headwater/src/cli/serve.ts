@@ -3,9 +3,11 @@
 import { Command, Option } from 'commander';
 import { HeadwaterError } from '../base/errors.ts';
 import { formatBytes } from '../base/format.ts';
+import { readPem } from '../base/listening-node.ts';
 import type { CoordinatorFact } from '../coordinator/ports.ts';
 import { type Server, startServer } from '../coordinator/serve.ts';
 import { resolveRecipe } from '../jobs/resolve-recipe.ts';
+import { checkHelper } from './check-helper.ts';
 import { findRecipe } from './find-recipe.ts';
 import { interruptSignal } from './interrupt.ts';
 import { inviteOwners } from './invite.ts';
@@ -111,11 +113,16 @@ async function serve(recipes: readonly string[], options: ServeCommandOptions): 
 async function beginRun(
   server: Server,
   file: string,
-  { set, plugin, tlsCert }: ServeCommandOptions,
+  { set, plugin, tlsCert, peerCa, insecure }: ServeCommandOptions,
   say: (line: string) => void,
 ): Promise<void> {
   const { recipe } = await resolveRecipe(file, { overrides: set, plugins: plugin });
   const before = (await server.operator.runs()).some(({ run }) => run === recipe.name);
+  if (!before) {
+    const ca = peerCa === undefined ? undefined : readPem(peerCa);
+    const warning = await checkHelper(recipe, { ca, insecure: insecure === true });
+    if (warning !== undefined) say(warning);
+  }
   await server.operator.createRun(recipe.name, JSON.parse(JSON.stringify(recipe)));
   await checkTakenUp(server, recipe.name);
   if (before) say(`run ${recipe.name} goes on`);

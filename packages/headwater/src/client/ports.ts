@@ -142,7 +142,13 @@ export type ClientEvent =
   | { readonly type: 'masked'; readonly words: string; readonly publicKey: string }
   /** What was kept between rounds is gone or damaged: it starts as new. */
   | { readonly type: 'lost-state' }
-  | { readonly type: 'waiting'; readonly round: number; readonly rounds: number }
+  | {
+      readonly type: 'waiting';
+      readonly round: number;
+      readonly rounds: number;
+      /** The run is paused. */
+      readonly paused?: true;
+    }
   | { readonly type: 'task'; readonly task: WireTask }
   | { readonly type: 'downloading'; readonly doneBytes: number; readonly totalBytes: number }
   | { readonly type: 'uploading'; readonly doneBytes: number; readonly totalBytes: number }
@@ -166,6 +172,8 @@ export type ClientEvent =
       readonly type: 'secure-round';
       readonly step: 'advertise' | 'share' | 'mask' | 'confirm' | 'unmask' | 'leave';
       readonly round: number;
+      /** Of the round, where it is not the first. */
+      readonly attempt?: number;
       /** That take part in the step. */
       readonly owners?: number;
       /** Why we left. */

@@ -109,7 +109,7 @@ async function enter(
   const { parts } = session;
   const taken = await advertise(attempt, identity.owner, identity.signer, parts.entropy);
   const next = await secure.change(round, { begun: number, state: taken.state });
-  tell(desk, 'advertise', round, attempt.roster.length);
+  tell(desk, 'advertise', next, attempt.roster.length);
   return { round: next, what: { step: 'advertise', message: { ...taken.message } } };
 }
 
@@ -235,14 +235,11 @@ function layoutOf(
 
 function tell(
   { session }: SecureDesk,
-  what: SecureTold['step'],
-  { round }: SecureRound,
+  step: SecureTold['step'],
+  { round, begun }: SecureRound,
   owners: number | undefined,
 ): void {
-  session.parts.onEvent({
-    type: 'secure-round',
-    step: what,
-    round,
-    ...(owners === undefined ? {} : { owners }),
-  });
+  const attempt = begun > 1 ? { attempt: begun } : {};
+  const many = owners === undefined ? {} : { owners };
+  session.parts.onEvent({ type: 'secure-round', step, round, ...attempt, ...many });
 }

@@ -28,7 +28,8 @@ export async function nextTask(session: Session): Promise<Next> {
     const over = overOf(answer);
     if (over !== undefined) return over;
     if (answer.task !== null) return { kind: 'task', task: answer.task };
-    parts.onEvent({ type: 'waiting', round: answer.round, rounds: answer.rounds });
+    const { round, rounds, status } = answer;
+    parts.onEvent({ type: 'waiting', round, rounds, ...(status === 'paused' ? { paused: true } : {}) });
     const tookMs = parts.clock.nowMs() - askedMs;
     const pauseMs = Math.max(answer.retryAfterMs, SHORTEST_ROUND_TRIP_MS - tookMs, 0);
     if (pauseMs > 0) await sleep(parts.timers, jittered(pauseMs, parts.entropy), signal);

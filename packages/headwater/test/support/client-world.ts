@@ -12,7 +12,7 @@ import { runClient } from '../../src/client/core.ts';
 import type { ClientEvent, ClientParts, ClientStore, Trainer } from '../../src/client/ports.ts';
 import { webcryptoEntropy, webcryptoSigner, webcryptoVerify } from '../../src/client/webcrypto.ts';
 import { createCoordinator } from '../../src/coordinator/core.ts';
-import type { Coordinator, RunWorks } from '../../src/coordinator/ports.ts';
+import type { Coordinator, CoordinatorParts, RunWorks } from '../../src/coordinator/ports.ts';
 import { decodeParams, encodeParams } from '../../src/federation/params.ts';
 import type { Transport, WireRequest, WireResponse } from '../../src/federation/wire/transport.ts';
 import { memoryStore } from '../../src/storage/memory.ts';
@@ -46,6 +46,7 @@ export interface World {
 export async function startWorld(
   recipe: Partial<TinyRecipe> = {},
   change: (works: RunWorks) => RunWorks = (works) => works,
+  more: Pick<CoordinatorParts, 'askHelper'> = {},
 ): Promise<World> {
   const blobs = memoryBlobs();
   const published: string[] = [];
@@ -62,6 +63,7 @@ export async function startWorld(
     exclusive: true,
     signatures: { verify: verifyHere, signer: ed25519FromSeed },
     limits: { requestsPerSecond: 1e6, requestBurst: 1e6, failedJoinBurst: 1000 },
+    ...more,
   });
   await coordinator.operator.createRun(RUN, { ...whole });
   const end = new AbortController();

@@ -27,6 +27,12 @@ test('why an attempt was left stays to be read until there is another one', () =
   expect(waiting.secure).toBe(left.secure);
 });
 
+test('a run that is paused is told as such', () => {
+  const paused = after({ type: 'waiting', round: 2, rounds: 5, paused: true });
+  expect(paused).toMatchObject({ doing: 'paused', round: 2 });
+  expect(progressed(paused, { type: 'waiting', round: 2, rounds: 5 }, 0).doing).toBe('waiting');
+});
+
 test('a training that the privacy budget forbids is a round without an update', () => {
   const { notes } = after({ type: 'budget-spent', round: 4, epsilon: 3.2, target: 3 });
   expect(notes).toEqual([

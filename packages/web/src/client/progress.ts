@@ -34,6 +34,8 @@ export interface Progress {
     | 'downloading'
     | 'preparing'
     | 'waiting'
+    /** The run is: by its operator, or because something of its own failed. */
+    | 'paused'
     | 'training'
     | 'measuring'
     | 'masking'
@@ -88,7 +90,11 @@ export function progressed(before: Progress, event: TabEvent, nowMs: number): Pr
     case 'ready':
       return { ...now, doing: 'waiting' };
     case 'waiting':
-      return { ...now, doing: 'waiting', round: event.round, rounds: event.rounds };
+      return {
+        ...now,
+        doing: event.paused === true ? 'paused' : 'waiting',
+        ...{ round: event.round, rounds: event.rounds },
+      };
     case 'task':
       return event.task.kind === 'train'
         ? { ...now, doing: 'training', round: event.task.round, step: 0, steps: event.task.steps }

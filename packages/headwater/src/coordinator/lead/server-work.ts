@@ -56,17 +56,22 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
 
   function start(work: OwnWork, attempt = 0): void {
     if (closed || underWay.has(work.id)) return;
-    const done = attemptWork(work, attempt).finally(() => underWay.delete(work.id));
+    const done = attemptWork(work, attempt)
+      .finally(() => underWay.delete(work.id))
+      .then((outcome) => {
+        if (outcome === 'changed') launchOutstanding(parts.state());
+      });
     underWay.set(work.id, done);
   }
 
-  async function attemptWork(work: OwnWork, attempt: number): Promise<void> {
+  async function attemptWork(work: OwnWork, attempt: number): Promise<Outcome> {
     const state = parts.state();
-    if (state === undefined || state.status !== 'running' || state.paused !== null) return;
+    if (state === undefined || state.status !== 'running' || state.paused !== null) return 'over';
     try {
-      await performed(parts, work, state);
+      return await performed(parts, work, state);
     } catch (cause) {
       await failed(work, attempt, cause);
+      return 'over';
     }
   }
 
@@ -76,7 +81,7 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
     const waitMs = isDamage(cause) ? undefined : RETRY_MS[attempt];
     if (waitMs !== undefined) return again(work, attempt + 1, waitMs);
     const hint = cause instanceof HeadwaterError && cause.hint !== undefined ? `. ${cause.hint}` : '';
-    const reason = `${work.id} failed: ${messageOf(cause)}${hint}`;
+    const reason = `${work.id} failed: ${messageOf(cause).replace(/\.$/, '')}${hint}`;
     // When this cannot be written either, the driver breaks and the run is taken up anew.
     await parts.submit({ type: 'paused', reason }).catch(() => undefined);
   }
@@ -93,9 +98,11 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
     for (const effect of effects)
       if (effect.kind === 'aggregate' || effect.kind === 'publish' || effect.kind === 'draw') start(effect);
   };
+  const launchOutstanding = (state: RunState | undefined) =>
+    launch(state === undefined ? [] : outstandingWork(state));
   return {
     launch,
-    launchOutstanding: (state) => launch(outstandingWork(state)),
+    launchOutstanding,
     async close() {
       closed = true;
       for (const cancel of cancels) cancel();
@@ -104,9 +111,13 @@ export function createServerWork(parts: ServerWorkParts): ServerWork {
   };
 }
 
-function performed(parts: ServerWorkParts, work: OwnWork, state: RunState): Promise<void> {
-  if (work.kind === 'draw') return draw(parts, work);
-  return work.kind === 'aggregate' ? aggregate(parts, work, state) : publish(parts, work, state);
+/** `changed`: the members are others now, and what the round asked for meanwhile under the same name was not started. */
+type Outcome = 'over' | 'changed';
+
+async function performed(parts: ServerWorkParts, work: OwnWork, state: RunState): Promise<Outcome> {
+  if (work.kind === 'aggregate') return aggregate(parts, work, state);
+  await (work.kind === 'draw' ? draw(parts, work) : publish(parts, work, state));
+  return 'over';
 }
 
 /** The journal has who was drawn before anybody is asked; then the key that drew them is destroyed. */
@@ -120,15 +131,16 @@ async function draw(
   await keyCleaning.untilDone();
 }
 
-async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<void> {
+async function aggregate(parts: ServerWorkParts, work: AggregateWork, state: RunState): Promise<Outcome> {
   const works = await parts.works();
   const startedMs = parts.clock.nowMs();
   const opened = state.plan.secureAggregation && (await openMasks(parts, work, state, works));
-  if (opened === 'failed') return;
+  if (opened === 'failed') return 'changed';
   const blob = opened?.blob;
   const unpin = blob === undefined ? undefined : await parts.garbage.pin(blob);
   try {
     await aggregateWith(parts, work, state, { works, startedMs, unmask: opened?.order });
+    return 'over';
   } finally {
     unpin?.();
     if (blob !== undefined) await parts.garbage.collect([blob]);

@@ -61,11 +61,7 @@ export function setsOf({ present }: AttemptView, { members }: OpenRound): Surviv
 }
 
 /** Whether the survivors alone could open the masks of all of U2, and each group still has the owners of a sum. */
-export function isOpenable(
-  session: Session,
-  present: readonly string[],
-  { survivors }: SurvivorSets,
-): boolean {
+function isOpenable(session: Session, present: readonly string[], { survivors }: SurvivorSets): boolean {
   return areWhole(session, survivors) && withoutEnoughHolders(session, present, survivors).length === 0;
 }
 

@@ -9,7 +9,11 @@ import { canonicalJson } from '../../base/canonical.ts';
 import { assert, HeadwaterError, messageOf } from '../../base/errors.ts';
 import type { AggregateWork } from '../../federation/events.ts';
 import { groupsOf } from '../../federation/masking/groups.ts';
-import { helperRefusal, type UnmaskOrderMessage } from '../../federation/wire/helper.ts';
+import {
+  type HelperRefusalCode,
+  helperRefusal,
+  type UnmaskOrderMessage,
+} from '../../federation/wire/helper.ts';
 import type { UnmaskOrder } from '../../jobs/masking.ts';
 import type { Blobs } from '../../storage/blobs.ts';
 import type { Context } from '../context.ts';
@@ -46,10 +50,13 @@ export function createUnmasking(
       const { url } = helperOf(record());
       if (parts.askHelper === undefined) throw new Error('a coordinator of masked runs can ask helpers');
       const answer = await parts.askHelper(url, { text, signature }).catch((cause) => {
-        throw new HeadwaterError('CONNECTION_FAILED', `the helper could not be asked: ${messageOf(cause)}`, {
-          where: url,
-          hint: 'Have its operator start `headwater helper` again; the round waits, and goes on with `headwater resume`.',
-        });
+        throw new HeadwaterError(
+          'CONNECTION_FAILED',
+          `the helper at ${url} cannot be asked: ${messageOf(cause)}`,
+          {
+            hint: 'Have its operator start `headwater helper` again; the round waits, and goes on with `headwater resume`.',
+          },
+        );
       });
       if (answer.status !== 200) return refused(answer, url);
       const groups = groupsOf(order.members.length, order.context.groupSize, checkedDraw(answer, url));
@@ -88,19 +95,27 @@ async function refused({ status, body }: HelperResponse, url: string): Promise<O
   if (error === undefined)
     throw new HeadwaterError(
       'CONNECTION_FAILED',
-      `the helper opened nothing (HTTP ${status}): ${text.slice(0, 200)}`,
+      `the helper at ${url} opened nothing (HTTP ${status}): ${text.slice(0, 200)}`,
       {
-        where: url,
-        hint: 'If this is not its address, what is there is no helper. Else its operator can read there why it failed.',
+        hint: 'If that is no answer of a helper, another program has its address. Else its own output says why.',
       },
     );
   if (error.code === 'bad-members' && error.owners !== undefined)
     return { kind: 'blamed', owners: error.owners, reason: `the helper cannot open the seed of its mask` };
-  throw new HeadwaterError('RUN_CORRUPT', `the helper opens no sum of this round: ${error.message}`, {
-    where: url,
-    hint: 'It protects the owners from a second sum of other updates. Stop the run to publish what it has.',
-  });
+  throw new HeadwaterError(
+    'RUN_CORRUPT',
+    `the helper at ${url} opens no sum of this round: ${error.message}`,
+    { hint: WHAT_TO_DO[error.code] ?? 'Coordinator and helper must be of one version.' },
+  );
 }
+
+const WHAT_TO_DO: Readonly<Partial<Record<HelperRefusalCode, string>>> = {
+  'other-helper':
+    'Have it started with the --store that has the key of the signed run; if the key in the recipe was wrong, begin a new run.',
+  'too-few': 'Have it started with a lower --min-updates, or begin a new run with a larger quorum.',
+  'other-set':
+    'It protects the owners from a second sum of other updates. Stop the run to publish what it has.',
+};
 
 function jsonOf(text: string): unknown {
   try {

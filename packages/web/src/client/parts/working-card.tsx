@@ -64,6 +64,8 @@ function inWords({ doing, round, rounds, step, steps, model }: Progress, isWorki
       return round === 0
         ? 'Waiting for the other owners.'
         : `Waiting; the run is in round ${count(round)}${ofRounds}.`;
+    case 'paused':
+      return `Waiting: the run is paused in round ${count(round)}${ofRounds}. What you sent is kept.`;
     case 'training':
       return `Round ${count(round)}${ofRounds}: training, step ${count(step)} of ${count(steps)}.`;
     case 'measuring':
