@@ -204,6 +204,11 @@ export interface Method<O> {
   readonly aggregate?: Aggregation<O>;
   serverStep?(input: ServerStepInput<O>): ServerStepOutput;
   /**
+   * Its server step moves an element of a tensor by what was released for that element, in this and earlier rounds, and by nothing
+   * else, so that noise which a release takes away again (DP-FTRL) comes out of where it went. Default: yes without a `serverStep`.
+   */
+  readonly serverByElement?: true;
+  /**
    * What the server itself learns after its step, on the public examples of the run (`data.public`, which such a method
    * needs): a function of these, the params and the seed. Done where the round is aggregated, with the recipe's training
    * options. For canonical rules only: sums are made by processes without a model.
@@ -262,6 +267,8 @@ export interface BoundMethod {
   readonly rule?: BoundRule;
   /** Undefined: params + η · aggregate (`fedAvgStep`), element by element. */
   readonly serverStep: ((input: BoundStepInput) => ServerStepOutput) | undefined;
+  /** Whether an element of the params follows from what was released for it alone. */
+  readonly serverByElement: boolean;
   /** Undefined: the server does not train. */
   readonly serverTrain: ((server: ServerRound) => Promise<ServerTrained>) | undefined;
   encodeDown(params: Params, context: ClientContext): Params;
@@ -322,6 +329,7 @@ export function bindMethod<O>(method: Method<O>, options: O): BoundMethod {
       serverStep === undefined
         ? undefined
         : (input) => serverStep.call(method, { participation: 1, ...input, options }),
+    serverByElement: serverStep === undefined || method.serverByElement === true,
     serverTrain:
       serverTrain === undefined ? undefined : (server) => serverTrain.call(method, server, options),
     encodeDown: (params, context) => method.encodeDown?.(params, context, options) ?? params,

@@ -7,6 +7,8 @@ import type { BoundMethod } from './method.ts';
 interface TreeFacts {
   readonly owners?: readonly unknown[] | undefined;
   readonly cohortSize?: number | undefined;
+  /** Omitted: as few as show whether rounds differ. */
+  readonly rounds?: number | undefined;
   readonly tensors: readonly TrainableTensor[];
 }
 
@@ -42,21 +44,28 @@ function ownersMistakes(
   ];
 }
 
-function methodMistakes({ tensors }: TreeFacts, method: BoundMethod): string[] {
-  const mistakes: string[] = [];
-  if (method.serverStep !== undefined)
-    mistakes.push(
-      `privacy.clientLevel.mechanism: tree takes noise out of the params again that earlier rounds put in, but ${method.id} does more with a round’s mean than add it; choose fedavg or another method with a plain server, or ${INSTEAD}`,
-    );
+/**
+ * What the server does with a round’s noisy mean costs no privacy: it is the difference of two noisy prefix sums, and any step from it
+ * is post-processing. But the noise of a node has to come out of the elements that it went into.
+ */
+function methodMistakes({ tensors, rounds = 2 }: TreeFacts, method: BoundMethod): string[] {
+  // Refused with any noise.
+  if (method.secureAggregation !== 'yes') return [];
+  if (!method.serverByElement)
+    return [
+      `privacy.clientLevel.mechanism: tree takes noise out again that earlier rounds put in, but the server of ${method.id} moves other params by it than it came from, where it stays; choose a method whose server steps element by element (fedavg, fedavgm, fedadam …), or ${INSTEAD}`,
+    ];
   const sent = (round: number) =>
     method
       .wire(tensors, round, '')
       .map(({ name }) => name)
       .sort()
       .join(' ');
-  if (sent(1) !== sent(2))
-    mistakes.push(
-      `privacy.clientLevel.mechanism: tree has one noise for the updates of many rounds, but with ${method.id} rounds take turns in what they send; choose a method that sends the same tensors in every round, or ${INSTEAD}`,
-    );
-  return mistakes;
+  const first = sent(1);
+  for (let round = 2; round <= rounds; round++)
+    if (sent(round) !== first)
+      return [
+        `privacy.clientLevel.mechanism: tree has one noise for the updates of many rounds, but with ${method.id} rounds take turns in what they send; choose a method that sends the same tensors in every round, or ${INSTEAD}`,
+      ];
+  return [];
 }

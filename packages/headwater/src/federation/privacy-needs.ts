@@ -15,6 +15,7 @@ export interface PrivacyFacts {
   readonly owners?: readonly unknown[] | undefined;
   readonly privacy?: ClientPrivacy | undefined;
   readonly cohortSize?: number | undefined;
+  readonly rounds?: number | undefined;
   readonly weighting: Weighting;
   readonly selection?: SelectionChoice | undefined;
   readonly tensors: readonly TrainableTensor[];

@@ -44,7 +44,7 @@ const clientLevel = z.strictObject({
     .enum(['gaussian', 'tree'])
     .default('gaussian')
     .describe(
-      'Which noise. gaussian: every release has its own, and costs what it has. tree (DP-FTRL, Kairouz et al. 2021): the params after t rounds carry the noise of as many nodes of a binary tree as t has ones in binary, in place of t; each owner is counted at most once in a tree, and a tree costs it ⌈log₂(treeRounds + 1)⌉ releases. For many owners who each come seldom; needs trust: central, a method that adds the mean, and no sampling.',
+      'Which noise. gaussian: every release has its own, and costs what it has. tree (DP-FTRL, Kairouz et al. 2021): the params after t rounds carry the noise of as many nodes of a binary tree as t has ones in binary, in place of t; each owner is counted at most once in a tree, and a tree costs it ⌈log₂(treeRounds + 1)⌉ releases. For many owners who each come seldom; needs trust: central, a method that sends the same tensors in each round and whose server steps element by element (momentum, Adam …), and no sampling.',
     ),
   treeRounds: positiveInt
     .optional()

@@ -61,7 +61,7 @@ function refusePrivacy(recipe: Recipe, method: BoundMethod, tensors: BoundTuning
   const chosen = plannedSelection(selection);
   const { rounds, localSteps } = recipe.federation;
   const mistakes = [
-    ...privacyMistakes({ ...facts, selection: chosen }, method),
+    ...privacyMistakes({ ...facts, rounds, selection: chosen }, method),
     ...exampleMistakes(
       {
         ...{ privacy, rounds, weighting, selection: chosen, examplePrivacy: examplePrivacy(recipe) },

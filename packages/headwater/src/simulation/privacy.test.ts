@@ -98,7 +98,11 @@ describe('a simulated run with clipping and noise', () => {
       noiseMultiplier: 0.5,
       delta: 0.05,
     };
-    const overrides = [`privacy.clientLevel=${JSON.stringify(level)}`, 'federation.cohortSize=1'];
+    const overrides = [
+      `privacy.clientLevel=${JSON.stringify(level)}`,
+      'federation.cohortSize=1',
+      'federation.method={"kind":"fedavgm"}',
+    ];
     const { folder, results } = await runWith(overrides);
     expect(results.privacy).toMatchObject({ stamp: 'SIMULATED', participations: 1, tree: { leaves: 2 } });
     expect(results.privacy!.statement).toMatch(

@@ -114,6 +114,16 @@ async function roundOf(
   return (await aggregateRound(bound, plan, input, async (i) => cohort[Number(i)]!.update)).params;
 }
 
+/** Params after rounds with these aggregates. */
+function steppedBy({ bound }: Toy, start: Params, aggregates: readonly Params[]): Params {
+  let [params, state]: [Params, Params | undefined] = [start, undefined];
+  for (const [i, aggregate] of aggregates.entries()) {
+    const next = bound.serverStep!({ round: i + 1, params, aggregate, state, serverLearningRate: 0.5 });
+    [params, state] = [next.params, next.state];
+  }
+  return params;
+}
+
 function largestOf(params: Params): number {
   return Math.max(...[...params.values()].flatMap(({ data }) => [...data].map(Math.abs)));
 }
@@ -164,6 +174,32 @@ export function methodConformance(method: Method<unknown>, all: ReadonlyMap<stri
         }),
       ),
     );
+
+    if (method.serverByElement === true)
+      it('its server moves an element by what was released for that element alone', () => {
+        const one = (size: number) => fc.tuple(fc.nat(size - 1), fc.constantFrom(-0.5, 0.25, 1));
+        const { length } = toy.wire;
+        fc.assert(
+          fc.property(
+            anyParams(toy.tensors),
+            fc.tuple(anyParams(toy.wire), anyParams(toy.wire), anyParams(toy.wire)),
+            fc.nat(length - 1).chain((at) => fc.tuple(fc.constant(at), one(sizeOf(toy.wire[at]!.shape)))),
+            (start, released, [at, [element, by]]) => {
+              const { name } = toy.wire[at]!;
+              const [first, ...later] = released;
+              const other = new Map(first!);
+              const { shape, data } = first!.get(name)!;
+              const moved = data.map((x, i) => (i === element ? x + by : x));
+              other.set(name, tensor('float32', shape, moved));
+              const [left, right] = [first!, other].map((begin) => steppedBy(toy, start, [begin, ...later]));
+              for (const [of, { data: values }] of left!)
+                for (const [i, value] of values.entries())
+                  if (i !== element || !of.endsWith(name)) expect(right!.get(of)!.data[i]).toBe(value);
+            },
+          ),
+          { numRuns: 20 },
+        );
+      });
 
     it('the same round twice gives the same bits', async () => {
       await fc.assert(

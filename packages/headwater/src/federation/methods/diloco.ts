@@ -21,5 +21,6 @@ export const diloco: Method<z.infer<typeof options>> = {
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { momentum: 0 } }],
   exceptions: { 'one-owner': 'the outer momentum goes further than the update' },
+  serverByElement: true,
   serverStep: (input) => nesterovStep(input, input.options.momentum),
 };

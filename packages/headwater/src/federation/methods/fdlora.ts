@@ -62,6 +62,7 @@ export const fdlora: Method<FdLoraOptions> = {
       local.round === 1 ? GLOBAL_ALONE : await fused(local, overlaid(local.start, personal), given);
     return { ...outcome, personal, memory: memoryOf(weights) };
   },
+  serverByElement: true,
   serverStep: (input) =>
     input.round === 1 ? fedAvgStep(input) : nesterovStep(input, input.options.momentum),
   ownParams(params, { personal, memory }) {

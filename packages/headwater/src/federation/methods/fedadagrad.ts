@@ -17,5 +17,6 @@ export const fedadagrad: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   exceptions: { 'one-owner': 'steps have the size of the server learning rate, not that of the update' },
+  serverByElement: true,
   serverStep: (input) => adaptiveStep({ secondMoment: (v, square) => v + square }, input),
 };

@@ -21,5 +21,6 @@ export const fedadam: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   exceptions: { 'one-owner': 'steps have the size of the server learning rate, not that of the update' },
+  serverByElement: true,
   serverStep: adamStep,
 };

@@ -21,6 +21,7 @@ export const fedavgm: Method<z.infer<typeof options>> = {
   secureAggregation: 'yes',
   reducesTo: [{ id: 'fedavg', when: { momentum: 0, dialect: 'hsu' } }],
   exceptions: { 'one-owner': 'the velocity of earlier rounds moves the params too' },
+  serverByElement: true,
   serverStep(input) {
     const { momentum, dialect } = input.options;
     return momentumStep(input, momentum, dialect === 'hsu' || input.state === undefined ? 1 : 1 - momentum);

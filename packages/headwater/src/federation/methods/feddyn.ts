@@ -55,6 +55,7 @@ export const feddyn: Method<z.infer<typeof options>> = {
     ),
   selectTrainable: ({ name }) => (isMean(name) ? 'given' : 'shared'),
   client: (local, { alpha }) => regularised(local, alpha),
+  serverByElement: true,
   serverStep({ params, aggregate, serverLearningRate, participation }) {
     const change = selectParams(underPrefix(MEAN, aggregate), (name) => params.has(name));
     const moved = addScaled(startOf(params), aggregate, serverLearningRate);

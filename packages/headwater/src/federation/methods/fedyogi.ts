@@ -18,6 +18,7 @@ export const fedyogi: Method<z.infer<typeof options>> = {
   options,
   secureAggregation: 'yes',
   exceptions: { 'one-owner': 'steps have the size of the server learning rate, not that of the update' },
+  serverByElement: true,
   serverStep: (input) =>
     adaptiveStep({ secondMoment: (v, square, { beta2 }) => yogiMoment(v, square, beta2) }, input),
 };
