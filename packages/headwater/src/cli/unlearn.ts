@@ -18,7 +18,7 @@ import { jsonOption, nonNegative, wholeNumber } from './options.ts';
 import { createDisplay } from './progress.ts';
 import { wrapped } from './show-comparison.ts';
 import { paint, renderTable } from './style.ts';
-import { signedReceipt } from './unlearn-signature.ts';
+import { receiptSigner } from './unlearn-signature.ts';
 
 interface UnlearnCommandOptions {
   readonly owner: string;
@@ -73,6 +73,7 @@ export function unlearnCommand(): Command {
 }
 
 async function run(folder: string, options: UnlearnCommandOptions): Promise<void> {
+  const sign = await receiptSigner(options.store);
   const display = createDisplay({ stream: process.stderr, nowMs: () => performance.now() });
   const stored = await openStoredRun(folder, display.onProgress).finally(display.stop);
   const { owner } = options;
@@ -94,7 +95,7 @@ async function run(folder: string, options: UnlearnCommandOptions): Promise<void
       if (method === 'retrain') retrained = after;
       const measures = { before, after, retrained };
       const receipt = receiptOf(stored, owner, unlearned, measures, paramsAfter(stored.state, chosen));
-      const signed = await signedReceipt(receipt, options.store);
+      const signed = await sign(receipt);
       await writeFileAtomically(join(out, method, 'receipt.json'), `${JSON.stringify(signed, null, 2)}\n`);
       logged.push(await logReceipt(folder, signed, stored.clock));
       receipts.push(receipt);

@@ -8,10 +8,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fromBase64url } from '../../base/base64url.ts';
-import { ed25519FromSeed, ed25519Verify } from '../../base/ed25519-node.ts';
 import { HeadwaterError } from '../../base/errors.ts';
-import { openStorage } from '../../coordinator/open-storage.ts';
-import { openOperatorKey } from '../../coordinator/operator-key.ts';
+import { openKnownStore } from '../../coordinator/known-store.ts';
 import type { LogPage } from '../../coordinator/ports.ts';
 import { createRunLogs } from '../../coordinator/run-logs.ts';
 import { storePaths } from '../../coordinator/store-folder.ts';
@@ -80,18 +78,10 @@ async function inStore(run: string, options: AdminOptions): Promise<FoundLog> {
 }
 
 async function inClosedStore(run: string, place: string): Promise<FoundLog> {
-  const { store, close } = await openStorage({
-    store: place,
-    ...(place.includes('://') ? { blobs: '.' } : {}),
-  });
+  const { name, store, key, close } = await openKnownStore(place);
   try {
     if (!(await store.journals.list()).includes(run))
-      throw new HeadwaterError('RUN_NOT_FOUND', `there is no run "${run}" in this store`, { where: place });
-    const entropy = () => {
-      throw new HeadwaterError('RUN_NOT_FOUND', 'this store has no operator key', { where: place });
-    };
-    const signatures = { verify: ed25519Verify, signer: ed25519FromSeed };
-    const key = await openOperatorKey({ store, entropy, signatures });
+      throw new HeadwaterError('RUN_NOT_FOUND', `there is no run "${run}" in this store`, { where: name });
     const page = await createRunLogs(store.journals, key).page(run, 0, Number.POSITIVE_INFINITY);
     const journal = await store.journals.open(run);
     const events = (await journal.readAll()).map(({ event }) => event as unknown as RunEvent);
