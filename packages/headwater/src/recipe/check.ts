@@ -8,6 +8,7 @@ import { checkExamples } from './example-checks.ts';
 import { type Issue, type Path, parseAt } from './issues.ts';
 import { type ParsedRecord, parseRecords } from './records.ts';
 import type { Registries } from './registries.ts';
+import { checkReleases } from './release-checks.ts';
 import { type Recipe, recipeShape } from './schema.ts';
 
 export interface CheckedRecipe {
@@ -20,7 +21,13 @@ export function checkRecipe(raw: unknown, registries: Registries): CheckedRecipe
   const base = parseAt(recipeShape, raw);
   // Defaults such as `partition: { kind: natural }` are records too: their options get their defaults as well.
   const records = parseRecords(base.value ?? raw, registries);
-  const issues = [...base.issues, ...records.issues, ...crossCheck(raw), ...checkExamples(raw, registries)];
+  const issues = [
+    ...base.issues,
+    ...records.issues,
+    ...crossCheck(raw),
+    ...checkExamples(raw, registries),
+    ...checkReleases(base.value ?? raw, registries),
+  ];
   if (base.value === undefined || issues.length > 0) return { issues };
   return { recipe: withRecords(base.value, records.parsed), issues };
 }

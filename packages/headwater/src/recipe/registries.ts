@@ -13,6 +13,10 @@ export interface RecipeRecord {
   readonly options: z.ZodType;
   /** Of a data schema: what its examples are. Of an objective: what they must be. */
   readonly examples?: string | undefined;
+  /** Of a task. */
+  readonly metrics?: readonly { readonly id: string; readonly higherIsBetter: boolean }[];
+  /** Of a task that lets the model write. */
+  readonly writes?: true;
 }
 
 /** Families by the name that plug-ins use for them. */

@@ -17,6 +17,7 @@ export const gsm8k: EvaluationTask<z.infer<typeof options>> = {
   id: 'gsm8k',
   summary: 'share of written solutions that end with the right number (GSM8K)',
   options,
+  writes: true,
   metrics: [
     { id: 'strictMatch', summary: 'the number behind ####, share of examples', higherIsBetter: true },
     { id: 'flexibleMatch', summary: 'the last number of the text, share of examples', higherIsBetter: true },

@@ -68,6 +68,7 @@ export const mmluGeneration: EvaluationTask<z.infer<typeof generationOptions>> =
   id: 'mmlu-generation',
   summary: 'MMLU by the letter that is written: all questions, mean over subjects, subjects and categories',
   options: generationOptions,
+  writes: true,
   metrics: metricsOf('mmluGenerated'),
   requests: (examples, choice, context) =>
     bySubject(examples, multipleChoiceGeneration.requests!(examples, innerGeneration(choice), context)),

@@ -31,6 +31,7 @@ export const multipleChoiceGeneration: EvaluationTask<GeneratedChoice> = {
   id: 'multiple-choice-generation',
   summary: 'share of examples where the model writes the right option',
   options,
+  writes: true,
   metrics: [
     { id: 'generatedAccuracy', summary: 'share of examples, 0 to 1', higherIsBetter: true },
     { id: 'generatedMacroF1', summary: 'mean of the F1 scores of the options, 0 to 1', higherIsBetter: true },

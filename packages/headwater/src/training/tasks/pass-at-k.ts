@@ -43,6 +43,7 @@ export const passAtK: EvaluationTask<z.infer<typeof options>> = {
   id: 'pass-at-k',
   summary: 'share of programming problems solved by one of k written programs, which are run',
   options,
+  writes: true,
   metrics: [
     { id: 'passAt1', summary: 'chance that one program passes', higherIsBetter: true },
     { id: 'passAt10', summary: 'chance that one of ten passes; from ten samples on', higherIsBetter: true },

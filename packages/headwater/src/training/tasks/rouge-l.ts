@@ -20,6 +20,7 @@ export const rougeL: EvaluationTask<z.infer<typeof options>> = {
   id: 'rouge-l',
   summary: 'overlap of written answers with the given ones (ROUGE-L, English)',
   options,
+  writes: true,
   metrics: [
     {
       id: 'rougeL',

@@ -90,6 +90,8 @@ export interface EvaluationTask<O> {
   readonly options: z.ZodType<O>;
   /** The first is the one that tables show. */
   readonly metrics: readonly [Metric, ...Metric[]];
+  /** Its requests let the model write. Omitted: they score texts. */
+  readonly writes?: true;
   /** Omitted: each example itself. */
   requests?(examples: readonly Example[], options: O, context: TaskContext): TaskRequest[];
   /** For tasks that run what was written. It is done only where the machine can lock it in, or its user allows it. */

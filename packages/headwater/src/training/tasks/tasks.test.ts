@@ -125,6 +125,16 @@ describe('evaluation tasks', () => {
     expect(scored('exact-match', {}, plain).chance).toBeUndefined();
   });
 
+  it('say whether they let the model write', () => {
+    for (const [kind, task] of tasks) {
+      const { items } = scored(kind, givenTo(kind), listFor(kind));
+      expect(
+        items.some(({ writing }) => writing !== undefined),
+        kind,
+      ).toBe(task.writes === true);
+    }
+  });
+
   it('name the first metric of every task among its figures', () => {
     for (const [kind, task] of tasks) {
       const figures = scored(kind, givenTo(kind), listFor(kind)).figures();
