@@ -68,7 +68,7 @@ const COLUMNS: readonly Column[] = [
   {
     title: 'browser',
     shownBy:
-      'the WebGPU provider runs the same graphs (`training/webgpu.test.ts`); there is no browser client yet',
+      'the WebGPU provider runs the same graphs (`training/webgpu.test.ts`), and so do tabs on WebGPU and WebAssembly (`packages/web/test/parity.browser.ts`)',
     cell: () => 'untested',
   },
 ];

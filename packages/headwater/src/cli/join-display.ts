@@ -3,6 +3,7 @@
 import { formatBytes, formatCount, formatDuration, significant } from '../base/format.ts';
 import type { JoinEvent } from '../client/join-node.ts';
 import type { PreparedRun } from '../jobs/prepare.ts';
+import { minOwnersOf } from '../recipe/pace.ts';
 import { paint } from './style.ts';
 
 export interface JoinDisplay {
@@ -48,6 +49,7 @@ function createWords(): (event: JoinEvent) => Words {
   let round = '';
   let rounds = 0;
   let waiting = '';
+  let minOwners = 0;
   let lastLoss = Number.NaN;
   return (event) => {
     switch (event.type) {
@@ -59,6 +61,7 @@ function createWords(): (event: JoinEvent) => Words {
         return { line: `${event.what}: ${event.detail}` };
       case 'prepared':
         rounds = event.prepared.recipe.federation.rounds;
+        minOwners = minOwnersOf(event.prepared.recipe);
         return { line: preparedText(event.prepared) };
       case 'hub': {
         const { file, doneBytes, totalBytes } = event.progress;
@@ -67,7 +70,7 @@ function createWords(): (event: JoinEvent) => Words {
       case 'lost-state':
         return { line: paint.warn('what was kept from earlier rounds is gone or damaged: starting as new') };
       case 'waiting': {
-        const line = waitingText(event);
+        const line = waitingText(event, minOwners);
         if (waiting === line) return {};
         waiting = line;
         return { line };
@@ -108,8 +111,8 @@ function createWords(): (event: JoinEvent) => Words {
   };
 }
 
-function waitingText({ round, rounds, paused }: JoinEvent & { type: 'waiting' }): string {
-  if (round === 0) return 'waiting for the run to begin';
+function waitingText({ round, rounds, paused }: JoinEvent & { type: 'waiting' }, minOwners: number): string {
+  if (round === 0) return `waiting for the run to begin, with ${minOwners} owners`;
   return `waiting (round ${round} of ${rounds}${paused === true ? '; the run is paused' : ''})`;
 }
 

@@ -16,7 +16,7 @@ export const deployment = z.strictObject({
   minOwners: positiveInt
     .optional()
     .describe(
-      'The run begins when so many owners have joined; later ones take part from then on. Default: all of `owners`, else cohortSize (buffered: bufferSize), else 2.',
+      'The run begins when so many owners have joined; later ones take part from then on. Default: all of `owners`, else as many as a round needs: cohortSize (buffered: bufferSize) or quorum, at least 2.',
     ),
   owners: z
     .array(ownerName)

@@ -11,9 +11,9 @@ type PaceRecipe = Pick<Recipe, 'federation' | 'deployment'>;
 /** Owners that must have joined before the plan is made. */
 export function minOwnersOf({ federation, deployment }: PaceRecipe): number {
   const { minOwners, owners } = deployment;
-  const { mode, cohortSize } = federation;
+  const { mode, cohortSize, quorum } = federation;
   const needed = mode.kind === 'buffered' ? mode.bufferSize : cohortSize;
-  return minOwners ?? owners?.length ?? needed ?? 2;
+  return minOwners ?? owners?.length ?? Math.max(needed ?? 2, quorum ?? 0);
 }
 
 /** Fewest updates that are ever added up: what owners are promised before anybody has joined. */

@@ -276,6 +276,7 @@ describe('a deployment', () => {
     const least = (overrides: string[]) => minOwnersOf(recipeFromText(GOOD, { registries, overrides }));
     expect(least([])).toBe(2);
     expect(least(buffered)).toBe(3);
+    expect(least(['federation.quorum=5'])).toBe(5);
     expect(least(['deployment.owners=[a, b, c, d]'])).toBe(4);
     expect(least(['deployment={minOwners: 3, owners: [a, b, c, d]}'])).toBe(3);
   });

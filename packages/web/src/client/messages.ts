@@ -65,6 +65,8 @@ export interface RunInWords {
   readonly weights: 'exact' | 'float16' | 'int8' | 'int4';
   /** All files of the model. */
   readonly modelBytes: number;
+  /** Owners that the run begins with. */
+  readonly minOwners: number;
   /** Null: the coordinator sees each update. */
   readonly masking: MaskingInWords | null;
 }

@@ -2,6 +2,7 @@
 
 import { useRef } from 'react';
 import { bytes, count, duration } from '../../shared/format.ts';
+import type { SignedRun } from '../messages.ts';
 import type { Progress } from '../progress.ts';
 import { useNow } from '../use-now.ts';
 import type { Tab } from '../use-tab.ts';
@@ -15,7 +16,9 @@ export function WorkingCard({ tab }: { readonly tab: Tab }) {
     <section className="card stack" aria-labelledby="work">
       <h2 id="work">{isPaused ? 'Paused' : 'Taking part'}</h2>
       <p role="status" className="doing">
-        {isPaused ? 'Nothing is computed or sent. What was finished is kept.' : inWords(progress, isWorking)}
+        {isPaused
+          ? 'Nothing is computed or sent. What was finished is kept.'
+          : inWords(progress, isWorking, run)}
       </p>
       {!isPaused && <Bars progress={progress} />}
       {!isPaused && <Silence progress={progress} />}
@@ -50,7 +53,11 @@ export function WorkingCard({ tab }: { readonly tab: Tab }) {
   );
 }
 
-function inWords({ doing, round, rounds, step, steps, model }: Progress, isWorking: boolean): string {
+function inWords(
+  { doing, round, rounds, step, steps, model }: Progress,
+  isWorking: boolean,
+  run: SignedRun | undefined,
+): string {
   if (!isWorking) return 'It stands still.';
   const ofRounds = rounds === 0 ? '' : ` of ${count(rounds)}`;
   switch (doing) {
@@ -62,7 +69,7 @@ function inWords({ doing, round, rounds, step, steps, model }: Progress, isWorki
       return 'Preparing data and model …';
     case 'waiting':
       return round === 0
-        ? 'Waiting for the other owners.'
+        ? `Waiting for the other owners${run === undefined ? '' : `: the run begins when ${count(run.summary.minOwners)} are there`}.`
         : `Waiting; the run is in round ${count(round)}${ofRounds}.`;
     case 'paused':
       return `Waiting: the run is paused in round ${count(round)}${ofRounds}. What you sent is kept.`;

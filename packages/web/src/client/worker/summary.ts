@@ -2,6 +2,7 @@
 
 import { termsOf } from '@headwater/client/terms.ts';
 import type { Manifest } from '@headwater/federation/wire/messages.ts';
+import { minOwnersOf } from '@headwater/recipe/pace.ts';
 import type { Recipe } from '@headwater/recipe/schema.ts';
 import { DEFAULT_ADVERSARIES } from '@headwater/recipe/secure-aggregation-schema.ts';
 import type { MaskingInWords, RunInWords } from '../messages.ts';
@@ -24,6 +25,7 @@ export function runInWords(recipe: Recipe, manifest: Manifest): RunInWords {
     weights: quantization.kind === 'none' ? (deployment.tabWeights ?? 'exact') : quantization.kind,
     weightBytes: sum(model.files.filter(({ path }) => path.endsWith('.safetensors'))),
     modelBytes: sum(model.files),
+    minOwners: minOwnersOf(recipe),
     masking: maskingInWords(manifest),
   };
 }
