@@ -4,7 +4,12 @@ import { Command } from 'commander';
 import { HeadwaterError } from '../../base/errors.ts';
 import { exampleMechanism } from '../../federation/example-privacy.ts';
 import { guaranteeFor } from '../../federation/privacy-ledger.ts';
-import { clientCanaries, exampleCanaries, type ScoredCanaries } from '../../jobs/audits/one-run.ts';
+import {
+  type Audited,
+  clientCanaries,
+  exampleCanaries,
+  type ScoredCanaries,
+} from '../../jobs/audits/one-run.ts';
 import { examplePrivacy } from '../../jobs/example-privacy.ts';
 import { registriesWith } from '../../jobs/plugins-node.ts';
 import { clientPrivacy } from '../../jobs/records.ts';
@@ -106,20 +111,27 @@ function withoutRecipe(options: OneRunOptions): Mechanism {
   return clients(options, { clipNorm: 1, noiseMultiplier }, rounds, delta);
 }
 
-function clients(
-  options: OneRunOptions,
-  { clipNorm, noiseMultiplier }: { readonly clipNorm: number; readonly noiseMultiplier: number },
-  rounds: number,
-  delta: number,
-): Mechanism {
-  const z = options.noise ? noiseMultiplier : 0;
+function clients(options: OneRunOptions, privacy: Audited, participations: number, delta: number): Mechanism {
+  const { clipNorm, noiseMultiplier } = privacy;
   return {
     unit: 'client',
-    text: `${rounds} releases, clip ${clipNorm}, noise multiplier ${noiseMultiplier.toFixed(4)}`,
-    epsilon: guaranteeFor({ noiseMultiplier }, delta, rounds).epsilon,
+    text: `${releasesOf(privacy, participations)}, clip ${clipNorm}, noise multiplier ${noiseMultiplier.toFixed(4)}`,
+    epsilon: guaranteeFor(privacy, delta, participations).epsilon,
     delta,
-    run: () => clientCanaries(options, { clipNorm, noiseMultiplier: z }, rounds),
+    run: () =>
+      clientCanaries(
+        options,
+        { ...privacy, noiseMultiplier: options.noise ? noiseMultiplier : 0 },
+        participations,
+      ),
   };
+}
+
+function releasesOf({ tree, poisson }: Audited, count: number): string {
+  if (tree !== undefined)
+    return `${count} ${count === 1 ? 'tree' : 'trees'} over ${tree.leaves} releases, canaries in the first`;
+  const drawn = poisson === undefined ? '' : `, each drawn with probability ${poisson.rate.toPrecision(3)}`;
+  return `${count} releases${drawn}`;
 }
 
 async function ofRecipe(given: string, options: OneRunOptions): Promise<Mechanism> {
@@ -137,14 +149,10 @@ async function ofRecipe(given: string, options: OneRunOptions): Promise<Mechanis
         hint: 'Audit the same noise with --epsilon and --rounds, without a recipe.',
       },
     );
-  if (client?.tree !== undefined)
-    throw new HeadwaterError(
-      'PRIVACY_INVALID',
-      'this audit makes releases with noise of their own, but with mechanism: tree noise is shared among rounds',
-      { where: given, hint: 'Audit the accounted noise with --epsilon and --rounds, without a recipe.' },
-    );
-  if (client !== undefined)
-    return clients(options, client, client.maxParticipations, client.delta ?? options.delta);
+  if (client !== undefined) {
+    const { adaptive: _, ...audited } = client;
+    return clients(options, audited, client.maxParticipations, client.delta ?? options.delta);
+  }
   const example = ofExamples(recipe, options);
   if (example !== undefined) return example;
   throw new HeadwaterError('PRIVACY_INVALID', 'the recipe has no privacy to audit', {

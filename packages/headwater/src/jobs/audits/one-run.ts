@@ -3,13 +3,16 @@
  * the clip norm, in or out by a fair coin; whoever knows the canaries scores the releases. It knows no recipe.
  */
 
+import { randomBytes } from 'node:crypto';
 import { rng } from '../../base/random.ts';
 import { type Params, tensor } from '../../base/tensor.ts';
 import { takePrivateMean } from '../../federation/aggregate.ts';
 import type { ClientPrivacy } from '../../federation/client-privacy.ts';
 import { addUpdate, emptySum, planFixedPoint } from '../../federation/fixed-point.ts';
-import { normOf, serverClipFactor } from '../../federation/noisy-release.ts';
+import { nodesClosedBy, nodesOf } from '../../federation/noise-tree.ts';
+import { type NoisyRelease, normOf, serverClipFactor, withZeros } from '../../federation/noisy-release.ts';
 import { clippedSum } from '../../privacy/clipped-sum.ts';
+import { KEY_BYTES, keystreamWords } from '../../privacy/keystream-node.ts';
 import { secretWords } from '../../privacy/secret-words.ts';
 
 export interface CanaryRun {
@@ -30,32 +33,72 @@ export interface ScoredCanaries {
 const FIXED_POINT = { fractionBits: 30, range: 8 } as const;
 const TENSOR = 'canary';
 
-/** Client level: every canary that is in sends its vector in each of `rounds` releases of the deployment's own sum. */
-export function clientCanaries(
-  run: CanaryRun,
-  privacy: Pick<ClientPrivacy, 'clipNorm' | 'noiseMultiplier'>,
-  rounds: number,
-): ScoredCanaries {
-  const { canaries, dimension } = run;
-  const { clipNorm, noiseMultiplier } = privacy;
-  const plan = planFixedPoint([{ name: TENSOR, shape: [dimension] }], FIXED_POINT);
+/** What is audited of a plan: that a clip adapts costs its own part, and is left out. */
+export type Audited = Pick<ClientPrivacy, 'clipNorm' | 'noiseMultiplier' | 'tree' | 'poisson'>;
+
+/**
+ * Client level: every canary that is in takes part in so many releases of the deployment's own sum (drawn into each by the secret coins
+ * of the plan, if it has any), or is in the first leaf, which most nodes are over, of as many trees.
+ */
+export function clientCanaries(run: CanaryRun, privacy: Audited, participations: number): ScoredCanaries {
   const isIn = coins(run);
-  const released = new Float64Array(dimension);
-  for (let round = 0; round < rounds; round++) {
-    const sum = emptySum();
-    for (let i = 0; i < canaries; i++) {
-      if (!isIn[i]) continue;
-      const update: Params = new Map([[TENSOR, tensor('float32', [dimension], canary(run, i, clipNorm))]]);
-      addUpdate(plan, sum, update, 1, 1, serverClipFactor(normOf(update), clipNorm, sum));
-    }
-    const { mean } = takePrivateMean(plan, sum, {
-      ...{ clipNorm, noiseMultiplier, maxParticipations: rounds, denominator: canaries },
-      noise: { kind: 'secret', words: () => secretWords() },
-    });
-    const values = mean.get(TENSOR)!.data as Float32Array;
-    for (let d = 0; d < dimension; d++) released[d]! += values[d]!;
-  }
+  const released = new Float64Array(run.dimension);
+  for (let i = 0; i < participations; i++)
+    if (privacy.tree === undefined) add(released, freshRelease(run, privacy, isIn));
+    else addTree(released, run, privacy, isIn);
   return { scores: scoresOf(run, released), isIn };
+}
+
+function freshRelease(run: CanaryRun, privacy: Audited, isIn: readonly boolean[]): Float32Array {
+  const words = secretWords();
+  const { rate = 1 } = privacy.poisson ?? {};
+  const counted = isIn.map((here) => here && (rate === 1 || words() * 2 ** -32 < rate));
+  return meanOf(run, counted, { ...privacy, noise: { kind: 'secret', words: () => secretWords() } });
+}
+
+/**
+ * What a tree tells of its first leaf: the noisy sum of the first t releases for each power of two t, which is a node with noise of its
+ * own. Every release is made as the deployment makes it, and the sums are those of releases.
+ */
+function addTree(released: Float64Array, run: CanaryRun, privacy: Audited, isIn: readonly boolean[]): void {
+  const keys = new Map<number, Uint8Array>();
+  const wordsOf = (node: number) => () => {
+    const key = keys.get(node) ?? new Uint8Array(randomBytes(KEY_BYTES));
+    keys.set(node, key);
+    return keystreamWords(key, 0);
+  };
+  const nobody = isIn.map(() => false);
+  const prefix = new Float64Array(run.dimension);
+  for (let leaf = 1; leaf <= privacy.tree!.leaves; leaf++) {
+    const removed = nodesClosedBy(leaf).map(wordsOf);
+    const noise = { kind: 'secret', words: wordsOf(leaf), removed } as const;
+    add(prefix, meanOf(run, leaf === 1 ? isIn : nobody, { ...privacy, leaf, noise }));
+    if (nodesOf(leaf).length === 1) add(released, prefix);
+  }
+}
+
+/** One release over those who are counted. */
+function meanOf(
+  run: CanaryRun,
+  counted: readonly boolean[],
+  release: Audited & Pick<NoisyRelease, 'noise' | 'leaf'>,
+): Float32Array {
+  const { canaries, dimension } = run;
+  const { clipNorm } = release;
+  const plan = planFixedPoint([{ name: TENSOR, shape: [dimension] }], FIXED_POINT);
+  const sum = emptySum();
+  for (let i = 0; i < canaries; i++) {
+    if (!counted[i]) continue;
+    const update: Params = new Map([[TENSOR, tensor('float32', [dimension], canary(run, i, clipNorm))]]);
+    addUpdate(plan, sum, update, 1, 1, serverClipFactor(normOf(update), clipNorm, sum));
+  }
+  const whole = withZeros(sum, plan.tensors);
+  const { mean } = takePrivateMean(plan, whole, { ...release, maxParticipations: 1, denominator: canaries });
+  return mean.get(TENSOR)!.data as Float32Array;
+}
+
+function add(total: Float64Array, values: Float32Array | Float64Array): void {
+  for (let d = 0; d < total.length; d++) total[d]! += values[d]!;
 }
 
 export interface ExampleSteps {
@@ -78,8 +121,7 @@ export function exampleCanaries(
   for (let step = 0; step < steps; step++) {
     const sum = clippedSum(dimension, clipNorm, noiseMultiplier);
     for (let i = 0; i < canaries; i++) if (isIn[i] && isDrawn()) sum.add([canary(run, i, clipNorm)]);
-    const values = sum.released(words);
-    for (let d = 0; d < dimension; d++) released[d]! += values[d]!;
+    add(released, sum.released(words));
   }
   return { scores: scoresOf(run, released), isIn };
 }
