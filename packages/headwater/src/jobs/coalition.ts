@@ -8,22 +8,33 @@ import type { Engine, ExampleScore } from '../training/engine.ts';
 import { type AggregationParts, roundInMemory } from './aggregation.ts';
 import type { HeldOut } from './answering.ts';
 import type { CoalitionJob } from './jobs.ts';
+import { type RealignParts, realignedParams } from './realigning.ts';
+
+export type CoalitionParts = AggregationParts &
+  RealignParts & {
+    readonly engine: Pick<Engine, 'score'>;
+    readonly heldOut: Partial<Readonly<Record<'validation' | 'test', HeldOut>>>;
+  };
 
 /** In the order of `positions`. */
 export async function scoreCoalition(
-  parts: AggregationParts & {
-    readonly engine: Pick<Engine, 'score'>;
-    readonly heldOut: Partial<Readonly<Record<'validation' | 'test', HeldOut>>>;
-  },
-  { work, fixedPoint, serverLearningRate, training, positions, batchSize, maxLength }: CoalitionJob,
+  parts: CoalitionParts,
+  job: CoalitionJob,
 ): Promise<readonly ExampleScore[]> {
-  const { method, blobs } = parts;
-  const job = { work, fixedPoint, serverLearningRate, training };
-  const silent = { ...parts, method: { ...method, figures: undefined } };
-  const params =
-    work.members.length === 0
-      ? decodeParams(await blobs.get(work.params), `blob ${work.params}`)
-      : (await roundInMemory(silent, job)).params;
+  const { work, realign, positions, batchSize, maxLength } = job;
+  const made = await roundOf(parts, job);
+  const { params } =
+    realign === undefined ? { params: made } : await realignedParams(parts, work.round, realign, made);
   const pieces = positions.map((position) => parts.heldOut.validation!.pieces[position]!);
   return parts.engine.score(params, pieces, { batchSize, maxLength });
+}
+
+async function roundOf(
+  parts: AggregationParts,
+  { work, fixedPoint, serverLearningRate, training }: CoalitionJob,
+) {
+  const { method, blobs } = parts;
+  if (work.members.length === 0) return decodeParams(await blobs.get(work.params), `blob ${work.params}`);
+  const silent = { ...parts, method: { ...method, figures: undefined } };
+  return (await roundInMemory(silent, { work, fixedPoint, serverLearningRate, training })).params;
 }

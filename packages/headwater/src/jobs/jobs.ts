@@ -124,11 +124,13 @@ export type AggregateResult = Pick<
 /** What a round would have come to with some of its members: the scores of validation pieces by the global params after it. */
 export interface CoalitionJob {
   readonly kind: 'coalition';
-  /** Without members: the params before the round are scored. */
+  /** Without members: nothing is added to the params before the round. */
   readonly work: AggregateWork;
   readonly fixedPoint: FixedPointPlan;
   readonly serverLearningRate: number;
   readonly training?: ServerTraining | undefined;
+  /** That follows in this round, whoever its members are. */
+  readonly realign?: ServerTraining | undefined;
   /** Of the validation set. */
   readonly positions: readonly number[];
   readonly batchSize: number;

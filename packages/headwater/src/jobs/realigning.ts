@@ -4,6 +4,7 @@
  */
 
 import { assert } from '../base/errors.ts';
+import type { Params } from '../base/tensor.ts';
 import type { TokenizedExample } from '../data/types.ts';
 import type { BoundMethod } from '../federation/method.ts';
 import { decodeParams, encodeParams } from '../federation/params.ts';
@@ -21,24 +22,34 @@ export interface RealignParts {
   readonly blobs: Blobs;
 }
 
-/** `aggregate`: with a store that it may write into. Throws TRAINING_DIVERGED and what the engine throws. */
-export async function realigned(
-  { engine, tuning, method, publicExamples = [], blobs }: RealignParts,
+/** What the server makes of what a round gave. Throws TRAINING_DIVERGED and what the engine throws. */
+export async function realignedParams(
+  { engine, tuning, method, publicExamples = [] }: Omit<RealignParts, 'blobs'>,
   round: number,
   { options }: ServerTraining,
+  start: Params,
+): Promise<{ readonly params: Params; readonly meanLoss: number }> {
+  assert(publicExamples.length > 0, 'a server that realigns has examples');
+  const still = tuning.tensors.filter((tensor) => method.role(tensor, round) !== 'shared');
+  const frozen = new Set(still.map(({ name }) => name));
+  return engine.train(start, publicExamples, options, undefined, { frozen });
+}
+
+/** `aggregate`: with a store that it may write into. Throws TRAINING_DIVERGED and what the engine throws. */
+export async function realigned(
+  { blobs, ...parts }: RealignParts,
+  round: number,
+  training: ServerTraining,
   aggregate: (blobs: Blobs) => Promise<AggregateResult>,
 ): Promise<AggregateResult> {
-  assert(publicExamples.length > 0, 'a server that realigns has examples');
   // What is not realigned yet is nothing that anybody uses.
   const held = memoryBlobs();
   const get = async (digest: string) => ((await held.has(digest)) ? held.get(digest) : blobs.get(digest));
   const result = await aggregate({ ...blobs, get, put: held.put, putStream: held.putStream });
   const keep = async (digest: string) => blobs.put(await held.get(digest));
   for (const digest of [result.serverState, result.watch?.memory]) if (digest) await keep(digest);
-  const still = tuning.tensors.filter((tensor) => method.role(tensor, round) !== 'shared');
-  const frozen = new Set(still.map(({ name }) => name));
   const start = decodeParams(await held.get(result.params));
-  const { params, meanLoss } = await engine.train(start, publicExamples, options, undefined, { frozen });
+  const { params, meanLoss } = await realignedParams(parts, round, training, start);
   const figures = { ...result.report.figures, realignLoss: meanLoss };
   return { ...result, params: await blobs.put(encodeParams(params)), report: { ...result.report, figures } };
 }

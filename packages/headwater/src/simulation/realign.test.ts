@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { adapterDigest, type SmallRun, smallRun } from '../../test/support/small-run.ts';
@@ -6,7 +6,9 @@ import { decodeParams } from '../federation/params.ts';
 import { isRealigned } from '../federation/realign.ts';
 import { readEvents, runPaths } from '../runs/run-folder.ts';
 import { openFileBlobs } from '../storage/file-blobs.ts';
+import { contributions } from './contribution/contribute.ts';
 import { run } from './run.ts';
+import { openStoredRun } from './unlearning/stored-run.ts';
 
 const SETTINGS = [
   'workers=1',
@@ -62,4 +64,25 @@ it('is refused without examples of the server, and where no mean is made', async
   await expect(made('stacks', [REALIGN, safe, 'federation.method.kind=flora'])).rejects.toThrow(
     'choose a method that averages',
   );
+});
+
+it('what owners contribute is measured with it: all together are worth what the run came to', async () => {
+  const kept = ['federation.keepUpdates=true', 'evaluation.everyRounds=1'];
+  const { folder } = await made('kept', [REALIGN, safe, ...kept]);
+  const stored = await openStoredRun(folder);
+  await contributions(stored, { rounds: 2, permutations: 4, sample: 99 });
+  const lines = readFileSync(runPaths(folder).coalitions, 'utf8').trim().split('\n');
+  const worth = new Map(
+    lines.map((line) => {
+      const { coalition, rows } = JSON.parse(line) as { coalition: string; rows: number[] };
+      return [coalition, rows.reduce((sum, value) => sum + value, 0) / rows.length];
+    }),
+  );
+  for (const round of [1, 2]) {
+    const { pooled } = stored.state.evaluations[`validation/${round}`]!;
+    expect(worth.get(JSON.stringify([round, ['ann', 'ben', 'cid']]))).toBeCloseTo(-pooled.loss!, 5);
+  }
+  // Of nobody: where the server does not train, the params before the round; where it does, others.
+  const nobody = (round: number) => worth.get(JSON.stringify([round, []]));
+  expect(nobody(2)).not.toBeCloseTo(worth.get(JSON.stringify([1, ['ann', 'ben', 'cid']]))!, 5);
 });

@@ -65,7 +65,9 @@ export async function contributions(stored: StoredRun, options: ContributionOpti
   checkBudget(stored, chosen, coalitions);
   const paths = runPaths(folder);
   const { dataDigest } = prepared;
-  const of = digestJson({ plan: state.plan, dataDigest, positions, device: recipe.device });
+  // Earlier versions left the server's part out.
+  const server = state.plan.realign === undefined ? {} : { realigned: true };
+  const of = digestJson({ plan: state.plan, dataDigest, positions, device: recipe.device, ...server });
   const values = await openCoalitionValues(paths.coalitions, of);
   const pool = openWorkers(prepared, paths.blobs, stored.clock);
   try {

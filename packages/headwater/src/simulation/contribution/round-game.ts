@@ -1,12 +1,13 @@
 /**
  * One round of a finished run as a game: v(S) is minus the validation loss after the round with the owners of S alone in it, row
- * by row, and of nobody the loss before it. A realignment of the server afterwards is nobody’s and left out. Whose worth is asked for is decided elsewhere.
+ * by row, and of nobody the loss with the params before it. Where the server realigns what the round gave, that follows whoever is in
+ * it, so that what it adds is nobody's. Whose worth is asked for is decided elsewhere.
  */
 
 import type { Utility, Worth } from '../../federation/contribution/shapley.ts';
 import type { CoalitionJob } from '../../jobs/jobs.ts';
 import type { Pool } from '../../jobs/pool.ts';
-import { serverTraining } from '../../jobs/training-options.ts';
+import { realignment, serverTraining } from '../../jobs/training-options.ts';
 import type { ExampleScore } from '../../training/engine.ts';
 import { paramsAfter, type StoredRun } from '../unlearning/stored-run.ts';
 import type { CoalitionValues } from './coalition-values.ts';
@@ -81,6 +82,7 @@ function coalitionJob(
   return {
     ...{ kind: 'coalition', work, fixedPoint, serverLearningRate, positions },
     training: serverTraining(recipe, plan, round),
+    realign: realignment(recipe, plan, round),
     batchSize: Math.ceil(positions.length / batches),
     maxLength: recipe.data.maxLength,
   };
