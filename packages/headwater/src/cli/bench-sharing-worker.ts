@@ -32,6 +32,7 @@ const engine = createEngine({ model, tuning, executor: createNodeExecutor({ thre
 parentPort?.on('message', async () => {
   const { loss } = await benchTraining(engine, params, {
     batchSize: work.batch,
+    microBatchSize: work.batch,
     length: work.seq,
     steps: 2,
     vocabSize: model.definition.shape.vocabSize,

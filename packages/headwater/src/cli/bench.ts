@@ -8,7 +8,7 @@ import { rng } from '../base/random.ts';
 import { readWeight } from '../models/checkpoint-node.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import type { Device } from '../runtime/executor.ts';
-import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { openExecutor, replicasFor } from '../runtime/replicas-node.ts';
 import { type BenchResult, benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
@@ -27,10 +27,13 @@ interface TrainBenchOptions extends StepOptions {
   readonly model?: string;
   readonly prepack: boolean;
   readonly recompute?: true;
+  readonly microBatch?: number;
   readonly storage?: Storage;
   readonly device: Device;
   readonly json?: true;
 }
+
+type ShownOptions = TrainBenchOptions & { readonly microBatch: number; readonly replicas: number };
 
 export function benchCommand(): Command {
   const bench = new Command('bench').description('measure speed on this machine');
@@ -41,6 +44,11 @@ export function benchCommand(): Command {
   withStepOptions(train, { batch: 4, seq: 128, steps: 5 })
     .addOption(
       new Option('--storage <type>', 'frozen weights; default: as the model has them').choices(STORAGES),
+    )
+    .option(
+      '--micro-batch <n>',
+      'sequences per pass; passes go on side by side, in sessions of their own; default: --batch',
+      wholeNumber,
     )
     .option('--recompute', 'compute the inside of each block again in the backward pass')
     .option('--no-prepack', 'leave frozen weights in the mapped file, as several workers on one machine do')
@@ -147,9 +155,12 @@ export function benchCommand(): Command {
 
 async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const { model, random } = await benchModel(options.model, options);
-  const executor = createNodeExecutor({
-    device: options.device,
-    threads: options.threads,
+  const { batch, threads, device } = options;
+  const microBatch = options.microBatch ?? batch;
+  const replicas = device === 'cpu' ? replicasFor(Math.ceil(batch / microBatch), threads) : 1;
+  const executor = openExecutor(replicas, {
+    device,
+    threads: Math.floor(threads / replicas),
     // Waiting costs processor time too.
     spinning: options.clock === 'wall',
     prepack: options.prepack,
@@ -159,7 +170,8 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const engine = createEngine({ model, tuning, executor, recompute: options.recompute === true });
   const { numLogits } = model.definition.shape;
   const result = await benchTraining(engine, params, {
-    batchSize: options.batch,
+    batchSize: batch,
+    microBatchSize: microBatch,
     length: options.seq,
     steps: options.steps,
     ...drawnFrom(model),
@@ -167,7 +179,7 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
     nowMs: CLOCKS[options.clock],
   });
   await executor.dispose();
-  show(result, options, { numLogits, random });
+  show(result, { ...options, microBatch, replicas }, { numLogits, random });
 }
 
 function storagesOf(text: string): Storage[] {
@@ -187,7 +199,7 @@ interface Sanity {
   readonly random: boolean;
 }
 
-function show(result: BenchResult, options: TrainBenchOptions, { numLogits, random }: Sanity): void {
+function show(result: BenchResult, options: ShownOptions, { numLogits, random }: Sanity): void {
   const { headwater, onnxruntime, node, platform, cpu, memoryBytes } = describeEnvironment();
   const report = {
     engine: `headwater ${headwater} on onnxruntime-node ${onnxruntime}`,
@@ -203,6 +215,8 @@ function show(result: BenchResult, options: TrainBenchOptions, { numLogits, rand
     rank: options.rank,
     targets: options.targets,
     threads: options.threads,
+    microBatch: options.microBatch,
+    replicas: options.replicas,
     steps: options.steps,
     clock: options.clock,
     prepackedWeights: options.prepack,

@@ -11,7 +11,7 @@ import { textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type EstimateInput, estimateRun } from '../runs/estimate.ts';
 import { amountsOf, estimateParts } from '../runs/estimate-input.ts';
-import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { openExecutor } from '../runtime/replicas-node.ts';
 import { benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { quantizedModel } from '../training/quantized-model-node.ts';
@@ -108,7 +108,7 @@ async function measuredSpeed(
 ): Promise<number> {
   const { device, threadsPerSession: threads, frozenWeights, training } = recipe;
   const { sequencesPerExample } = bindObjective(recipe, registries);
-  const executor = createNodeExecutor({ device, threads, prepack: frozenWeights === 'packed' });
+  const executor = openExecutor(recipe.replicas, { device, threads, prepack: frozenWeights === 'packed' });
   const tuning = bindTuning(recipe, model.definition, registries);
   const params = await tuning.init(
     rng(recipe.seed, 'plan'),
@@ -118,7 +118,8 @@ async function measuredSpeed(
   const quantized = await quantizedModel(model, recipe.quantization);
   const engine = createEngine({ model: quantized, tuning, executor, recompute: training.recompute });
   const { tokensPerSecond } = await benchTraining(engine, params, {
-    batchSize: sequencesPerExample * (training.microBatchSize ?? training.batchSize),
+    batchSize: sequencesPerExample * training.batchSize,
+    microBatchSize: sequencesPerExample * (training.microBatchSize ?? training.batchSize),
     length: Math.max(2, Math.round(tokensPerExample / sequencesPerExample)),
     steps: MEASURED_STEPS,
     ...drawnFrom(model),

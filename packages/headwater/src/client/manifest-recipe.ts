@@ -45,11 +45,15 @@ export function recipeOf(manifest: Manifest, { registries, plugins, threads }: H
       `the run cannot be carried out by this version of Headwater:\n${issues.map(({ path, message }) => printable(`  ${pathText(path)}: ${message}`)).join('\n')}`,
       { hint: 'Install the operator’s version, and give its plug-ins with --plugin if it uses any.' },
     );
-  const { threadsPerSession } = recipe;
+  const { threadsPerSession, replicas } = recipe;
   return {
     ...recipe,
     plugins: [...plugins],
     threadsPerSession: Math.min(threadsPerSession, threads ?? threadsPerSession),
+    replicas: Math.max(
+      1,
+      Math.min(replicas, Math.floor((threads ?? replicas * threadsPerSession) / threadsPerSession)),
+    ),
   };
 }
 

@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HeadwaterError } from '../base/errors.ts';
+import { sent } from '../base/sent-error.ts';
 import type { ExportJob } from './jobs.ts';
-import { createPool, type Pool, sent } from './pool.ts';
+import { createPool, type Pool } from './pool.ts';
 
 /** A worker that does what the job's `folder` says; `done` answers with the thread's count of jobs so far. */
 const SCRIPT = `
@@ -97,12 +98,18 @@ describe('worker pool', () => {
   });
 
   it('errors keep code, hint and place on their way out of a worker', () => {
-    expect(sent(new HeadwaterError('DATA_INVALID', 'm', { hint: 'h', where: 'w' }))).toMatchObject({
+    expect(sent(new HeadwaterError('DATA_INVALID', 'm', { hint: 'h', where: 'w' }), 'a job')).toMatchObject({
       code: 'DATA_INVALID',
       message: 'm',
       hint: 'h',
       where: 'w',
     });
-    expect(sent('text')).toEqual({ code: null, message: 'text', hint: null, where: null, stack: null });
+    expect(sent('text', 'a job')).toEqual({
+      code: null,
+      message: 'text',
+      hint: null,
+      where: null,
+      stack: null,
+    });
   });
 });

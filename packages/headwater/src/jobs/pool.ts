@@ -5,8 +5,9 @@
 
 import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
-import { type ErrorCode, HeadwaterError, messageOf } from '../base/errors.ts';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
+import { received, type SentError } from '../base/sent-error.ts';
 import type { StepReport } from '../training/engine.ts';
 import type { Job, OnStep, ResultOf } from './jobs.ts';
 
@@ -22,14 +23,6 @@ export interface Done<J extends Job> {
   readonly result: ResultOf<J>;
   /** Time in the worker's hands, without waiting for one. */
   readonly tookMs: number;
-}
-
-export interface SentError {
-  readonly code: ErrorCode | null;
-  readonly message: string;
-  readonly hint: string | null;
-  readonly where: string | null;
-  readonly stack: string | null;
 }
 
 /** `stop`: leave when no native code runs. Terminating a thread inside ONNX Runtime can end the whole process. */
@@ -155,31 +148,6 @@ function leave(worker: Worker): Promise<void> {
     });
     worker.postMessage({ type: 'stop' } satisfies ToWorker);
   });
-}
-
-export function sent(given: unknown): SentError {
-  const error =
-    given instanceof HeadwaterError || !isOutOfMemory(given) ? given : outOfMemory('a job', given);
-  const known = error instanceof HeadwaterError ? error : undefined;
-  return {
-    code: known?.code ?? null,
-    message: messageOf(error),
-    hint: known?.hint ?? null,
-    where: known?.where ?? null,
-    stack: error instanceof Error ? (error.stack ?? null) : null,
-  };
-}
-
-function received({ code, message, hint, where, stack }: SentError): Error {
-  const error =
-    code === null
-      ? new Error(message)
-      : new HeadwaterError(code, message, {
-          ...(hint === null ? {} : { hint }),
-          ...(where === null ? {} : { where }),
-        });
-  if (stack !== null) error.stack = stack;
-  return error;
 }
 
 function crashed(job: Job, cause: unknown): HeadwaterError {

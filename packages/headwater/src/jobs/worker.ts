@@ -7,12 +7,13 @@ import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, HeadwaterError } from '../base/errors.ts';
 import { rng } from '../base/random.ts';
+import { sent } from '../base/sent-error.ts';
 import { openCheckpoint, readWeight } from '../models/checkpoint-node.ts';
 import type { Model } from '../models/model.ts';
 import { openQuantized } from '../models/quantized-node.ts';
 import { loadTokenizer, textEncoder } from '../models/tokenizer-node.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { openExecutor } from '../runtime/replicas-node.ts';
 import { openBlobs } from '../storage/open-blobs.ts';
 import { readAdapterFolder, writeAdapterFolder } from '../training/adapter-folder-node.ts';
 import { createEngine } from '../training/engine-core.ts';
@@ -24,7 +25,7 @@ import { freshParams } from './fresh-params.ts';
 import { createJobRunner } from './job-runner.ts';
 import type { JobRunner } from './jobs.ts';
 import { registriesWith } from './plugins-node.ts';
-import { type FromWorker, sent, type ToWorker } from './pool.ts';
+import type { FromWorker, ToWorker } from './pool.ts';
 import {
   bindObjective,
   bindRecipeAttack,
@@ -66,7 +67,7 @@ async function open(init: WorkerInit): Promise<JobRunner> {
   const objective = bindObjective(recipe, registries);
   const shared = init.publicExamples === undefined ? [] : viewExamples(init.publicExamples);
   const baseValue = (name: string) => readWeight(model.weights, name);
-  const executor = createNodeExecutor({
+  const executor = openExecutor(recipe.replicas, {
     device: recipe.device,
     threads: recipe.threadsPerSession,
     prepack: recipe.frozenWeights === 'packed',
@@ -163,7 +164,7 @@ function serve(runner: Promise<JobRunner>): void {
       const result = await (await runner).run(job, (report) => reply({ type: 'step', id, report }));
       reply({ type: 'done', id, result });
     } catch (error) {
-      reply({ type: 'failed', id, error: sent(error) });
+      reply({ type: 'failed', id, error: sent(error, 'a job') });
     }
   });
 }

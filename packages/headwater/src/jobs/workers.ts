@@ -35,12 +35,12 @@ function poolOf(size: number, workerData: WorkerInit, clock: Clock, resourceLimi
 
 /** As many as there are cores, and no more than there could be things to do at once. */
 function workerCount(
-  { workers, threadsPerSession, federation, baselines }: Recipe,
+  { workers, threadsPerSession, replicas, federation, baselines }: Recipe,
   { owners }: PreparedRun,
 ): number {
   if (workers !== 'auto') return workers;
   const useful = (federation.cohortSize ?? owners.length) + (baselines.localOnly ? owners.length : 0) + 1;
-  return Math.max(1, Math.min(useful, Math.floor(availableParallelism() / threadsPerSession)));
+  return Math.max(1, Math.min(useful, Math.floor(availableParallelism() / (threadsPerSession * replicas))));
 }
 
 function workerInit(

@@ -101,6 +101,11 @@ export const recipeShape = z.strictObject({
   threadsPerSession: positiveInt
     .default(1)
     .describe('Threads inside one session. Fixed, because another number may change the last bits.'),
+  replicas: positiveInt
+    .default(1)
+    .describe(
+      'Passes of a training step that a worker does side by side, each in a session of its own (with training.microBatchSize): faster than more threads in one session where fewer owners train than there are cores. Their number changes no bit.',
+    ),
   workers: z
     .union([z.literal('auto'), positiveInt])
     .default('auto')

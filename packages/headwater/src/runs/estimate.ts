@@ -205,16 +205,16 @@ function clientMemory({
   const parts = {
     weights: weightBytes(recipe, model, weights),
     training: 5 * 4 * elementsOf(tensors),
-    activations: 4 * rows * fed * kept + loss,
+    activations: recipe.replicas * (4 * rows * fed * kept + loss),
     process: PROCESS_BYTES,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return { ...parts, total };
 }
 
-/** Mapped as they are stored; packed once more, and as float32 unless they are small integers. */
+/** Mapped as they are stored; packed once more for each replica, and as float32 unless they are small integers. */
 function weightBytes(
-  { frozenWeights, quantization: choice }: Recipe,
+  { frozenWeights, replicas, quantization: choice }: Recipe,
   model: EstimateInput['model'],
   { parameters, bytes }: EstimateInput['weights'],
 ): number {
@@ -226,7 +226,7 @@ function weightBytes(
     .reduce((sum, type) => sum + sizeBytes(type), 0);
   const rest = parameters - rounded;
   if (frozenWeights === 'mapped') return integers + rest * (bytes / parameters);
-  return 2 * (integers + 4 * rest);
+  return (1 + replicas) * (integers + 4 * rest);
 }
 
 /**

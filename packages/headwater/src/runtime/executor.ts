@@ -46,6 +46,8 @@ export interface Executor {
   readonly threads: number;
   /** Which kernels its graphs use. */
   readonly kernels: KernelSet;
+  /** Runs of a session that it does side by side, each with `threads`. */
+  readonly replicas: number;
   /** Compiles the graph's declared outputs. Sessions are meant to live as long as the executor. */
   load(graph: Graph, weights: WeightSource, options?: SessionOptions): Promise<Session>;
   dispose(): Promise<void>;

@@ -9,6 +9,7 @@ import { meanOverTargets } from './objectives/language-modelling.ts';
 import type { BoundObjective } from './objectives/objective.ts';
 import type { Pass } from './pass.ts';
 import type { Runner } from './runner.ts';
+import { sideBySide } from './side-by-side.ts';
 
 export interface StepLoss {
   /** Mean over `numTerms`; of language modelling −log p, nats. */
@@ -48,8 +49,10 @@ export async function accumulatedGradients(
   const counts = countsOf(step);
   const sum = new Sum();
   let grads: Map<string, Tensor<'float32'>> | undefined;
-  for (const [pass, { batch, loss }] of partsOf(step, counts.numTerms).entries()) {
-    const part = await runner.differentiate(params, batch, loss, dropout?.(pass), which);
+  const parts = partsOf(step, counts.numTerms);
+  const differentiate = ({ batch, loss }: Part, pass: number) =>
+    runner.differentiate(params, batch, loss, dropout?.(pass), which);
+  for await (const part of sideBySide(parts, runner.replicas, differentiate)) {
     sum.add(part);
     if (grads === undefined) grads = part.grads;
     else addTo(grads, part.grads);
@@ -73,8 +76,9 @@ export async function accumulatedLoss(runner: Runner, params: Params, step: Step
   if (step.objective.isMeanOverTargets)
     return { loss: await meanScore(runner, params, step.batches, counts.numTargets), figures: {}, ...counts };
   const sum = new Sum();
-  for (const { batch, loss } of partsOf(step, counts.numTerms))
-    sum.add(await runner.loss(params, batch, loss));
+  const parts = partsOf(step, counts.numTerms);
+  const lossOf = ({ batch, loss }: Part) => runner.loss(params, batch, loss);
+  for await (const part of sideBySide(parts, runner.replicas, lossOf)) sum.add(part);
   return { ...sum.over(counts.numTerms), ...counts };
 }
 
@@ -86,17 +90,18 @@ async function meanScore(
   numTargets: number,
 ): Promise<number> {
   let sum = 0;
-  for (const batch of batches) {
-    const { nll } = await runner.score(params, batch);
+  const score = async (batch: Batch) => ({ batch, nll: (await runner.score(params, batch)).nll });
+  for await (const { batch, nll } of sideBySide(batches, runner.replicas, score))
     for (const [slot, mask] of batch.targetMask.entries()) sum += mask === 0 ? 0 : nll[slot]!;
-  }
   return sum / numTargets;
 }
 
-function partsOf(
-  { objective, sequences, batches }: StepBatches,
-  numTerms: number,
-): { readonly batch: Batch; readonly loss: BatchLoss }[] {
+interface Part {
+  readonly batch: Batch;
+  readonly loss: BatchLoss;
+}
+
+function partsOf({ objective, sequences, batches }: StepBatches, numTerms: number): Part[] {
   return batches.map((batch) => ({ batch, loss: objective.partOf(batch, numTerms, sequences) }));
 }
 

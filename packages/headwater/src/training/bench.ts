@@ -12,6 +12,8 @@ import type { Engine } from './engine.ts';
 
 export interface BenchOptions {
   readonly batchSize: number;
+  /** Rows of one pass; a step takes batchSize / microBatchSize. */
+  readonly microBatchSize: number;
   readonly length: number;
   /** Timed steps; one more is taken before them. */
   readonly steps: number;
@@ -64,7 +66,7 @@ export async function benchTraining(
   };
 }
 
-function trainOptions({ batchSize, length, steps, seed }: BenchOptions) {
+function trainOptions({ batchSize, microBatchSize, length, steps, seed }: BenchOptions) {
   return {
     optimizer: {
       kind: 'adamw',
@@ -80,7 +82,7 @@ function trainOptions({ batchSize, length, steps, seed }: BenchOptions) {
     stepOffset: 0,
     totalSteps: steps + 1,
     batchSize,
-    microBatchSize: batchSize,
+    microBatchSize,
     maxLength: length,
     packing: false,
     seedPath: [seed, 'bench'],

@@ -31,6 +31,8 @@ export type Feeds = ReadonlyMap<string, Tensor>;
 export interface Runner {
   /** Which kernels the executor's graphs use. */
   readonly kernels: KernelSet;
+  /** How many passes it does side by side. */
+  readonly replicas: number;
   /** Positions that the kind puts before every sequence. */
   readonly virtual: VirtualPositions | undefined;
   /** Tensors that never have a gradient. */
@@ -142,6 +144,7 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
     new Map<string, Tensor>([...sequenceFeeds(batch), ...targetFeeds(batch), ...feeds, ...masks]);
   return {
     kernels: executor.kernels,
+    replicas: executor.replicas,
     virtual: tuning.virtual,
     untrained: tuning.untrained ?? NOTHING,
     async differentiate(params, batch, batchLoss, dropout, { frozen = NOTHING, part } = {}) {

@@ -15,7 +15,7 @@ import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Device } from '../runtime/executor.ts';
-import { createNodeExecutor } from '../runtime/onnx-node.ts';
+import { openExecutor, replicasFor } from '../runtime/replicas-node.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { writeAdapterFolder } from './adapter-folder-node.ts';
 import { chosenTuning, type TuningChoice } from './chosen-tuning.ts';
@@ -33,6 +33,8 @@ export interface TrainModelOptions extends TuningChoice {
   /** Optimizer steps. */
   readonly steps: number;
   readonly batchSize?: number;
+  /** Rows of one pass; the passes of a step go on side by side, as far as there are threads. Default: batchSize. */
+  readonly microBatchSize?: number;
   readonly maxLength?: number;
   readonly packing?: boolean;
   readonly optimizer?: Partial<OptimizerOptions>;
@@ -62,7 +64,9 @@ export async function train(options: TrainModelOptions): Promise<TrainResult> {
     (name) => readWeight(model.weights, name),
     async (text) => codec.tokenizer.encode(text),
   );
-  const executor = createNodeExecutor({ device, threads: options.threads ?? availableParallelism() });
+  const { microBatchSize = batchSize, threads = availableParallelism() } = options;
+  const replicas = device === 'cpu' ? replicasFor(Math.ceil(batchSize / microBatchSize), threads) : 1;
+  const executor = openExecutor(replicas, { device, threads: Math.floor(threads / replicas) });
   try {
     const engine = createEngine({ model, tuning, executor });
     const schedule: ScheduleOptions = { kind: 'constant', warmupSteps: 0, minFactor: 0, ...options.schedule };
@@ -71,7 +75,7 @@ export async function train(options: TrainModelOptions): Promise<TrainResult> {
       stepOffset: 0,
       totalSteps: steps,
       batchSize,
-      microBatchSize: batchSize,
+      microBatchSize,
       maxLength,
     };
     const clip = options.maxGradNorm === undefined ? {} : { maxGradNorm: options.maxGradNorm };

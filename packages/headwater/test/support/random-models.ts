@@ -64,5 +64,5 @@ export function interpretingExecutor(): Executor {
       release: async () => {},
     };
   };
-  return { device: 'cpu', threads: 1, kernels: 'portable', load, dispose: async () => {} };
+  return { device: 'cpu', threads: 1, kernels: 'portable', replicas: 1, load, dispose: async () => {} };
 }

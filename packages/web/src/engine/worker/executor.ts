@@ -67,6 +67,7 @@ export async function createWebExecutor(options: WebExecutorOptions): Promise<Ex
     device: choice.backend === 'webgpu' ? 'webgpu' : 'cpu',
     threads: choice.threads,
     kernels,
+    replicas: 1,
     async load(graph, weights, { label = 'graph', prepack: packed = prepack }: SessionOptions = {}) {
       const locations = locate(graph, weights);
       const model = writeOnnx(graph, { kernels, place: (name) => placement(locations.get(name)!), packed });

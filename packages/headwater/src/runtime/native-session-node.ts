@@ -1,0 +1,132 @@
+/**
+ * One native session of onnxruntime-node in this thread. What it is made from is plain data, so that another thread can make it.
+ */
+
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { HeadwaterError, messageOf } from '../base/errors.ts';
+import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
+import { type DType, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
+import { ANY } from '../graph/ir.ts';
+import type { Device } from './executor.ts';
+
+export interface NativeOrder {
+  /** For messages. */
+  readonly label: string;
+  /** ONNX, with paths of weights relative to `folder`. */
+  readonly bytes: Uint8Array;
+  readonly folder: string;
+  /** Whether the session keeps its largest run's memory for itself. */
+  readonly arena: boolean;
+  readonly inputs: ReadonlyMap<string, TensorType>;
+  readonly outputs: ReadonlyMap<string, TensorType>;
+  readonly options: NativeOptions;
+}
+
+export interface NativeOptions {
+  readonly device: Device;
+  readonly threads: number;
+  readonly spinning: boolean;
+  readonly prepack: boolean;
+  readonly profilePrefix?: string | undefined;
+}
+
+export interface NativeSession {
+  run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+/** Throws RUNTIME_FAILED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY. */
+export async function openNative(order: NativeOrder): Promise<NativeSession> {
+  const { label, inputs: types, outputs } = order;
+  const native = await createNative(order);
+  return {
+    async run(inputs) {
+      try {
+        return fromNative(await native.run(toNative(types, inputs)), outputs);
+      } catch (cause) {
+        if (isOutOfMemory(cause)) throw outOfMemory(label, cause);
+        throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
+      }
+    },
+    release: () => native.release(),
+  };
+}
+
+async function createNative(order: NativeOrder): Promise<InferenceSession> {
+  const { label, bytes, options } = order;
+  try {
+    return await InferenceSession.create(bytes, sessionOptions(order));
+  } catch (cause) {
+    if (isOutOfMemory(cause)) throw outOfMemory(label, cause);
+    const code = options.device === 'cpu' ? 'RUNTIME_FAILED' : 'DEVICE_UNAVAILABLE';
+    const hint = 'Run `headwater doctor` to see which devices work here.';
+    throw new HeadwaterError(code, `${label} does not load on ${options.device}: ${messageOf(cause)}`, {
+      cause,
+      hint,
+    });
+  }
+}
+
+/**
+ * Prepacking copies each frozen matrix (twice: forward and backward) and ConstantFolding expands 16-bit weights to
+ * float32 at load; both are off by default so that the mapped file stays the only copy.
+ */
+function sessionOptions({ folder, arena, options }: NativeOrder): InferenceSession.SessionOptions {
+  const extra = {
+    session: {
+      disable_prepacking: options.prepack ? '0' : '1',
+      intra_op: { allow_spinning: options.spinning ? '1' : '0' },
+      ...(folder === '' ? {} : { model_external_initializers_file_folder_path: folder }),
+    },
+    ...(options.prepack ? {} : { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
+  };
+  return {
+    // Our device names are the engine's provider names.
+    executionProviders: [options.device],
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    enableCpuMemArena: arena,
+    executionMode: 'sequential',
+    logSeverityLevel: 3,
+    // A memory pattern is planned beside the arena that the first run already grew: a third more memory, no speed.
+    enableMemPattern: false,
+    ...(options.profilePrefix === undefined
+      ? {}
+      : { enableProfiling: true, profileFilePrefix: options.profilePrefix }),
+    extra,
+  };
+}
+
+function toNative(
+  types: ReadonlyMap<string, TensorType>,
+  inputs: ReadonlyMap<string, Tensor>,
+): Record<string, OrtTensor> {
+  const feeds: Record<string, OrtTensor> = {};
+  for (const [name, type] of types) {
+    const value = inputs.get(name);
+    if (value === undefined) throw new Error(`input ${name} is missing`);
+    if (value.dtype !== type.dtype || !fits(value.shape, type.shape))
+      throw new Error(
+        `input ${name} is ${value.dtype}[${value.shape}], expected ${type.dtype}[${type.shape}]`,
+      );
+    feeds[name] = new OrtTensor(value.dtype as 'float32', value.data as Float32Array, value.shape);
+  }
+  return feeds;
+}
+
+function fits(shape: readonly number[], expected: readonly number[]): boolean {
+  return shape.length === expected.length && expected.every((size, i) => size === ANY || size === shape[i]);
+}
+
+function fromNative(
+  results: InferenceSession.OnnxValueMapType,
+  types: ReadonlyMap<string, TensorType>,
+): Map<string, Tensor> {
+  const outputs = new Map<string, Tensor>();
+  for (const [name, type] of types) {
+    const value = results[name] as OrtTensor;
+    outputs.set(name, tensor(type.dtype as DType, type.shape, value.data as Float32Array));
+  }
+  return outputs;
+}

@@ -1,0 +1,100 @@
+/**
+ * An executor whose sessions exist several times, in this thread and in threads of their own, so that the passes of a training step
+ * run side by side (data parallelism). Two replicas of one thread each are faster than one session of two threads: no operator
+ * waits for the slower half of another. A run has the same bits in each.
+ */
+
+import type { Tensor } from '../base/tensor.ts';
+import type { Executor, Session } from './executor.ts';
+import { nativeOrder } from './native-order.ts';
+import { type NativeOrder, type NativeSession, openNative } from './native-session-node.ts';
+import { createNodeExecutor, type NodeExecutorOptions, settled } from './onnx-node.ts';
+import { type ReplicaThread, replicaThread } from './replica-thread-node.ts';
+
+/** Of one session: opened where it is first needed. */
+type Replicas = readonly { opened: Promise<NativeSession> | undefined }[];
+
+/** How many passes can go on side by side in so many threads. */
+export function replicasFor(passes: number, threads: number): number {
+  return Math.max(1, Math.min(passes, threads));
+}
+
+/** `options.threads` are those of one replica. */
+export function openExecutor(replicas: number, options: NodeExecutorOptions): Executor {
+  return replicas === 1 ? createNodeExecutor(options) : createReplicas(replicas, options);
+}
+
+function createReplicas(replicas: number, options: NodeExecutorOptions): Executor {
+  const plan = settled(options);
+  const { device, threads, kernels } = plan;
+  const others = Array.from({ length: replicas - 1 }, replicaThread);
+  const places: readonly Pick<ReplicaThread, 'open'>[] = [{ open: openNative }, ...others];
+  const lanes = freeLanes(replicas);
+  const sessions = new Set<Session>();
+
+  function sessionOf(order: NativeOrder): Session {
+    const copies: Replicas = places.map(() => ({ opened: undefined }));
+    const session: Session = {
+      inputs: order.inputs,
+      outputs: order.outputs,
+      run: (inputs) =>
+        lanes.within(async (lane) => {
+          const copy = copies[lane]!;
+          copy.opened ??= places[lane]!.open(order);
+          return (await copy.opened).run(inputs);
+        }),
+      async release() {
+        if (!sessions.delete(session)) return;
+        for (const { opened } of copies) await (await opened)?.release();
+      },
+    };
+    sessions.add(session);
+    return session;
+  }
+
+  return {
+    device,
+    threads,
+    kernels,
+    replicas,
+    load: async (graph, weights, sessionOptions = {}) =>
+      sessionOf(nativeOrder(graph, weights, plan, sessionOptions)),
+    async dispose() {
+      for (const session of sessions) await session.release();
+      sessions.clear();
+      for (const thread of others) await thread.close();
+    },
+  };
+}
+
+type Run = (lane: number) => Promise<Map<string, Tensor>>;
+
+/** The lowest free one is taken first: whoever runs one thing at a time stays in this thread. */
+function freeLanes(count: number): { within(run: Run): Promise<Map<string, Tensor>> } {
+  const free = Array.from({ length: count }, (_, lane) => lane);
+  const waiting: ((lane: number) => void)[] = [];
+
+  function take(): Promise<number> {
+    const lane = free.shift();
+    return lane === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(lane);
+  }
+
+  function giveBack(lane: number): void {
+    const next = waiting.shift();
+    if (next === undefined) {
+      free.push(lane);
+      free.sort((a, b) => a - b);
+    } else next(lane);
+  }
+
+  return {
+    async within(run) {
+      const lane = await take();
+      try {
+        return await run(lane);
+      } finally {
+        giveBack(lane);
+      }
+    },
+  };
+}
