@@ -4,7 +4,7 @@
  */
 
 import { HeadwaterError } from '../base/errors.ts';
-import { rng } from '../base/random.ts';
+import { type Rng, rng } from '../base/random.ts';
 import { type Params, sameShape, sizeOf, tensor } from '../base/tensor.ts';
 import type { Partition } from '../data/partition/partitioner.ts';
 import type { Example } from '../data/types.ts';
@@ -72,18 +72,27 @@ export async function craftUpdate(parts: AttackParts, job: AttackJob): Promise<A
     );
   };
   const size = travelling.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const stream = rng(seed, 'attack', 'craft', owner, round);
   const crafted = attack.craft!({
     own: own === null ? new Float64Array(0) : await read(own),
     honest: await Promise.all(honest.map((digest, i) => read(digest, job.honestMasks?.[i]))),
     moved: attack.sees === 'before' ? await movedSince(blobs, job, travelling) : undefined,
     ...{ round, size, numUpdates, numAdversaries },
-    random: rng(seed, 'attack', 'craft', owner, round),
+    random: stream,
   });
+  const sent = attack.alike === true ? disguised(crafted, stream) : crafted;
   const random = rng(seed, owner, round, 'compress');
-  const { bytes } = encodeUpdate(compression, unflattened(crafted, travelling), random, undefined);
+  const { bytes } = encodeUpdate(compression, unflattened(sent, travelling), random, undefined);
   const plainly = checkUpdateBytes(bytes, travelling, { compression, maxNorm: parts.maxUpdateNorm });
   const { update, check } = await asSent(bytes, plainly, job.mask);
   return { update: await blobs.put(update), upBytes: update.byteLength, check };
+}
+
+/** Relative to each element: no two are the same, and no rule sees a difference. */
+const DISGUISE = 1e-4;
+
+function disguised(vector: Vector, random: Rng): Vector {
+  return vector.map((value) => value * (1 + DISGUISE * random.normal()));
 }
 
 /** What the round before changed in the tensors that travel. Throws RECIPE_INVALID where updates are no changes of params. */

@@ -80,6 +80,11 @@ describe('a simulated run with adversaries', () => {
     expect(clients.filter(({ owner }) => owner === 'ben').map(({ steps }) => steps)).toEqual([0, 0]);
   });
 
+  it('does not give itself away by sending the same from several owners', async () => {
+    const { results } = await runWith([attack('ipm', { owners: ['ben', 'cid'] }), 'federation.rounds=1']);
+    expect(results.lostUpdates).toEqual([]);
+  });
+
   it('sends NaN, which is refused and reported', async () => {
     const { folder, results } = await runWith([attack('nan'), 'federation.quorum=2']);
     expect(results.lostUpdates.map(({ owner }) => owner)).toEqual(['ben', 'ben']);

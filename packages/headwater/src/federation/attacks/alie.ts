@@ -20,6 +20,7 @@ export const alie: Attack<z.infer<typeof options>> = {
   source: 'Baruch et al., NeurIPS 2019, arXiv:1902.06156',
   options,
   sees: 'honest',
+  alike: true,
   craft({ honest, numUpdates, numAdversaries }, options) {
     const mean = meanOf(honest);
     const z = options.z ?? largestHidden(numUpdates, numAdversaries);

@@ -55,6 +55,8 @@ export interface Attack<O> {
   from?(options: O): number;
   /** Its updates never count. */
   readonly refused?: true;
+  /** All adversaries of a round craft the same. Each then changes it a little: whoever sends a copy is put aside. */
+  readonly alike?: true;
 }
 
 /** Who takes part in the attack: an option of every one. */
@@ -62,7 +64,7 @@ export const attackers = z
   .union([z.int().positive(), z.array(z.string()).min(1)])
   .describe('So many owners, drawn by the seed, or these, by name.');
 
-export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'refused'> {
+export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'refused' | 'alike'> {
   readonly sees?: Sight;
   readonly from: number;
   readonly owners: z.infer<typeof attackers>;
@@ -72,13 +74,14 @@ export interface BoundAttack extends Pick<Attack<unknown>, 'id' | 'refused'> {
 
 /** `options` were parsed by `attack.options`. */
 export function bindAttack<O>(attack: Attack<O>, options: O): BoundAttack {
-  const { id, refused, poison, craft } = attack;
+  const { id, refused, alike, poison, craft } = attack;
   const sees = typeof attack.sees === 'function' ? attack.sees(options) : attack.sees;
   return {
     id,
     from: attack.from?.(options) ?? 1,
     ...(sees === undefined ? {} : { sees }),
     ...(refused === undefined ? {} : { refused }),
+    ...(alike === undefined ? {} : { alike }),
     owners: (options as { readonly owners: z.infer<typeof attackers> }).owners,
     poison:
       poison === undefined

@@ -19,5 +19,6 @@ export const ipm: Attack<z.infer<typeof options>> = {
   source: 'Xie et al., UAI 2019, arXiv:1903.03936',
   options,
   sees: 'honest',
+  alike: true,
   craft: ({ honest }, { factor }) => times(meanOf(honest), -factor),
 };

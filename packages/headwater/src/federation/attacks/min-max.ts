@@ -16,6 +16,7 @@ export const minMax: Attack<z.infer<typeof options>> = {
   source: 'Shejwalkar and Houmansadr, NDSS 2021',
   options,
   sees: 'honest',
+  alike: true,
   craft({ honest }, { direction }) {
     const field = fieldOf(honest, direction);
     return plus(field.mean, field.towards, minMaxGamma(field));
