@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -16,6 +16,7 @@ it('before a run is signed its helper is asked for its key; one that does not an
   const helper = await serveHelper({ store, host: '127.0.0.1', port: 0, insecure: false, minUpdates: 3 });
   const { url, publicKey } = helper;
   try {
+    expect(statSync(join(store, 'helper.db')).mode & 0o077).toBe(0);
     expect(await checkHelper({}, here)).toBeUndefined();
     expect(await checkHelper(runOf(url, publicKey), here)).toBeUndefined();
     const other = `${publicKey.startsWith('A') ? 'B' : 'A'}${publicKey.slice(1)}`;

@@ -4,7 +4,7 @@
  */
 
 import { HeadwaterError } from '../base/errors.ts';
-import { makeFolder } from '../base/make-folder-node.ts';
+import { makeFolder, makePrivateFolder } from '../base/make-folder-node.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import { openFileBlobs } from '../storage/file-blobs.ts';
 import { isDatabaseAddress } from '../storage/postgres/address.ts';
@@ -67,6 +67,7 @@ async function openFolder(
   const lock = acquireRunLock(paths.lock);
   return closingOnFailure(lock.release, async () => {
     const blobPlace = blobsAt ?? paths.blobs;
+    if (blobsAt === undefined) await makePrivateFolder(blobPlace);
     const opened = await openBlobs(blobPlace, durability);
     const store = await openSqliteStore(paths.database, { durability });
     return {

@@ -157,6 +157,9 @@ describe('a coordinator process', () => {
     expect(found).toBe(adminUrl);
     expect(statSync(join(folder, 'admin', 'admin.token')).mode & 0o777).toBe(0o600);
     expect(statSync(join(folder, 'admin')).mode & 0o777).toBe(0o700);
+    // The operator's key, also in a folder that was there.
+    for (const name of ['store.sqlite', 'blobs'])
+      expect(statSync(join(folder, 'admin', name)).mode & 0o077).toBe(0);
     const get = (path: string, authorization?: string) =>
       request(adminUrl + path, { headers: authorization === undefined ? {} : { authorization } });
     for (const wrong of [undefined, 'Bearer x', `Bearer ${token}x`, `Basic ${token}`])

@@ -76,7 +76,7 @@ function hidden({ secureAggregation, quorum }: MaskedPlan): string {
 function opened(mode: RunSecureAggregation['mode']): string {
   return mode === 'two-server'
     ? 'The masks were opened by a helper of another party, which saw no update; the two together could read every one.'
-    : 'The masks were opened by the owners together; the coordinator could read an update only with more of them on its side than the run assumes.';
+    : 'The masks were opened by the owners together; the coordinator could read an update only with more of them on its side than the run assumes, or with all others of a sum.';
 }
 
 function shown({ privacy }: MaskedPlan): string {

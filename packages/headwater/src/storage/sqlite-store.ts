@@ -15,9 +15,9 @@ export interface SqliteStoreOptions {
   readonly durability?: Durability;
 }
 
-/** Opens or creates the file. Throws RUN_CORRUPT, STORAGE_FAILED. Wake-ups reach this process only. */
+/** Opens or creates the file, which holds keys. Throws RUN_CORRUPT, STORAGE_FAILED. Wake-ups reach this process only. */
 export async function openSqliteStore(path: string, options: SqliteStoreOptions = {}): Promise<Store> {
-  const database = openDatabase(path, options);
+  const database = openDatabase(path, { ...options, isPrivate: true });
   const clock = options.clock ?? systemClock;
   return {
     journals: sqliteJournals(database),

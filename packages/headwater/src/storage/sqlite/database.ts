@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { systemErrorCode } from '../../base/io-errors.ts';
@@ -33,12 +33,14 @@ export interface Database {
 export interface DatabaseOptions {
   readonly readOnly?: boolean;
   readonly durability?: Durability;
+  /** Made for this user alone, with what SQLite puts beside it, wherever it lies. A file that is there stays as it is. */
+  readonly isPrivate?: boolean;
 }
 
 /** Opens or creates the file. Throws RUN_CORRUPT when it is something else, STORAGE_FAILED when it cannot be opened. */
 export function openDatabase(path: string, options: DatabaseOptions = {}): Database {
   const readOnly = options.readOnly === true;
-  if (!readOnly && !existsSync(path)) guarded('create the file', path, () => createWhole(path));
+  if (!readOnly && !existsSync(path)) guarded('create the file', path, () => createWhole(path, options));
   const connection = guarded('open the file', path, () => connect(path, readOnly));
   try {
     guarded('open the file', path, () => {
@@ -60,11 +62,12 @@ function connect(path: string, readOnly: boolean): DatabaseSync {
 }
 
 /** Under another name first: nobody, not even after a crash, meets a file without its tables. */
-function createWhole(path: string): void {
+function createWhole(path: string, { isPrivate }: DatabaseOptions): void {
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     const database = connect(temporary, false);
     try {
+      if (isPrivate === true) chmodSync(temporary, 0o600);
       createTables(database);
     } finally {
       database.close();
