@@ -177,11 +177,11 @@ export interface TestClient {
 
 let clients = 0;
 
-export function createClient(world: World, owner: string): TestClient {
+export function createClient(world: Pick<World, 'send' | 'time'>, owner: string, run = RUN): TestClient {
   const seed = new Uint8Array(32).fill(1);
   new DataView(seed.buffer).setUint32(0, ++clients);
   const signer = ed25519FromSeed(seed);
-  const inRun = `/v1/runs/${RUN}`;
+  const inRun = `/v1/runs/${run}`;
   let nonces = 0;
   async function once(method: 'GET' | 'POST' | 'PUT', path: string, options: SendOptions): Promise<Answer> {
     const json = options.body === undefined ? new Uint8Array() : Buffer.from(JSON.stringify(options.body));

@@ -5,6 +5,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Log } from '../../src/coordinator/ports.ts';
 import { type Server, startServer } from '../../src/coordinator/serve.ts';
 import { builtinRegistries } from '../../src/jobs/records.ts';
 import { loadRecipe } from '../../src/recipe/load-node.ts';
@@ -40,15 +41,17 @@ export const OF_THREE_OWNERS = {
   workers: 1,
 };
 
+/** `warn`: what the coordinator’s log warns of. */
 export async function smallDeployment(
   owners: readonly string[],
   more: Record<string, unknown> = {},
+  warn: Log['warn'] = () => undefined,
 ): Promise<SmallDeployment> {
   const run = smallRun(more);
   const recipe = await loadRecipe(run.recipe, { registries: builtinRegistries });
   for (const owner of owners) writeFileSync(join(run.root, `${owner}.csv`), rowsOf(run, owner));
   const store = join(run.root, 'coordinator');
-  let server = await start(store);
+  let server = await start(store, warn);
   await server.operator.createRun(NAME, JSON.parse(JSON.stringify(recipe)));
   return {
     run,
@@ -65,7 +68,7 @@ export async function smallDeployment(
     async restart() {
       const { port } = new URL(server.url);
       await server.close(100);
-      server = await start(store, Number(port));
+      server = await start(store, warn, Number(port));
     },
     async close() {
       await server.close(1000);
@@ -74,8 +77,8 @@ export async function smallDeployment(
   };
 }
 
-function start(store: string, port = 0): Promise<Server> {
-  const log = { info: () => undefined, warn: () => undefined };
+function start(store: string, warn: Log['warn'], port = 0): Promise<Server> {
+  const log = { info: () => undefined, warn };
   return startServer({
     store,
     host: '127.0.0.1',

@@ -5,6 +5,7 @@
 
 import type { Timers } from '../../base/clock.ts';
 import { HeadwaterError, messageOf } from '../../base/errors.ts';
+import { median } from '../../base/median.ts';
 import type { RunEvent } from '../../federation/events.ts';
 import type { Step } from '../../federation/machine.ts';
 import type { OwnerCounts } from '../../federation/plan.ts';
@@ -23,8 +24,10 @@ export interface WaitingRoom {
   remove(owner: string): Promise<void>;
   /** Begins the run when it can begin and `mayBegin` says so. */
   tryToBegin(): void;
-  /** Who enrolled while the plan was being made is not in it, and joins late. */
+  /** Who enrolled while the plan was being made is not in it, and joins late; who cannot is named in the log. */
   admitOverlooked(state: RunState): Promise<void>;
+  /** Of a run that has begun: an owner that enrolled and is not in it. Throws AGGREGATION_OVERFLOW, PRIVACY_INVALID. */
+  admit(owner: string): Promise<void>;
   close(): void;
 }
 
@@ -58,7 +61,7 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     const release = await parts.garbage.pin(made.params);
     try {
       const owners = [...enrolled.values()].sort((a, b) => (a.owner < b.owner ? -1 : 1));
-      const { plan, provenance } = await works.plan(made, owners);
+      const { plan, provenance } = await planWithin(works, made, owners);
       const { state } = await parts.submit({ type: 'created', plan, provenance });
       await admitOverlooked(state);
     } finally {
@@ -66,9 +69,39 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     }
   }
 
+  /** Whose claim no sum could hold beside those of enough others stays outside: one owner must not keep all from beginning. */
+  async function planWithin(works: RunWorks, made: InitialParams, owners: readonly OwnerCounts[]) {
+    let inside = owners;
+    for (;;)
+      try {
+        return await works.plan(made, inside);
+      } catch (cause) {
+        if (!isOverflow(cause)) throw cause;
+        const out = farthestOf(inside);
+        const reason = `"${out.owner}" claims ${out.numExamples} examples of ${out.numTokens} tokens, far from the others: ${cause.message}`;
+        if (inside.length <= works.minOwners)
+          throw new HeadwaterError(
+            'AGGREGATION_OVERFLOW',
+            reason,
+            cause.hint === undefined ? {} : { hint: cause.hint },
+          );
+        parts.log.warn('owner-not-counted', { run, owner: out.owner, reason });
+        inside = inside.filter((counts) => counts !== out);
+      }
+  }
+
+  async function admit(owner: string): Promise<void> {
+    const counts = enrolled.get(owner);
+    if (counts !== undefined) await parts.submit({ type: 'owner-joined', counts });
+  }
+
   async function admitOverlooked({ roster }: RunState): Promise<void> {
-    for (const counts of [...enrolled.values()])
-      if (!Object.hasOwn(roster, counts.owner)) await parts.submit({ type: 'owner-joined', counts });
+    for (const owner of [...enrolled.keys()])
+      if (!Object.hasOwn(roster, owner))
+        await admit(owner).catch((cause) => {
+          if (!(cause instanceof HeadwaterError) || isPassing(cause)) throw cause;
+          parts.log.warn('owner-not-admitted', { run, owner, reason: cause.message });
+        });
   }
 
   async function attempt(): Promise<void> {
@@ -109,8 +142,21 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     },
     tryToBegin,
     admitOverlooked,
+    admit,
     close: () => cancelRetry(),
   };
+}
+
+function isOverflow(cause: unknown): cause is HeadwaterError {
+  return cause instanceof HeadwaterError && cause.code === 'AGGREGATION_OVERFLOW';
+}
+
+/** The owner whose claim is farthest above the median one, in examples or in tokens. */
+function farthestOf(owners: readonly OwnerCounts[]): OwnerCounts {
+  const examples = median(owners.map(({ numExamples }) => numExamples));
+  const tokens = median(owners.map(({ numTokens }) => numTokens));
+  const excess = (counts: OwnerCounts) => Math.max(counts.numExamples / examples, counts.numTokens / tokens);
+  return owners.reduce((most, counts) => (excess(counts) > excess(most) ? counts : most));
 }
 
 /** Not: a recipe that does not fit these owners. */

@@ -1,5 +1,6 @@
 /** What a client should do now; waits until there is something, or until the client has waited long enough. */
 
+import { entryOf } from '../../../federation/state.ts';
 import { chosenRound } from '../../../federation/stopping.ts';
 import { type OwnerTask, taskOf } from '../../../federation/tasks.ts';
 import type { TaskResponse, WireTask } from '../../../federation/wire/messages.ts';
@@ -21,6 +22,9 @@ export async function task(
   { led, client, query, request }: ClientCall<'task'>,
 ): Promise<WireResponse> {
   const { clock } = context.parts;
+  // Who enrolled and could not be counted in is told why, and asks in vain no longer.
+  if (led.state?.status === 'running' && entryOf(led.state.roster, client.owner) === undefined)
+    await led.waitingRoom.admit(client.owner);
   const untilMs = clock.nowMs() + 1000 * query.wait;
   for (;;) {
     const seen = led.waiters.wakings(client.owner);
