@@ -25,6 +25,7 @@ export function replicaThread(): ReplicaThread {
   let calls = 0;
   let sessions = 0;
   let worker: Worker | undefined;
+  let dead: HeadwaterError | undefined;
 
   function start(): Worker {
     const started = new Worker(siblingModule(import.meta.url, './replica-worker-node'));
@@ -41,15 +42,18 @@ export function replicaThread(): ReplicaThread {
   }
 
   function failAll(cause: unknown): void {
-    const error = new HeadwaterError('RUNTIME_FAILED', `a replica of the session died: ${messageOf(cause)}`, {
+    dead = new HeadwaterError('RUNTIME_FAILED', `a replica of the session died: ${messageOf(cause)}`, {
       cause,
+      hint: 'Often the memory is too small: lower replicas, training.microBatchSize or data.maxLength.',
     });
-    for (const call of waiting.values()) call.reject(error);
+    for (const call of waiting.values()) call.reject(dead);
     waiting.clear();
     worker = undefined;
   }
 
   async function ask(request: Request): Promise<Outputs> {
+    // Its sessions died with it.
+    if (dead !== undefined) throw dead;
     worker ??= start();
     const asked = worker;
     const call = calls++;
