@@ -75,5 +75,5 @@ it('an owner that claims more examples than a sum can hold beside the others is 
   const [status, told] = (await refusals[0]) as [number, { error: { message: string } }];
   expect(status).toBe(400);
   expect(told.error.message).toContain('this run cannot hold so many examples');
-  expect(warned.join()).toMatch(/owner-not-counted .*dan.* claims 1000000000 examples/);
+  expect(warned.join()).toMatch(/owners-not-counted .*dan.* claims 1000000000 examples/);
 }, 30_000);

@@ -69,25 +69,28 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
     }
   }
 
-  /** Whose claim no sum could hold beside those of enough others stays outside: one owner must not keep all from beginning. */
+  /**
+   * Whose claim no sum could hold beside those of enough others stays outside: one owner must not keep all from beginning. Who fits in
+   * after all joins late.
+   */
   async function planWithin(works: RunWorks, made: InitialParams, owners: readonly OwnerCounts[]) {
-    let inside = owners;
-    for (;;)
-      try {
-        return await works.plan(made, inside);
-      } catch (cause) {
-        if (!isOverflow(cause)) throw cause;
-        const out = farthestOf(inside);
-        const reason = `"${out.owner}" claims ${out.numExamples} examples of ${out.numTokens} tokens, far from the others: ${cause.message}`;
-        if (inside.length <= works.minOwners)
-          throw new HeadwaterError(
-            'AGGREGATION_OVERFLOW',
-            reason,
-            cause.hint === undefined ? {} : { hint: cause.hint },
-          );
-        parts.log.warn('owner-not-counted', { run, owner: out.owner, reason });
-        inside = inside.filter((counts) => counts !== out);
-      }
+    try {
+      return await works.plan(made, owners);
+    } catch (cause) {
+      const far = isOverflow(cause) ? farAmong(owners) : [];
+      if (far.length === 0) throw cause;
+      const inside = owners.filter((counts) => !far.includes(counts));
+      const claims = far
+        .map(({ owner, numExamples }) => `"${owner}" claims ${numExamples} examples`)
+        .join(', ');
+      const reason = `${claims}, far from the others: ${messageOf(cause)}`;
+      if (inside.length < works.minOwners)
+        throw new HeadwaterError('AGGREGATION_OVERFLOW', reason, {
+          hint: 'Lower federation.fixedPoint.fractionBits, use federation.weighting: uniform, or wait for other owners.',
+        });
+      parts.log.warn('owners-not-counted', { run, reason });
+      return works.plan(made, inside);
+    }
   }
 
   async function admit(owner: string): Promise<void> {
@@ -147,16 +150,22 @@ export async function openWaitingRoom(parts: WaitingRoomParts): Promise<WaitingR
   };
 }
 
-function isOverflow(cause: unknown): cause is HeadwaterError {
+function isOverflow(cause: unknown): boolean {
   return cause instanceof HeadwaterError && cause.code === 'AGGREGATION_OVERFLOW';
 }
 
-/** The owner whose claim is farthest above the median one, in examples or in tokens. */
-function farthestOf(owners: readonly OwnerCounts[]): OwnerCounts {
-  const examples = median(owners.map(({ numExamples }) => numExamples));
-  const tokens = median(owners.map(({ numTokens }) => numTokens));
-  const excess = (counts: OwnerCounts) => Math.max(counts.numExamples / examples, counts.numTokens / tokens);
-  return owners.reduce((most, counts) => (excess(counts) > excess(most) ? counts : most));
+/** Times the median claim. */
+const FAR = 1000;
+
+function farAmong(owners: readonly OwnerCounts[]): OwnerCounts[] {
+  const examples = FAR * lowerMedian(owners.map(({ numExamples }) => numExamples));
+  const tokens = FAR * lowerMedian(owners.map(({ numTokens }) => numTokens));
+  return owners.filter(({ numExamples, numTokens }) => numExamples > examples || numTokens > tokens);
+}
+
+/** Of two, the smaller. */
+function lowerMedian(values: readonly number[]): number {
+  return -median(values.map((value) => -value));
 }
 
 /** Not: a recipe that does not fit these owners. */
