@@ -5,7 +5,8 @@
 
 import { toBase64url } from '../src/base/base64url.ts';
 import { rng } from '../src/base/random.ts';
-import type { CoordinatorParts } from '../src/coordinator/ports.ts';
+import type { CoordinatorParts, HelperResponse } from '../src/coordinator/ports.ts';
+import type { HelperRefusalBody, UnmaskOrderMessage, UnmaskRequest } from '../src/federation/wire/helper.ts';
 import { createHelper, type Helper } from '../src/helper/core.ts';
 import { openHelperKey } from '../src/helper/open-key.ts';
 import { keyAgreement } from '../src/privacy/secure-aggregation/key-agreement.ts';
@@ -54,6 +55,7 @@ export function startHelper(world: World): AskFrom {
       members: undefined,
     });
   };
+  const blamed = fickleness(scenario, () => time.nowMs);
   processes.add({ name: NAME, start, powerCut: () => disk.cutPower() }, 10);
   return (life) => {
     const random = rng(scenario.seed, 'helper-link', life.name, life.incarnation);
@@ -66,6 +68,11 @@ export function startHelper(world: World): AskFrom {
     );
     return (_url, request) =>
       ask('unmask', async (helper) => {
+        const bad = blamed(request);
+        if (bad !== undefined) {
+          trace(NAME, `blames ${bad}`);
+          return refusal({ code: 'bad-members', message: bad, owners: [bad] });
+        }
         const answer = await helper.unmask(request);
         trace(
           NAME,
@@ -73,13 +80,29 @@ export function startHelper(world: World): AskFrom {
             ? `opens ${answer.order.members.length}`
             : `refuses: ${answer.body.error.code}`,
         );
-        if (answer.kind === 'refused')
-          return { status: 409, body: inPieces([Buffer.from(JSON.stringify(answer.body))]) };
+        if (answer.kind === 'refused') return refusal(answer.body.error);
         watch.masks.helped(answer.order);
         const pieces: Uint8Array[] = [];
         for await (const piece of answer.sums) pieces.push(piece);
         return { status: 200, draw: answer.draw, body: inPieces(pieces) };
       });
+  };
+}
+
+/**
+ * Where not everybody has to be counted, one seed may be one that does not open. An order is never blamed when it was carried out before.
+ */
+function fickleness({ seed, recipe, healsAtMs }: World['scenario'], nowMs: () => number) {
+  const random = rng(seed, 'helper-blame');
+  const seen = new Set<string>();
+  let bad: string | undefined;
+  return ({ text }: UnmaskRequest): string | undefined => {
+    const { members } = JSON.parse(text) as UnmaskOrderMessage;
+    const mayBegin = recipe.cohortSize !== null && bad === undefined && nowMs() < healsAtMs;
+    if (mayBegin && !seen.has(text) && random.uniform() < 0.2)
+      bad = members[random.below(members.length)]!.sealed;
+    seen.add(text);
+    return members.find(({ sealed }) => sealed === bad)?.owner;
   };
 }
 
@@ -93,6 +116,10 @@ export async function withHelper(recipe: TinyRecipe): Promise<TinyRecipe> {
 /** Asked once in its life: for the key. */
 function entropyOf(seed: number): (bytes: number) => Uint8Array {
   return (bytes) => randomBytes(rng(seed, 'helper-key'), bytes);
+}
+
+function refusal(error: HelperRefusalBody['error']): HelperResponse {
+  return { status: 409, body: inPieces([Buffer.from(JSON.stringify({ error }))]) };
 }
 
 async function* inPieces(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {

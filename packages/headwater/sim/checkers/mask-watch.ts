@@ -27,7 +27,7 @@ export interface MaskWatch {
   helped(order: UnmaskOrderMessage): void;
   /** The owner's folder is gone, and with it what it knows of the rounds before. */
   lost(owner: string): void;
-  /** Of an abandoned attempt, so that it cannot be counted. */
+  /** Of an abandoned attempt, or what a helper could not open: it cannot be counted. */
   isVoid(owner: string, update: string): boolean;
 }
 
@@ -44,6 +44,9 @@ export function watchMasks(report: Report): MaskWatch {
   /** By owner and update. */
   const attempts = new Map<string, string>();
   const abandoned = new Set<string>();
+  /** The last update of each owner, and those whose masks nobody could take away. */
+  const latest = new Map<string, string>();
+  const unopened = new Set<string>();
 
   function open(round: number, attempt: number, owners: readonly string[]): void {
     const known = opened.get(round) ?? new Map<number, string>();
@@ -78,8 +81,12 @@ export function watchMasks(report: Report): MaskWatch {
   return {
     durable(event) {
       if (event.type === 'attempt-abandoned') abandoned.add(`${event.round}.${event.attempt}`);
-      if (event.type === 'update-received' && event.masked !== undefined)
+      if (event.type === 'unmasking-failed')
+        for (const owner of event.blamed) unopened.add(`${owner} ${latest.get(owner)}`);
+      if (event.type === 'update-received' && event.masked !== undefined) {
         attempts.set(`${event.owner} ${event.update}`, `${event.round}.${event.masked.attempt}`);
+        latest.set(event.owner, event.update);
+      }
     },
     committed(round, members) {
       const masked = members.map(({ owner, update }) => attempts.get(`${owner} ${update}`));
@@ -115,7 +122,7 @@ export function watchMasks(report: Report): MaskWatch {
     },
     isVoid(owner, update) {
       const attempt = attempts.get(`${owner} ${update}`);
-      return attempt !== undefined && abandoned.has(attempt);
+      return unopened.has(`${owner} ${update}`) || (attempt !== undefined && abandoned.has(attempt));
     },
   };
 }

@@ -162,6 +162,9 @@ describe('the helper', () => {
     const parts = { members: new Map(keys) };
     const stranger = await ask(THREE, { context, parts });
     expect(stranger).toMatchObject({ body: { error: { code: 'bad-members', owners: ['ann'] } } });
+    // A round that was opened with her is opened again for whoever lost it.
+    expect(await ask(THREE, { context, parts: {} })).toMatchObject({ kind: 'opened' });
+    expect(await ask(THREE, { context, parts })).toMatchObject({ kind: 'opened' });
   });
 
   it('answers the operator whom the owners agreed to, about itself', async () => {

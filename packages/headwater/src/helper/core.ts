@@ -89,7 +89,9 @@ async function unmasked(parts: HelperParts, request: UnmaskRequest): Promise<Hel
   const { context, members } = order;
   if (context.helper !== toBase64url(parts.publicKey)) throw new Refused('other-helper');
   checkNumbers(parts, order);
-  const keys = await keysOf(parts, order);
+  // What was opened is opened again, whoever is a member now: another set would be refused, and the round could never end.
+  const isKnown = (await openedSet(parts.records, order)) === setDigest(order);
+  const keys = await keysOf(isKnown ? { ...parts, members: undefined } : parts, order);
   await remember(parts.records, order);
   const draw = drawOf(parts.secret, order);
   const groups = groupsOf(members.length, context.groupSize, draw);
@@ -168,13 +170,20 @@ async function keysOf(
 
 /** `opened`, by operator, run and round: the set whose sum was opened. Durable before anything of it is sent. */
 async function remember(records: Records, order: UnmaskOrderMessage): Promise<void> {
-  const { operator, run, round } = order.context;
-  const key = `${operator}/${run}/${round}`;
   const set = setDigest(order);
-  await records.put('opened', key, { set }, 0);
-  const kept = await records.get('opened', key);
+  await records.put('opened', keyOf(order), { set }, 0);
+  const kept = await openedSet(records, order);
   assert(kept !== undefined, 'what was written is there');
-  if ((kept.value as { readonly set: string }).set !== set) throw new Refused('other-set');
+  if (kept !== set) throw new Refused('other-set');
+}
+
+async function openedSet(records: Records, order: UnmaskOrderMessage): Promise<string | undefined> {
+  const kept = await records.get('opened', keyOf(order));
+  return (kept?.value as { readonly set: string } | undefined)?.set;
+}
+
+function keyOf({ context: { operator, run, round } }: UnmaskOrderMessage): string {
+  return `${operator}/${run}/${round}`;
 }
 
 /** Words sent at once: 1 MiB. */
