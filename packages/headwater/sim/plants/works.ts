@@ -22,7 +22,8 @@ export const workPlants: Readonly<Record<string, Plant>> = {
     works: (works, blobs) => ({
       ...works,
       async aggregate(work, plan, ...rest) {
-        if (plan.secureAggregation !== undefined) return works.aggregate(work, plan, ...rest);
+        const isPlain = plan.secureAggregation === undefined && plan.privacy === undefined;
+        if (!isPlain) return works.aggregate(work, plan, ...rest);
         const params = decodeParams(await blobs.get(work.params));
         let sum: Params | undefined;
         for (const { update, aggregationWeight } of work.members.toReversed()) {
