@@ -7,7 +7,7 @@ import { toBase64url } from '../src/base/base64url.ts';
 import { rng } from '../src/base/random.ts';
 import type { CoordinatorParts, HelperResponse } from '../src/coordinator/ports.ts';
 import type { HelperRefusalBody, UnmaskOrderMessage, UnmaskRequest } from '../src/federation/wire/helper.ts';
-import { createHelper, type Helper } from '../src/helper/core.ts';
+import { createHelper, type Helper, type HelperAnswer } from '../src/helper/core.ts';
 import { openHelperKey } from '../src/helper/open-key.ts';
 import { keyAgreement } from '../src/privacy/secure-aggregation/key-agreement.ts';
 import { virtualVerify } from './client-process.ts';
@@ -57,36 +57,38 @@ export function startHelper(world: World): AskFrom {
   };
   const blamed = fickleness(scenario, () => time.nowMs);
   processes.add({ name: NAME, start, powerCut: () => disk.cutPower() }, 10);
+  const asked = async (helper: Helper, request: UnmaskRequest): Promise<HelperResponse> => {
+    const bad = blamed(request);
+    if (bad !== undefined) {
+      trace(NAME, `blames ${bad}`);
+      return refusal({ code: 'bad-members', message: bad, owners: [bad] });
+    }
+    const answer = await helper.unmask(request);
+    if (answer.kind === 'refused') {
+      trace(NAME, `refuses: ${answer.body.error.code}`);
+      return refusal(answer.body.error);
+    }
+    trace(NAME, `opens ${answer.order.members.length}`);
+    watch.masks.helped(answer.order);
+    return opened(answer);
+  };
   return (life) => {
     const random = rng(scenario.seed, 'helper-link', life.name, life.incarnation);
-    const { ask } = linkTo(
+    const link = linkTo(
       time,
       random,
       life,
       () => server,
       () => weather.link,
     );
-    return (_url, request) =>
-      ask('unmask', async (helper) => {
-        const bad = blamed(request);
-        if (bad !== undefined) {
-          trace(NAME, `blames ${bad}`);
-          return refusal({ code: 'bad-members', message: bad, owners: [bad] });
-        }
-        const answer = await helper.unmask(request);
-        trace(
-          NAME,
-          answer.kind === 'opened'
-            ? `opens ${answer.order.members.length}`
-            : `refuses: ${answer.body.error.code}`,
-        );
-        if (answer.kind === 'refused') return refusal(answer.body.error);
-        watch.masks.helped(answer.order);
-        const pieces: Uint8Array[] = [];
-        for await (const piece of answer.sums) pieces.push(piece);
-        return { status: 200, draw: answer.draw, body: inPieces(pieces) };
-      });
+    return (_url, request) => link.ask('unmask', (helper) => asked(helper, request));
   };
+}
+
+async function opened({ sums, draw }: Extract<HelperAnswer, { kind: 'opened' }>): Promise<HelperResponse> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of sums) pieces.push(piece);
+  return { status: 200, draw, body: inPieces(pieces) };
 }
 
 /**

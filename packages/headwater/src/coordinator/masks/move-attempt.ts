@@ -111,7 +111,6 @@ async function fixShares(
 
 /** The sum is opened as soon as every secret has enough shares. */
 async function openWhenPossible(moves: Moves, { state, open, known }: Place): Promise<boolean> {
-  const { parts } = moves;
   const [session, sets] = [await sessionOf(known, open), setsOf(known, open)];
   if (session === undefined || sets === undefined)
     return abandon(moves, open, known, [], 'what was said before is lost');
@@ -131,14 +130,18 @@ async function openWhenPossible(moves: Moves, { state, open, known }: Place): Pr
     shares: Object.fromEntries(known.shares),
     unmaskings: Object.fromEntries(known.unmaskings),
   });
-  if (found.masks === undefined) {
-    if (silent.length > 0 && !expired) return false;
-    const reason = `the secrets of ${found.missing.join(', ')} cannot be opened`;
-    return abandon(moves, open, known, silent, reason);
-  }
+  if (found.masks !== undefined) return settleWith(moves, open, session, found);
+  if (silent.length > 0 && !expired) return false;
+  const reason = `the secrets of ${found.missing.join(', ')} cannot be opened`;
+  return abandon(moves, open, known, silent, reason);
+}
+
+type Found = Extract<Awaited<ReturnType<typeof openMasks>>, { readonly blamed: unknown }>;
+
+function settleWith({ parts, settle }: Moves, open: OpenRound, session: Session, found: Found): false {
   for (const { of, holders } of found.blamed)
     parts.log.warn('wrong-shares', { run: parts.run, round: open.round, of, holders: holders.join(' ') });
-  moves.settle({ kind: 'opened', order: orderOf(session, open, found.masks), blob: undefined });
+  settle({ kind: 'opened', order: orderOf(session, open, found.masks), blob: undefined });
   return false;
 }
 
