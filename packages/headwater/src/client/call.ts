@@ -7,6 +7,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
 import { toBase64url } from '../base/base64url.ts';
 import { HeadwaterError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import { parseWireJson } from '../federation/wire/json.ts';
 import { LIMITS, wireError } from '../federation/wire/messages.ts';
 import { type RouteId, type RouteShape, routes } from '../federation/wire/routes.ts';
@@ -14,7 +15,7 @@ import { signRequest } from '../federation/wire/signing.ts';
 import type { WireResponse } from '../federation/wire/transport.ts';
 import type { AnswerOf, BodyOf, BytesBody, JsonRoute } from './api.ts';
 import { readBody } from './body.ts';
-import { notAsAgreed, printable, Refused, Unanswered } from './failures.ts';
+import { notAsAgreed, Refused, Unanswered } from './failures.ts';
 import { digestOf, portableHasher } from './hashing.ts';
 import type { ClientParts, Signer } from './ports.ts';
 

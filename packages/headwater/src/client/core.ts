@@ -6,11 +6,12 @@
 import { toBase64url } from '../base/base64url.ts';
 import { sleep } from '../base/clock.ts';
 import { HeadwaterError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import { type Caller, createCaller } from './call.ts';
 import { deliver } from './deliver.ts';
 import { blobFetcher, memorySink } from './download.ts';
 import { openExampleLedger } from './example-ledger.ts';
-import { interrupted, notAsAgreed, printable } from './failures.ts';
+import { interrupted, notAsAgreed } from './failures.ts';
 import { enter, type Identity, type JoinOptions } from './identity.ts';
 import { openLogWatch } from './log-watch.ts';
 import { maskingWords } from './masking.ts';

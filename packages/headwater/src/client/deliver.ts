@@ -3,8 +3,9 @@
  * a crash are the same bytes; the receipt alone decides what becomes of it.
  */
 
+import { printable } from '../base/printable.ts';
 import type { WireReceipt } from '../federation/wire/messages.ts';
-import { notAsAgreed, printable, refusalCode } from './failures.ts';
+import { notAsAgreed, refusalCode } from './failures.ts';
 import type { LogWatch } from './log-watch.ts';
 import type { Memory, Pending } from './memory.ts';
 import { ask, type Session } from './session.ts';

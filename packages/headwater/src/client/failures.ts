@@ -1,6 +1,7 @@
 /** What can go wrong between a client and its coordinator, and what each of it means: try again, correct, or give up. */
 
 import { HeadwaterError, messageOf } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import type { WireErrorBody } from '../federation/wire/messages.ts';
 
 /** No answer, or one that no coordinator gave (a proxy's page, half a body): the request may have been carried out. */
@@ -44,11 +45,6 @@ export function asUserError(failure: Error): Error {
 export function refusalCode(error: unknown): string | undefined {
   const cause = error instanceof HeadwaterError ? error.cause : undefined;
   return cause instanceof Refused ? cause.answer.code : undefined;
-}
-
-/** Texts of others go to a terminal: without control characters (escape sequences), on one line. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').slice(0, 1000);
 }
 
 export function interrupted(): HeadwaterError {

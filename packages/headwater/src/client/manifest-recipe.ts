@@ -4,12 +4,12 @@
  */
 
 import { HeadwaterError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
 import type { RunRegistries } from '../jobs/records.ts';
 import { checkRecipe } from '../recipe/check.ts';
 import { pathText } from '../recipe/issues.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { printable } from './failures.ts';
 
 export interface Here {
   readonly registries: RunRegistries;

@@ -4,10 +4,10 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
 import { fromBase64url } from '../base/base64url.ts';
 import { HeadwaterError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import { fingerprintOf } from '../federation/wire/join-token.ts';
 import { parseWireJson } from '../federation/wire/json.ts';
 import { type Manifest, manifest, type SignedManifest } from '../federation/wire/messages.ts';
-import { printable } from './failures.ts';
 import type { ClientParts, Policy } from './ports.ts';
 
 /** Throws JOIN_REFUSED: another operator, a wrong signature, a form that this version does not know. */

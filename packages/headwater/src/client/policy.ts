@@ -5,8 +5,8 @@
 
 import { z } from 'zod';
 import { formatBytes, parseBytes } from '../base/format.ts';
+import { printable } from '../base/printable.ts';
 import type { Manifest } from '../federation/wire/messages.ts';
-import { printable } from './failures.ts';
 import type { Policy } from './ports.ts';
 import { type Terms, termsOf } from './terms.ts';
 

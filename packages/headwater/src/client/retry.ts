@@ -4,7 +4,8 @@
  */
 
 import { sleep } from '../base/clock.ts';
-import { asFailure, asUserError, interrupted, printable, Refused, Unanswered } from './failures.ts';
+import { printable } from '../base/printable.ts';
+import { asFailure, asUserError, interrupted, Refused, Unanswered } from './failures.ts';
 import type { ClientParts } from './ports.ts';
 
 const FIRST_WAIT_MS = 500;

@@ -1,8 +1,9 @@
 /** Asking what to do: a long poll whose wait is the coordinator's, and the end of the run. */
 
 import { sleep } from '../base/clock.ts';
+import { printable } from '../base/printable.ts';
 import type { TaskResponse, WireTask } from '../federation/wire/messages.ts';
-import { interrupted, printable } from './failures.ts';
+import { interrupted } from './failures.ts';
 import { jittered, persist } from './retry.ts';
 import { ask, type Session } from './session.ts';
 

@@ -1,6 +1,7 @@
 /** What an owner says in an attempt: checked against what was said before, and written down once. It moves nothing on. */
 
 import { HeadwaterError } from '../../base/errors.ts';
+import { printable } from '../../base/printable.ts';
 import type { OpenRound } from '../../federation/state.ts';
 import type { SecureSaid } from '../../federation/wire/secure-rounds.ts';
 import {
@@ -28,7 +29,7 @@ export async function take(
 ): Promise<void> {
   const { begun } = known;
   if (begun === undefined) return;
-  if (said.step === 'leave') return leave(parts, { open, known }, owner, said.message.reason);
+  if (said.step === 'leave') return leave(parts, { open, known }, owner, printable(said.message.reason));
   if (said.step === 'advertise') {
     if (open.keyed !== undefined || said.message.owner !== owner) return;
     const others = [...known.adverts.values()].filter((advert) => advert.owner !== owner);

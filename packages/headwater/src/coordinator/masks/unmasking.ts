@@ -7,6 +7,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { toBase64url } from '../../base/base64url.ts';
 import { canonicalJson } from '../../base/canonical.ts';
 import { assert, HeadwaterError, messageOf } from '../../base/errors.ts';
+import { printable } from '../../base/printable.ts';
 import type { AggregateWork } from '../../federation/events.ts';
 import { groupsOf } from '../../federation/masking/groups.ts';
 import {
@@ -95,7 +96,7 @@ async function refused({ status, body }: HelperResponse, url: string): Promise<O
   if (error === undefined)
     throw new HeadwaterError(
       'CONNECTION_FAILED',
-      `the helper at ${url} opened nothing (HTTP ${status}): ${text.slice(0, 200)}`,
+      `the helper at ${url} opened nothing (HTTP ${status}): ${printable(text).slice(0, 200)}`,
       {
         hint: 'If that is no answer of a helper, another program has its address. Else its own output says why.',
       },
@@ -104,7 +105,7 @@ async function refused({ status, body }: HelperResponse, url: string): Promise<O
     return { kind: 'blamed', owners: error.owners, reason: `the helper cannot open the seed of its mask` };
   throw new HeadwaterError(
     'RUN_CORRUPT',
-    `the helper at ${url} opens no sum of this round: ${error.message}`,
+    `the helper at ${url} opens no sum of this round: ${printable(error.message)}`,
     { hint: WHAT_TO_DO[error.code] ?? 'Coordinator and helper must be of one version.' },
   );
 }

@@ -1,6 +1,7 @@
 /** A client shows its token and its key and becomes the one that speaks for an owner. */
 
 import { fromBase64url } from '../../../base/base64url.ts';
+import { printable } from '../../../base/printable.ts';
 import { Refusal } from '../../../federation/wire/refusals.ts';
 import { bodyDigestOf, clientIdOf, type SignedRequest } from '../../../federation/wire/signing.ts';
 import type { WireResponse } from '../../../federation/wire/transport.ts';
@@ -22,7 +23,8 @@ export function join(context: HandlerContext, call: Call<'join'>): Promise<WireR
     checkTime(signed.createdMs, clock.nowMs(), led.sinceMs);
     useNonce(led, signed, clock.nowMs());
     await redeemToken(context.parts.store.records, known, clientId, clock.nowMs());
-    const { publicKey, software } = call.body;
+    const { publicKey } = call.body;
+    const software = printable(call.body.software);
     const { owner } = await led.members.admit(
       { clientId, run: led.run, publicKey, tokenId: known.id, joinedMs: clock.nowMs(), software },
       known.token.owner,

@@ -1,5 +1,6 @@
 /** A client says that it cannot do its training task: nobody waits for it in this round. */
 
+import { printable } from '../../../base/printable.ts';
 import type { WireResponse } from '../../../federation/wire/transport.ts';
 import { jsonAnswer } from '../answers.ts';
 import type { ClientCall, HandlerContext } from '../calls.ts';
@@ -13,7 +14,7 @@ export async function reportFailure(
   if (state === undefined) return jsonAnswer({ accepted: false });
   const { owner } = client;
   const { round } = body;
-  const reason = toldReason(state.plan, body.reason);
+  const reason = toldReason(state.plan, printable(body.reason));
   parts.log.warn('client-failed', { run: led.run, owner, round, reason });
   const step = await led.submit({ type: 'client-failed', owner, round, reason });
   return jsonAnswer({ accepted: step.state !== state });

@@ -4,6 +4,7 @@
  */
 
 import { fromBase64url } from '../../../base/base64url.ts';
+import { printable } from '../../../base/printable.ts';
 import type { Receipt, UpdateCheck } from '../../../federation/events.ts';
 import { attemptOf } from '../../../federation/masking/masking-of.ts';
 import type { MaskedFacts } from '../../../federation/masking/secure-aggregation.ts';
@@ -90,6 +91,8 @@ async function decide(
   const answeredMs = led.handedOut.answeredMs(clientId, round);
   const { plan } = led.state!;
   const works = await led.works();
+  // It may quote what the client has sent.
+  const said = check.ok ? check : { ...check, reason: printable(check.reason) };
   const { effects } = await led.submit({
     type: 'update-received',
     round,
@@ -98,7 +101,7 @@ async function decide(
     personal: null,
     upBytes: update.bytes,
     downBytes: works.downBytes?.(plan, round, owner) ?? (await sizeOf(context, base)),
-    ...toldUpdate(led.state!.plan, { check, stats }),
+    ...toldUpdate(led.state!.plan, { check: said, stats }),
     ...(masked === undefined ? {} : { masked: maskedBy(publicKey, masked) }),
     observed: { tookMs, ...(answeredMs === undefined ? {} : { answeredMs }) },
   });
