@@ -1,6 +1,6 @@
 /**
  * docs/results.md: the words of docs/results/page.md with the tables that `headwater compare` stored in docs/results. Where a
- * table is wanted, the words say `<!-- table: NAME -->`, `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand.
+ * table is wanted, the words say `<!-- table: NAME -->` (`without factors`: without what averaging LoRA's factors loses), `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -25,8 +25,15 @@ export function resultsPage(): string {
     .replaceAll('<!-- unlearning -->', () =>
       unlearningTables(JSON.parse(readFileSync(STORED_UNLEARNING, 'utf8'))),
     )
-    .replaceAll(/<!-- table: ([a-z0-9-]+) -->/g, (_, name: string) => tableOf(stored(name)))
+    .replaceAll(/<!-- table: ([a-z0-9-]+)( without factors)? -->/g, (_, name: string, without?: string) =>
+      tableOf(without === undefined ? stored(name) : withoutFactors(stored(name))),
+    )
     .replaceAll(/<!-- detection: ([a-z0-9-]+) -->/g, (_, name: string) => detectionOf(stored(name)));
+}
+
+function withoutFactors(comparison: Comparison): Comparison {
+  const rows = comparison.rows.map((row) => ({ ...row, aggregationError: null, averagingError: null }));
+  return { ...comparison, rows };
 }
 
 function detectionOf(comparison: Comparison): string {

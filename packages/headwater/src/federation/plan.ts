@@ -117,6 +117,8 @@ export interface RunPlan {
   /** Which evaluations there are: validation every so many rounds (0 = never), test at the end. */
   readonly validateEveryRounds: number;
   readonly test: boolean;
+  /** Which rounds say what their aggregation lost, which costs a second look at all updates; absent: all. */
+  readonly figures?: 'validated' | undefined;
   readonly pace: Pace;
   /** Clipping and noise, at the level of a client; absent: none. */
   readonly privacy?: ClientPrivacy | undefined;

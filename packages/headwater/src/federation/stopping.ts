@@ -10,9 +10,12 @@ export function isValidated(plan: Pick<RunPlan, 'validateEveryRounds' | 'rounds'
   return round % plan.validateEveryRounds === 0 || round === plan.rounds;
 }
 
-/** Whether a round says what its aggregation lost: those that are validated, and the last in any case. Costs a second look at all updates. */
-export function tellsFigures(plan: Pick<RunPlan, 'validateEveryRounds' | 'rounds'>, round: number): boolean {
-  return isValidated(plan, round) || round === plan.rounds;
+/** Whether a round says what its aggregation lost. The last one always does. */
+export function tellsFigures(
+  plan: Pick<RunPlan, 'figures' | 'validateEveryRounds' | 'rounds'>,
+  round: number,
+): boolean {
+  return plan.figures === undefined || isValidated(plan, round) || round === plan.rounds;
 }
 
 /** True after a validated round when the validation loss has not improved by more than minDelta for patienceRounds rounds. */

@@ -283,6 +283,8 @@ function planOf(
       keepBest,
       arms: [],
       validateEveryRounds: validates ? evaluation.everyRounds : 0,
+      // Nobody waits for them, everybody for the round.
+      figures: 'validated',
       test: data.test !== undefined || data.testFraction > 0,
       ...sizes,
     },
