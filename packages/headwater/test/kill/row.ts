@@ -20,29 +20,35 @@ export interface Row {
   readonly folder: string;
 }
 
+type Start = (entry: 'coordinator' | 'clients', task: unknown) => Child;
+
 const DOOMED = 'b';
 const ROW_MS = 60_000;
 
 /** Resolves when every client has seen the end of the run and the coordinator has stopped in good order. */
 export async function runRow(row: Row): Promise<void> {
   const children = new Set<Child>();
-  try {
-    await within(ROW_MS, row.name, play(row, children));
-  } catch (error) {
-    const said = [...children].map((child) => `\n  --\n${child.complaints()}`).join('');
-    throw new Error(`${(error as Error).message}${said}`);
-  } finally {
-    for (const { process } of children) process.kill('SIGKILL');
-  }
-}
-
-async function play(row: Row, children: Set<Child>): Promise<void> {
-  const start = (entry: 'coordinator' | 'clients', task: unknown) => {
+  // Whoever is killed because the row failed is not to come back.
+  let over = false;
+  const start: Start = (entry, task) => {
+    if (over) throw new Error('the row is over');
     const child = startChild(entry, task);
     children.add(child);
     child.ended.then(() => children.delete(child));
     return child;
   };
+  try {
+    await within(ROW_MS, row.name, play(row, start));
+  } catch (error) {
+    const said = [...children].map((child) => `\n  --\n${child.complaints()}`).join('');
+    throw new Error(`${(error as Error).message}${said}`);
+  } finally {
+    over = true;
+    for (const { process } of children) process.kill('SIGKILL');
+  }
+}
+
+async function play(row: Row, start: Start): Promise<void> {
   const coordinator = await superviseCoordinator(row, (task) => start('coordinator', task));
   const tokens = Object.entries(coordinator.tokens);
   const apart = row.point?.process === 'client';
