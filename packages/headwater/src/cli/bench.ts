@@ -8,7 +8,7 @@ import { rng } from '../base/random.ts';
 import { readWeight } from '../models/checkpoint-node.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import type { Device } from '../runtime/executor.ts';
-import { openExecutor, replicasFor } from '../runtime/replicas-node.ts';
+import { openExecutorFor } from '../runtime/replicas-node.ts';
 import { type BenchResult, benchTraining, drawnFrom } from '../training/bench.ts';
 import { createEngine } from '../training/engine-core.ts';
 import { lora } from '../tuning/lora.ts';
@@ -157,10 +157,9 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const { model, random } = await benchModel(options.model, options);
   const { batch, threads, device } = options;
   const microBatch = options.microBatch ?? batch;
-  const replicas = device === 'cpu' ? replicasFor(Math.ceil(batch / microBatch), threads) : 1;
-  const executor = openExecutor(replicas, {
+  const executor = openExecutorFor(Math.ceil(batch / microBatch), {
     device,
-    threads: Math.floor(threads / replicas),
+    threads,
     // Waiting costs processor time too.
     spinning: options.clock === 'wall',
     prepack: options.prepack,
@@ -179,7 +178,7 @@ async function benchTrain(options: TrainBenchOptions): Promise<void> {
     nowMs: CLOCKS[options.clock],
   });
   await executor.dispose();
-  show(result, { ...options, microBatch, replicas }, { numLogits, random });
+  show(result, { ...options, microBatch, replicas: executor.replicas }, { numLogits, random });
 }
 
 function storagesOf(text: string): Storage[] {

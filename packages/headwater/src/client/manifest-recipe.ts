@@ -46,14 +46,12 @@ export function recipeOf(manifest: Manifest, { registries, plugins, threads }: H
       { hint: 'Install the operator’s version, and give its plug-ins with --plugin if it uses any.' },
     );
   const { threadsPerSession, replicas } = recipe;
+  const most = threads ?? Number.POSITIVE_INFINITY;
   return {
     ...recipe,
     plugins: [...plugins],
-    threadsPerSession: Math.min(threadsPerSession, threads ?? threadsPerSession),
-    replicas: Math.max(
-      1,
-      Math.min(replicas, Math.floor((threads ?? replicas * threadsPerSession) / threadsPerSession)),
-    ),
+    threadsPerSession: Math.min(threadsPerSession, most),
+    replicas: Math.max(1, Math.min(replicas, Math.floor(most / threadsPerSession))),
   };
 }
 

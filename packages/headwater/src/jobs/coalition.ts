@@ -33,8 +33,7 @@ async function roundOf(
   parts: AggregationParts,
   { work, fixedPoint, serverLearningRate, training }: CoalitionJob,
 ) {
-  const { method, blobs } = parts;
-  if (work.members.length === 0) return decodeParams(await blobs.get(work.params), `blob ${work.params}`);
-  const silent = { ...parts, method: { ...method, figures: undefined } };
-  return (await roundInMemory(silent, { work, fixedPoint, serverLearningRate, training })).params;
+  if (work.members.length === 0)
+    return decodeParams(await parts.blobs.get(work.params), `blob ${work.params}`);
+  return (await roundInMemory(parts, { work, fixedPoint, serverLearningRate, training })).params;
 }

@@ -5,9 +5,9 @@
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HeadwaterError, messageOf } from '../base/errors.ts';
 import { isOutOfMemory, outOfMemory } from '../base/out-of-memory.ts';
-import { type DType, type Tensor, type TensorType, tensor } from '../base/tensor.ts';
-import { ANY } from '../graph/ir.ts';
+import type { Tensor, TensorType } from '../base/tensor.ts';
 import type { Device } from './executor.ts';
+import { engineInputs, engineOutputs } from './session-tensors.ts';
 
 export interface NativeOrder {
   /** For messages. */
@@ -42,7 +42,7 @@ export async function openNative(order: NativeOrder): Promise<NativeSession> {
   return {
     async run(inputs) {
       try {
-        return fromNative(await native.run(toNative(types, inputs)), outputs);
+        return engineOutputs(outputs, await native.run(engineInputs(types, inputs, toNative)));
       } catch (cause) {
         if (isOutOfMemory(cause)) throw outOfMemory(label, cause);
         throw new HeadwaterError('RUNTIME_FAILED', `${label}: ${messageOf(cause)}`, { cause });
@@ -98,35 +98,6 @@ function sessionOptions({ folder, arena, options }: NativeOrder): InferenceSessi
   };
 }
 
-function toNative(
-  types: ReadonlyMap<string, TensorType>,
-  inputs: ReadonlyMap<string, Tensor>,
-): Record<string, OrtTensor> {
-  const feeds: Record<string, OrtTensor> = {};
-  for (const [name, type] of types) {
-    const value = inputs.get(name);
-    if (value === undefined) throw new Error(`input ${name} is missing`);
-    if (value.dtype !== type.dtype || !fits(value.shape, type.shape))
-      throw new Error(
-        `input ${name} is ${value.dtype}[${value.shape}], expected ${type.dtype}[${type.shape}]`,
-      );
-    feeds[name] = new OrtTensor(value.dtype as 'float32', value.data as Float32Array, value.shape);
-  }
-  return feeds;
-}
-
-function fits(shape: readonly number[], expected: readonly number[]): boolean {
-  return shape.length === expected.length && expected.every((size, i) => size === ANY || size === shape[i]);
-}
-
-function fromNative(
-  results: InferenceSession.OnnxValueMapType,
-  types: ReadonlyMap<string, TensorType>,
-): Map<string, Tensor> {
-  const outputs = new Map<string, Tensor>();
-  for (const [name, type] of types) {
-    const value = results[name] as OrtTensor;
-    outputs.set(name, tensor(type.dtype as DType, type.shape, value.data as Float32Array));
-  }
-  return outputs;
+function toNative({ dtype, data, shape }: Tensor): OrtTensor {
+  return new OrtTensor(dtype as 'float32', data as Float32Array, shape);
 }

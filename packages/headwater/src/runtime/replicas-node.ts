@@ -19,6 +19,16 @@ export function replicasFor(passes: number, threads: number): number {
   return Math.max(1, Math.min(passes, threads));
 }
 
+/** For steps of so many passes, which share the threads. On other devices than the CPU passes go one after another. */
+export function openExecutorFor(
+  passes: number,
+  options: NodeExecutorOptions & { readonly threads: number },
+): Executor {
+  const { device = 'cpu', threads } = options;
+  const replicas = device === 'cpu' ? replicasFor(passes, threads) : 1;
+  return openExecutor(replicas, { ...options, threads: Math.floor(threads / replicas) });
+}
+
 /** `options.threads` are those of one replica. */
 export function openExecutor(replicas: number, options: NodeExecutorOptions): Executor {
   return replicas === 1 ? createNodeExecutor(options) : createReplicas(replicas, options);

@@ -15,7 +15,7 @@ import type { Model } from '../models/model.ts';
 import { checkVocabulary } from '../models/tokenizer.ts';
 import { loadTokenizer } from '../models/tokenizer-node.ts';
 import type { Device } from '../runtime/executor.ts';
-import { openExecutor, replicasFor } from '../runtime/replicas-node.ts';
+import { openExecutorFor } from '../runtime/replicas-node.ts';
 import type { BoundTuning } from '../tuning/kind.ts';
 import { writeAdapterFolder } from './adapter-folder-node.ts';
 import { chosenTuning, type TuningChoice } from './chosen-tuning.ts';
@@ -65,8 +65,7 @@ export async function train(options: TrainModelOptions): Promise<TrainResult> {
     async (text) => codec.tokenizer.encode(text),
   );
   const { microBatchSize = batchSize, threads = availableParallelism() } = options;
-  const replicas = device === 'cpu' ? replicasFor(Math.ceil(batchSize / microBatchSize), threads) : 1;
-  const executor = openExecutor(replicas, { device, threads: Math.floor(threads / replicas) });
+  const executor = openExecutorFor(Math.ceil(batchSize / microBatchSize), { device, threads });
   try {
     const engine = createEngine({ model, tuning, executor });
     const schedule: ScheduleOptions = { kind: 'constant', warmupSteps: 0, minFactor: 0, ...options.schedule };

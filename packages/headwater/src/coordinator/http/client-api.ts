@@ -141,8 +141,7 @@ async function answer(
     if (!(cause instanceof Refusal)) throw cause;
     response = refusalAnswer(cause);
   }
-  if (!(Number(response.headers['content-length'] ?? Number.POSITIVE_INFINITY) <= SHORT_BYTES))
-    await takeTurn();
+  if (bytesOf(response.headers) > SHORT_BYTES) await takeTurn();
   return send(request, reply, response);
 }
 
@@ -187,10 +186,14 @@ async function send(
   if (status === 304) return reply.send();
   const encoding = status === 200 ? encodingFor(request, headers) : undefined;
   // A stream costs more than a small answer itself.
-  if (encoding === undefined && Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) <= SMALL_BYTES)
-    return reply.send(await whole(body));
+  if (encoding === undefined && bytesOf(headers) <= SMALL_BYTES) return reply.send(await whole(body));
   const stream = Readable.from(body, { objectMode: false });
   return reply.send(encoding === undefined ? stream : encoded(reply, encoding, stream));
+}
+
+/** Infinity: nobody says how many. */
+function bytesOf(headers: WireResponse['headers']): number {
+  return Number(headers['content-length'] ?? Number.POSITIVE_INFINITY);
 }
 
 async function whole(body: AsyncIterable<Uint8Array>): Promise<Buffer> {

@@ -10,25 +10,22 @@ export type TakeTurn = () => Promise<void>;
 
 export function turns(perTurn: number): TakeTurn {
   const waiting: (() => void)[] = [];
+  /** In this turn of the event loop. While others wait, all of it is. */
   let taken = 0;
-  let resting = false;
 
-  async function rest(): Promise<void> {
-    resting = true;
+  async function passOn(): Promise<void> {
     while (taken > 0) {
       await nextTurn();
       const next = waiting.splice(0, perTurn);
       taken = next.length;
       for (const go of next) go();
     }
-    resting = false;
   }
 
   return () => {
-    const free = taken < perTurn && waiting.length === 0;
-    if (!free) return new Promise((resolve) => waiting.push(resolve));
+    if (taken === perTurn) return new Promise((resolve) => waiting.push(resolve));
     taken += 1;
-    if (!resting) void rest();
+    if (taken === 1) void passOn();
     return Promise.resolve();
   };
 }

@@ -5,8 +5,8 @@
 
 import { HeadwaterError, messageOf } from '@headwater/base/errors.ts';
 import { isOutOfMemory, outOfMemory } from '@headwater/base/out-of-memory.ts';
-import { sizeBytes, type Tensor, type TensorType, tensor } from '@headwater/base/tensor.ts';
-import { ANY, type Graph, type KernelSet } from '@headwater/graph/ir.ts';
+import { sizeBytes, type Tensor } from '@headwater/base/tensor.ts';
+import type { Graph, KernelSet } from '@headwater/graph/ir.ts';
 import { type OnnxModel, type WeightPlacement, writeOnnx } from '@headwater/graph/onnx/writer.ts';
 import type {
   Executor,
@@ -15,6 +15,7 @@ import type {
   WeightLocation,
   WeightSource,
 } from '@headwater/runtime/executor.ts';
+import { engineInputs, engineOutputs } from '@headwater/runtime/session-tensors.ts';
 import type * as OrtWeb from 'onnxruntime-web';
 import type { BackendChoice } from '../backend.ts';
 import { externalFile } from './external-file.ts';
@@ -109,6 +110,8 @@ interface SessionParts {
 }
 
 function sessionOf(ort: Ort, model: OnnxModel, label: string, parts: SessionParts): Session {
+  const toNative = ({ dtype, data, shape }: Tensor) =>
+    new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
   return {
     inputs: model.inputs,
     outputs: model.outputs,
@@ -116,7 +119,7 @@ function sessionOf(ort: Ort, model: OnnxModel, label: string, parts: SessionPart
       parts.inTurn(async () => {
         const native = await parts.open();
         try {
-          return fromNative(await native.run(toNative(ort, model.inputs, inputs)), model.outputs);
+          return engineOutputs(model.outputs, await native.run(engineInputs(model.inputs, inputs, toNative)));
         } catch (cause) {
           throw failed(label, cause);
         }
@@ -191,38 +194,4 @@ function placement(location: WeightLocation): WeightPlacement {
   if (location.kind === 'memory') return { tensor: location.tensor };
   const { path, offsetBytes, lengthBytes } = location;
   return { location: path, offsetBytes, lengthBytes };
-}
-
-function toNative(
-  { Tensor: OrtTensor }: Ort,
-  types: ReadonlyMap<string, TensorType>,
-  inputs: ReadonlyMap<string, Tensor>,
-): Record<string, OrtWeb.Tensor> {
-  const feeds: Record<string, OrtWeb.Tensor> = {};
-  for (const [name, type] of types) {
-    const value = inputs.get(name);
-    if (value === undefined) throw new Error(`input ${name} is missing`);
-    if (value.dtype !== type.dtype || !fits(value.shape, type.shape))
-      throw new Error(
-        `input ${name} is ${value.dtype}[${value.shape}], expected ${type.dtype}[${type.shape}]`,
-      );
-    feeds[name] = new OrtTensor(value.dtype as 'float32', value.data as Float32Array, value.shape);
-  }
-  return feeds;
-}
-
-function fits(shape: readonly number[], expected: readonly number[]): boolean {
-  return shape.length === expected.length && expected.every((size, i) => size === ANY || size === shape[i]);
-}
-
-function fromNative(
-  results: OrtWeb.InferenceSession.OnnxValueMapType,
-  types: ReadonlyMap<string, TensorType>,
-): Map<string, Tensor> {
-  const outputs = new Map<string, Tensor>();
-  for (const [name, type] of types) {
-    const value = results[name] as OrtWeb.Tensor;
-    outputs.set(name, tensor(type.dtype as 'float32', type.shape, value.data as Float32Array));
-  }
-  return outputs;
 }
