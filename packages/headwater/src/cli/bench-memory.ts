@@ -57,7 +57,7 @@ const DOOR = join(import.meta.dirname, '../../bin/headwater.js');
 
 async function measure(options: MemoryBenchOptions, storage: Storage, recompute: boolean): Promise<Case> {
   const { shapes, batch, seq, rank, targets, threads, steps, clock } = options;
-  const given = { shapes, storage, batch, seq, rank, targets, threads, steps, clock };
+  const given = { shapes, storage, batch, 'micro-batch': batch, seq, rank, targets, threads, steps, clock };
   const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const flags = ['--no-prepack', '--json', ...(recompute ? ['--recompute'] : [])];
   const run = promisify(execFile)(process.execPath, [DOOR, 'bench', 'train', ...args, ...flags]);

@@ -47,7 +47,7 @@ export function benchCommand(): Command {
     )
     .option(
       '--micro-batch <n>',
-      'sequences per pass; passes go on side by side, in sessions of their own; default: --batch',
+      'sequences per pass; passes go on side by side, in sessions of their own; default: a pass for each thread of the CPU',
       wholeNumber,
     )
     .option('--recompute', 'compute the inside of each block again in the backward pass')
@@ -156,7 +156,7 @@ export function benchCommand(): Command {
 async function benchTrain(options: TrainBenchOptions): Promise<void> {
   const { model, random } = await benchModel(options.model, options);
   const { batch, threads, device } = options;
-  const microBatch = options.microBatch ?? batch;
+  const microBatch = options.microBatch ?? (device === 'cpu' ? Math.ceil(batch / threads) : batch);
   const executor = openExecutorFor(Math.ceil(batch / microBatch), {
     device,
     threads,

@@ -32,7 +32,7 @@ import { dim } from './shapes.ts';
 import { vocabularyLogits, vocabularyMix } from './vocabulary-product.ts';
 
 /** Bytes that one chunk of float32 logits may take, unless said otherwise. */
-export const LOSS_CHUNK_BYTES = 32 * 1024 * 1024;
+export const LOSS_CHUNK_BYTES = 16 * 1024 * 1024;
 
 interface Chunk {
   readonly rows: Value;

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly label?: string;
   /** Whether this session may repack frozen matrices for its kernels; default: as the executor does. */
   readonly prepack?: boolean;
+  /** Its runs follow one another, so that one replica is enough; default: as many as the executor has. */
+  readonly sequential?: boolean;
 }
 
 export interface Session {

@@ -5,14 +5,14 @@
  */
 
 import type { Tensor } from '../base/tensor.ts';
-import type { Executor, Session } from './executor.ts';
+import type { Executor, Session, SessionOptions } from './executor.ts';
 import { nativeOrder } from './native-order.ts';
 import { type NativeOrder, type NativeSession, openNative } from './native-session-node.ts';
 import { createNodeExecutor, type NodeExecutorOptions, settled } from './onnx-node.ts';
 import { type ReplicaThread, replicaThread } from './replica-thread-node.ts';
 
-/** Of one session: opened where it is first needed. */
-type Replicas = readonly { opened: Promise<NativeSession> | undefined }[];
+/** Where a replica of a session can be: here or in another thread. */
+type Place = Pick<ReplicaThread, 'open'>;
 
 /** How many passes can go on side by side in so many threads. */
 export function replicasFor(passes: number, threads: number): number {
@@ -38,24 +38,35 @@ function createReplicas(replicas: number, options: NodeExecutorOptions): Executo
   const plan = settled(options);
   const { device, threads, kernels } = plan;
   const others = Array.from({ length: replicas - 1 }, replicaThread);
-  const places: readonly Pick<ReplicaThread, 'open'>[] = [{ open: openNative }, ...others];
+  const places: readonly Place[] = [{ open: openNative }, ...others];
   const lanes = freeLanes(replicas);
   const sessions = new Set<Session>();
+  let opening: Promise<unknown> = Promise.resolve();
 
-  function sessionOf(order: NativeOrder): Session {
-    const copies: Replicas = places.map(() => ({ opened: undefined }));
+  /**
+   * While a session opens, its weights are in memory twice, as they are mapped and as they are packed: one opens after another, and
+   * all before the first run takes memory for itself.
+   */
+  function openOneByOne(order: NativeOrder, count: number): Promise<readonly NativeSession[]> {
+    const opened = opening.then(() => openAll(places.slice(0, count), order));
+    opening = opened.catch(() => undefined);
+    return opened;
+  }
+
+  function sessionOf(order: NativeOrder, { sequential = false }: SessionOptions): Session {
+    const own = sequential ? freeLanes(1) : lanes;
+    let copies: Promise<readonly NativeSession[]> | undefined;
     const session: Session = {
       inputs: order.inputs,
       outputs: order.outputs,
-      run: (inputs) =>
-        lanes.within(async (lane) => {
-          const copy = copies[lane]!;
-          copy.opened ??= places[lane]!.open(order);
-          return (await copy.opened).run(inputs);
-        }),
+      async run(inputs) {
+        copies ??= openOneByOne(order, sequential ? 1 : replicas);
+        const opened = await copies;
+        return own.within((lane) => opened[lane]!.run(inputs));
+      },
       async release() {
         if (!sessions.delete(session)) return;
-        for (const { opened } of copies) await (await opened)?.release();
+        for (const copy of (await copies?.catch(() => [])) ?? []) await copy.release();
       },
     };
     sessions.add(session);
@@ -68,13 +79,25 @@ function createReplicas(replicas: number, options: NodeExecutorOptions): Executo
     kernels,
     replicas,
     load: async (graph, weights, sessionOptions = {}) =>
-      sessionOf(nativeOrder(graph, weights, plan, sessionOptions)),
+      sessionOf(nativeOrder(graph, weights, plan, sessionOptions), sessionOptions),
     async dispose() {
       for (const session of sessions) await session.release();
       sessions.clear();
       for (const thread of others) await thread.close();
     },
   };
+}
+
+/** All or none. */
+async function openAll(places: readonly Place[], order: NativeOrder): Promise<readonly NativeSession[]> {
+  const opened: NativeSession[] = [];
+  try {
+    for (const place of places) opened.push(await place.open(order));
+    return opened;
+  } catch (cause) {
+    for (const session of opened) await session.release();
+    throw cause;
+  }
 }
 
 type Run = (lane: number) => Promise<Map<string, Tensor>>;

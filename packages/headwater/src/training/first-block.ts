@@ -25,7 +25,10 @@ const ROWS = 256;
 
 export async function openFirstBlock(model: FirstBlockModel, executor: Executor): Promise<FirstBlock> {
   const { graph, modules, width } = firstBlockProgram(model);
-  const session = await executor.load(graph, model.weights, { label: 'inputs of the first block' });
+  const session = await executor.load(graph, model.weights, {
+    label: 'inputs of the first block',
+    sequential: true,
+  });
   async function rows(tokens: Int32Array, position: number): Promise<Float32Array> {
     const padded = new Int32Array(ROWS);
     padded.set(tokens);

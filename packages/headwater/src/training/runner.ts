@@ -223,12 +223,12 @@ export function createRunner({ model, tuning, executor, recompute = false }: Run
       const build = () => ({ graph: decodeProgram(model, tuning, shape) });
       const { batchSize, length, capacity, maxPositions } = shape;
       const label = `decode ${batchSize}×${length} over ${capacity} below ${maxPositions}`;
-      const loaded = await session(label, build, options);
+      const loaded = await session(label, build, { ...options, sequential: true });
       return run(loaded, params, feeds);
     },
     async prefix(params) {
       const build = () => ({ graph: prefixProgram(model, tuning) });
-      return run(await session('prefix', build), params, new Map());
+      return run(await session('prefix', build, { sequential: true }), params, new Map());
     },
   };
 }
