@@ -69,7 +69,7 @@ function doing({ owner }: ClientSummary, state: RunState | null): string {
 }
 
 export function ago(ms: number | null): string {
-  if (ms === null) return 'never';
+  if (ms === null) return 'not since the coordinator started';
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
   if (seconds < 120) return `${seconds} s ago`;
   return seconds < 7200 ? `${Math.round(seconds / 60)} min ago` : `${Math.round(seconds / 3600)} h ago`;

@@ -4,6 +4,7 @@ import { afterAll, expect, it } from 'vitest';
 import { type SmallDeployment, smallDeployment } from '../../test/support/small-deployment.ts';
 import { decodeParams, differenceOf } from '../federation/params.ts';
 import { countedReleases } from '../federation/privacy-ledger.ts';
+import { metricsOf } from '../runs/metrics.ts';
 import { run } from '../simulation/run.ts';
 import { joinRun } from './join-node.ts';
 
@@ -105,4 +106,44 @@ it('owners who each add a part before the masks: the sum carries all of the nois
   const expected = (Math.SQRT2 * 0.5 * 0.1) / 3;
   expect(Math.abs(std / expected - 1)).toBeLessThan(5 / Math.sqrt(2 * values.length));
   expect(values.length).toBeGreaterThan(200);
+});
+
+it('noise in a tree under a server with momentum: every owner in one leaf, and the releases are charged as one', async () => {
+  const clientLevel = {
+    mechanism: 'tree',
+    treeRounds: 3,
+    clip: { norm: 0.05 },
+    noiseMultiplier: 0.5,
+    delta: 0.05,
+  };
+  const federation = {
+    method: { kind: 'fedavgm' },
+    rounds: 3,
+    localSteps: 1,
+    weighting: 'uniform',
+    cohortSize: 1,
+    quorum: 1,
+  };
+  deployment = await smallDeployment(OWNERS, { ...shape({ clientLevel }), federation });
+  process.env.HEADWATER_HOME = deployment.home;
+  const place = deployment;
+  const outcomes = await Promise.all(
+    OWNERS.map(async (owner) =>
+      joinRun({ url: await place.invitation(owner), data: { train: { files: place.file(owner) } } }),
+    ),
+  );
+  expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
+  const rounds = metricsOf((await place.server.operator.events('small', 0)).map(({ event }) => event)).filter(
+    (metric) => metric.type === 'round',
+  );
+  expect(rounds.map(({ privacy }) => privacy?.tree)).toEqual([
+    { leaf: 1, nodes: 1 },
+    { leaf: 2, nodes: 1 },
+    { leaf: 3, nodes: 2 },
+  ]);
+  expect(rounds.map(({ participants }) => participants)).toEqual([1, 1, 1]);
+  const card = readFileSync(join(place.results, 'adapter', 'README.md'), 'utf8');
+  expect(card).toMatch(/\(ε, δ\) = \(\d+\.\d+, 0\.05\)/);
+  expect(card).toContain('at most 1 update of an owner, one in each tree of noise over 3 releases (DP-FTRL)');
+  expect(card).not.toContain('SIMULATED');
 });
