@@ -146,6 +146,19 @@ describe('a coordinator process', () => {
     );
   });
 
+  it('refuses a run of chats with a model that has no chat template, before anybody joins', async () => {
+    const schema = { kind: 'prompt-completion', prompt: '{prompt}', completion: '{answer}', chat: true };
+    const { recipe } = await resolveRecipe(small.recipe, {
+      overrides: [`data.schema=${JSON.stringify(schema)}`],
+    });
+    const { operator } = await serve('chats');
+    await expect(operator.createRun('small', JSON.parse(JSON.stringify(recipe)))).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringContaining('no chat template'),
+    });
+    expect(await operator.runs()).toEqual([]);
+  });
+
   it('one process serves a folder', async () => {
     await serve('one');
     await expect(serve('one')).rejects.toMatchObject({ code: 'RUN_LOCKED' });

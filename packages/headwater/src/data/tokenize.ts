@@ -183,7 +183,8 @@ function sequenceOf(example: Continued, codec: TextCodec): ChatTokens {
   return supervisedFrom(tokens, commonPrefixLength(codec.tokenizer.encode(example.prompt), tokens));
 }
 
-function requireTemplate({ chatTemplate }: TextCodec): ChatTemplate {
+/** Throws OPTION_INVALID. */
+export function requireTemplate({ chatTemplate }: Pick<TextCodec, 'chatTemplate'>): ChatTemplate {
   if (chatTemplate !== undefined) return chatTemplate;
   throw new HeadwaterError('OPTION_INVALID', 'the data are chats, but this model has no chat template', {
     hint: 'Use a chat model, or a schema without chat (prompt-completion with chat: false).',

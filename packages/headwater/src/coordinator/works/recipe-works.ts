@@ -6,6 +6,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { assert } from '../../base/errors.ts';
+import { chosenSchema } from '../../data/schema-choice.ts';
+import { requireTemplate } from '../../data/tokenize.ts';
 import type { BoundCompression } from '../../federation/compression/compression.ts';
 import { encodedUpdateBytes } from '../../federation/compression/encode.ts';
 import { checkMaskedStream } from '../../federation/masking/masked-sum.ts';
@@ -80,6 +82,7 @@ export async function openRecipeWorks(
     labels: recipe.labels,
     ...(onDownload === undefined ? {} : { onProgress: onDownload }),
   });
+  await checkChats(recipe, registries, model);
   const publicExamples =
     recipe.data.public === undefined
       ? undefined
@@ -165,6 +168,12 @@ export async function openRecipeWorks(
       await pool?.close();
     },
   };
+}
+
+/** What every owner would find after it joined. Throws OPTION_INVALID. */
+async function checkChats({ data }: Recipe, { schemas }: RunRegistries, model: Model): Promise<void> {
+  const { schema, options } = chosenSchema(data.schema, schemas);
+  if (schema.isChat?.(options) === true) requireTemplate(await codecOf(model));
 }
 
 function secretNoise(noise: NoiseOrder | undefined): NoiseOrder {

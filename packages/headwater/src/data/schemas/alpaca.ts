@@ -27,6 +27,7 @@ export const alpaca: DataSchema<z.infer<typeof options>> = {
   id: 'alpaca',
   summary: 'instruction, input and output columns (Stanford Alpaca)',
   options,
+  isChat: ({ chat }) => chat,
   toExamples(row, columns) {
     const instruction = textColumn(row, columns.instruction);
     const input = optionalText(row, columns.input);

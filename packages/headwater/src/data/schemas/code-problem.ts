@@ -31,6 +31,7 @@ export const codeProblem: DataSchema<z.infer<typeof options>> = {
   id: 'code-problem',
   summary: 'a programming problem with a solution and tests (HumanEval, HumanEval-X)',
   options,
+  isChat: ({ chat }) => chat,
   toExamples(row, { prompt, solution, before, tests, entryPoint, chat }) {
     const [question, answer] = [fillTemplate(prompt, row), fillTemplate(solution, row)];
     if (answer.trim() === '') throw new RowProblem('the solution is empty, there is nothing to learn');

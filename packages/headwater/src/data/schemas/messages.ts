@@ -22,6 +22,7 @@ export const messages: DataSchema<z.infer<typeof options>> = {
   id: 'messages',
   summary: 'chats as a list of role and content',
   options,
+  isChat: () => true,
   toExamples: (row, { column, roleKey, contentKey }) => [
     chatExample(messagesOf(listColumn(row, column), { roleKey, contentKey, roles: ROLES })),
   ],

@@ -37,6 +37,7 @@ export const multipleChoice: DataSchema<Options> = {
   id: 'multiple-choice',
   summary: 'a question with options and the right one (MMLU and its likes)',
   options,
+  isChat: ({ chat }) => chat,
   toExamples(row, given) {
     const texts = choicesOf(row, given.choices);
     const right = positionOf(row, given.answer, texts);

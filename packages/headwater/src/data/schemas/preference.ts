@@ -26,6 +26,7 @@ export const preference: DataSchema<z.infer<typeof options>> = {
   summary: 'a prompt with a chosen and a rejected answer',
   options,
   examples: 'pairs',
+  isChat: ({ chat }) => chat,
   toExamples(row, { prompt, chosen, rejected, incomplete, chat }) {
     const [better, worse] = [textColumn(row, chosen), textColumn(row, rejected)];
     const pair =

@@ -24,6 +24,7 @@ export const promptCompletion: DataSchema<z.infer<typeof options>> = {
   id: 'prompt-completion',
   summary: 'prompt and completion from templates over columns',
   options,
+  isChat: ({ chat }) => chat,
   toExamples(row, { prompt, completion, system, chat }) {
     const question = fillTemplate(prompt, row);
     const answer = fillTemplate(completion, row);

@@ -23,6 +23,8 @@ export interface DataSchema<O> {
   readonly options: z.ZodType<O>;
   /** What its examples are beside prompts and answers: a chosen and a rejected answer to each prompt. */
   readonly examples?: 'pairs';
+  /** Whether they are written in the model's chat template; omitted: never. */
+  readonly isChat?: (options: O) => boolean;
   /** Throws RowProblem when the row does not fit. */
   toExamples(row: RowValues, options: O): readonly ExampleBody[];
 }

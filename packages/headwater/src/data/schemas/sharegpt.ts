@@ -30,6 +30,7 @@ export const sharegpt: DataSchema<z.infer<typeof options>> = {
   id: 'sharegpt',
   summary: 'chats as a list of from and value (ShareGPT)',
   options,
+  isChat: () => true,
   toExamples(row, { column, roleKey, contentKey, systemColumn }) {
     const turns = messagesOf(listColumn(row, column), { roleKey, contentKey, roles: ROLES });
     const system = optionalText(row, systemColumn);
