@@ -1,6 +1,6 @@
 /**
  * docs/results.md: the words of docs/results/page.md with the tables that `headwater compare` stored in docs/results. Where a
- * table is wanted, the words say `<!-- table: NAME -->` (`without factors`: without what averaging LoRA's factors loses), `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand.
+ * table is wanted, the words say `<!-- table: NAME -->` (`without factors`: without what averaging LoRA's factors loses), `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand. Other pages link to a table by its experiment's name.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -22,6 +22,10 @@ const EXPERIMENTS = join(import.meta.dirname, '../packages/headwater/recipes/exp
 export function resultsPage(): string {
   const words = readFileSync(join(STORED, 'page.md'), 'utf8');
   return words
+    .replaceAll(
+      /^##+ \([a-z]\) ([a-z-]+)$/gm,
+      (heading, name: string) => `<a id="${name}"></a>\n\n${heading}`,
+    )
     .replaceAll('<!-- unlearning -->', () =>
       unlearningTables(JSON.parse(readFileSync(STORED_UNLEARNING, 'utf8'))),
     )
