@@ -1,6 +1,8 @@
 /**
  * docs/results.md: the words of docs/results/page.md with the tables that `headwater compare` stored in docs/results. Where a
- * table is wanted, the words say `<!-- table: NAME -->` (`without factors`: without what averaging LoRA's factors loses), `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand. Other pages link to a table by its experiment's name.
+ * table is wanted, the words say `<!-- table: NAME -->` (`without factors`: without what averaging LoRA's factors loses),
+ * `<!-- detection: NAME -->` for who was named a free-rider, or `<!-- unlearning -->`. No number of a table is written by hand. Other
+ * pages link to a table by its experiment's name.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

@@ -68,8 +68,9 @@ function doing({ owner }: ClientSummary, state: RunState | null): string {
   return open.cohort.includes(owner) ? 'asked' : 'not asked';
 }
 
+/** Null: before the coordinator that was asked began to lead the run, if at all. */
 export function ago(ms: number | null): string {
-  if (ms === null) return 'not since the coordinator started';
+  if (ms === null) return 'not known';
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
   if (seconds < 120) return `${seconds} s ago`;
   return seconds < 7200 ? `${Math.round(seconds / 60)} min ago` : `${Math.round(seconds / 3600)} h ago`;

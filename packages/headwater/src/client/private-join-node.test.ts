@@ -28,25 +28,37 @@ afterAll(async () => {
   await deployment?.close();
 });
 
-/** Everybody joins a run and stays to its end; gives the card of the result. */
-async function cardOf(privacy: object): Promise<{ readonly card: string; readonly losses: number }> {
-  deployment = await smallDeployment(OWNERS, shape(privacy));
-  process.env.HEADWATER_HOME = deployment.home;
-  const place = deployment;
-  let losses = 0;
+type More = Pick<Partial<Parameters<typeof joinRun>[0]>, 'state' | 'onEvent'>;
+
+/** Everybody joins and stays to the end. */
+async function joinAll(place: SmallDeployment, more: (owner: string) => More = () => ({})): Promise<void> {
+  process.env.HEADWATER_HOME = place.home;
   const outcomes = await Promise.all(
     OWNERS.map(async (owner) =>
       joinRun({
         url: await place.invitation(owner),
         data: { train: { files: place.file(owner) } },
-        onEvent: (event) => {
-          if (event.type === 'receipt' && event.accepted) losses++;
-        },
+        ...more(owner),
       }),
     ),
   );
   expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
-  const card = readFileSync(join(deployment.results, 'adapter', 'README.md'), 'utf8');
+}
+
+function cardIn({ results }: SmallDeployment): string {
+  return readFileSync(join(results, 'adapter', 'README.md'), 'utf8');
+}
+
+/** Of the result of a run to its end. */
+async function cardOf(privacy: object): Promise<{ readonly card: string; readonly losses: number }> {
+  deployment = await smallDeployment(OWNERS, shape(privacy));
+  let losses = 0;
+  await joinAll(deployment, () => ({
+    onEvent: (event) => {
+      if (event.type === 'receipt' && event.accepted) losses++;
+    },
+  }));
+  const card = cardIn(deployment);
   await deployment.close();
   deployment = undefined;
   return { card, losses };
@@ -74,26 +86,17 @@ it('owners who each add a part before the masks: the sum carries all of the nois
   const clientLevel = { trust: 'distributed', clip: { norm: 0.1 }, noiseMultiplier: 0.5, delta: 0.05 };
   const federation = { rounds: 1, localSteps: 2, weighting: 'uniform', quorum: 3 };
   const recipe = { ...shape({ secureAggregation: { mode: 'secagg-plus' }, clientLevel }), federation };
-  deployment = await smallDeployment(OWNERS, recipe);
-  process.env.HEADWATER_HOME = deployment.home;
-  const place = deployment;
+  const place = await smallDeployment(OWNERS, recipe);
+  deployment = place;
   const state = (owner: string) => join(place.home, `state-${owner}`);
-  await Promise.all(
-    OWNERS.map(async (owner) =>
-      joinRun({
-        url: await place.invitation(owner),
-        data: { train: { files: place.file(owner) } },
-        state: state(owner),
-      }),
-    ),
-  );
+  await joinAll(place, (owner) => ({ state: state(owner) }));
   for (const owner of OWNERS) {
     const ledger = JSON.parse(readFileSync(join(state(owner), 'ledger.bin'), 'utf8'));
     expect(ledger.rows).toEqual([{ samplingRate: 1, noiseMultiplier: 0.5, steps: 1 }]);
   }
   const journal = (await place.server.operator.state('small'))!;
   expect(countedReleases(journal)).toBe(1);
-  const card = readFileSync(join(place.results, 'adapter', 'README.md'), 'utf8');
+  const card = cardIn(place);
   expect(card).toMatch(/for each client: whether one client contributed or sent nothing/);
   expect(card).toContain('3 owners in each sum add their part of the noise');
   // The simulation learns the same and adds noise of its own: apart they are by both, which are independent.
@@ -124,15 +127,9 @@ it('noise in a tree under a server with momentum: every owner in one leaf, and t
     cohortSize: 1,
     quorum: 1,
   };
-  deployment = await smallDeployment(OWNERS, { ...shape({ clientLevel }), federation });
-  process.env.HEADWATER_HOME = deployment.home;
-  const place = deployment;
-  const outcomes = await Promise.all(
-    OWNERS.map(async (owner) =>
-      joinRun({ url: await place.invitation(owner), data: { train: { files: place.file(owner) } } }),
-    ),
-  );
-  expect(outcomes.map(({ status }) => status)).toEqual(['finished', 'finished', 'finished']);
+  const place = await smallDeployment(OWNERS, { ...shape({ clientLevel }), federation });
+  deployment = place;
+  await joinAll(place);
   const rounds = metricsOf((await place.server.operator.events('small', 0)).map(({ event }) => event)).filter(
     (metric) => metric.type === 'round',
   );
@@ -142,7 +139,7 @@ it('noise in a tree under a server with momentum: every owner in one leaf, and t
     { leaf: 3, nodes: 2 },
   ]);
   expect(rounds.map(({ participants }) => participants)).toEqual([1, 1, 1]);
-  const card = readFileSync(join(place.results, 'adapter', 'README.md'), 'utf8');
+  const card = cardIn(place);
   expect(card).toMatch(/\(ε, δ\) = \(\d+\.\d+, 0\.05\)/);
   expect(card).toContain('at most 1 update of an owner, one in each tree of noise over 3 releases (DP-FTRL)');
   expect(card).not.toContain('SIMULATED');

@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from '../base/tensor.ts';
-import type { Executor, Session, SessionOptions } from './executor.ts';
+import type { Executor, Session } from './executor.ts';
 import { nativeOrder } from './native-order.ts';
 import { type NativeOrder, type NativeSession, openNative } from './native-session-node.ts';
 import { createNodeExecutor, type NodeExecutorOptions, settled } from './onnx-node.ts';
@@ -39,6 +39,8 @@ function createReplicas(replicas: number, options: NodeExecutorOptions): Executo
   const { device, threads, kernels } = plan;
   const others = Array.from({ length: replicas - 1 }, replicaThread);
   const places: readonly Place[] = [{ open: openNative }, ...others];
+  /** Of sessions that one replica is enough for. */
+  const here = createNodeExecutor(options);
   const lanes = freeLanes(replicas);
   const sessions = new Set<Session>();
   let opening: Promise<unknown> = Promise.resolve();
@@ -47,22 +49,21 @@ function createReplicas(replicas: number, options: NodeExecutorOptions): Executo
    * While a session opens, its weights are in memory twice, as they are mapped and as they are packed: one opens after another, and
    * all before the first run takes memory for itself.
    */
-  function openOneByOne(order: NativeOrder, count: number): Promise<readonly NativeSession[]> {
-    const opened = opening.then(() => openAll(places.slice(0, count), order));
+  function openOneByOne(order: NativeOrder): Promise<readonly NativeSession[]> {
+    const opened = opening.then(() => openAll(places, order));
     opening = opened.catch(() => undefined);
     return opened;
   }
 
-  function sessionOf(order: NativeOrder, { sequential = false }: SessionOptions): Session {
-    const own = sequential ? freeLanes(1) : lanes;
+  function sessionOf(order: NativeOrder): Session {
     let copies: Promise<readonly NativeSession[]> | undefined;
     const session: Session = {
       inputs: order.inputs,
       outputs: order.outputs,
       async run(inputs) {
-        copies ??= openOneByOne(order, sequential ? 1 : replicas);
+        copies ??= openOneByOne(order);
         const opened = await copies;
-        return own.within((lane) => opened[lane]!.run(inputs));
+        return lanes.within((lane) => opened[lane]!.run(inputs));
       },
       async release() {
         if (!sessions.delete(session)) return;
@@ -79,8 +80,11 @@ function createReplicas(replicas: number, options: NodeExecutorOptions): Executo
     kernels,
     replicas,
     load: async (graph, weights, sessionOptions = {}) =>
-      sessionOf(nativeOrder(graph, weights, plan, sessionOptions), sessionOptions),
+      sessionOptions.sequential === true
+        ? here.load(graph, weights, sessionOptions)
+        : sessionOf(nativeOrder(graph, weights, plan, sessionOptions)),
     async dispose() {
+      await here.dispose();
       for (const session of sessions) await session.release();
       sessions.clear();
       for (const thread of others) await thread.close();
